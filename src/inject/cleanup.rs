@@ -27,11 +27,11 @@ pub(super) struct PreviousInjection<'a> {
 impl<'a> PreviousInjection<'a> {
     /// Reads the injected-list. A set that is known and is not injected now leaves it; one that nobody knows
     /// (a deleted set) leaves it with its containers, so that a list that somebody else wrote stays as it is.
-    pub(super) fn from_pod(pod: &PodView<'a>, sets: &SidecarSetStore, choice: &SetSelection<'_>) -> Self {
+    pub(super) fn from_pod(pod: &PodView<'a>, sets: &SidecarSetStore, selection: &SetSelection<'_>) -> Self {
         let listed = parse_injected_list(pod.annotation(INJECTED_LIST).unwrap_or_default());
         let stays = |name: &&str| {
-            choice.selected.iter().any(|c| c.name() == *name)
-                || choice.paused_sets.iter().any(|p| p.name() == *name)
+            selection.selected.iter().any(|c| c.name() == *name)
+                || selection.paused_sets.iter().any(|p| p.name() == *name)
         };
         let was_rendered = !listed.is_empty() && pod.all_containers().any(has_injected_mark);
         let is_known = |name: &str| sets.all_contents(name).next().is_some();
@@ -107,7 +107,7 @@ impl PodDispositions {
     /// Returns the names of the containers that go.
     pub(super) fn removed_names<'a>(&self, pod: &PodView<'a>) -> BTreeSet<&'a str> {
         self.injected_containers(pod)
-            .filter(|(.., fate)| *fate == ContainerDisposition::Removed)
+            .filter(|(.., disposition)| *disposition == ContainerDisposition::Removed)
             .map(|(_, _, c, _)| item_name(c))
             .collect()
     }
@@ -118,19 +118,19 @@ impl PodDispositions {
 pub(super) fn classify_containers(
     pod: &PodView<'_>,
     sets: &SidecarSetStore,
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
 ) -> PodDispositions {
     let of = |list: ContainerList| {
         if !list.in_pod(pod).iter().any(has_injected_mark) {
             return vec![ContainerDisposition::App; list.in_pod(pod).len()];
         }
-        let fate = |container: &Value| match item_name(container) {
+        let disposition = |container: &Value| match item_name(container) {
             _ if !has_injected_mark(container) => ContainerDisposition::App,
-            n if choice.selected.iter().any(|c| c.content.has_container(list, n)) => {
+            n if selection.selected.iter().any(|c| c.content.has_container(list, n)) => {
                 ContainerDisposition::Replaced
             }
-            n if choice
+            n if selection
                 .paused_sets
                 .iter()
                 .any(|p| sets.all_contents(p.name()).any(|c| c.has_container(list, n))) =>
@@ -140,19 +140,24 @@ pub(super) fn classify_containers(
             _ if previous.has_injected_sets() => ContainerDisposition::Removed,
             _ => ContainerDisposition::App,
         };
-        list.in_pod(pod).iter().map(fate).collect()
+        list.in_pod(pod).iter().map(disposition).collect()
     };
     PodDispositions { init: of(ContainerList::Init), regular: of(ContainerList::Regular) }
 }
 
 /// Tells of the containers that go.
-pub(super) fn record_removals(pod: &PodView<'_>, fates: &PodDispositions, work: &mut InjectionContext<'_>) {
-    let Some(trace) = &mut work.trace else { return };
-    for (list, index, _, _) in
-        fates.injected_containers(pod).filter(|(.., fate)| *fate == ContainerDisposition::Removed)
+pub(super) fn record_removals(
+    pod: &PodView<'_>,
+    dispositions: &PodDispositions,
+    context: &mut InjectionContext<'_>,
+) {
+    let Some(trace) = &mut context.trace else { return };
+    for (list, index, _, _) in dispositions
+        .injected_containers(pod)
+        .filter(|(.., disposition)| *disposition == ContainerDisposition::Removed)
     {
-        let why = "an earlier injection put it there, and no SidecarSet brings it now";
-        trace.removed.push((containers::container_path(list, index), why.to_owned()));
+        let reason = "an earlier injection added it, and no SidecarSet has it now";
+        trace.removed.push((containers::container_path(list, index), reason.to_owned()));
     }
 }
 
@@ -173,30 +178,30 @@ pub(super) fn merge_order<'a>(old: &[&'a str], fresh: impl Iterator<Item = &'a s
 pub(super) fn removable_volumes<'a>(
     pod: &PodView<'a>,
     sets: &SidecarSetStore,
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
-    fates: &PodDispositions,
+    dispositions: &PodDispositions,
     lists: [&MergedContainers; 2],
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> BTreeSet<&'a str> {
-    let mut gone = BTreeSet::new();
+    let mut removed = BTreeSet::new();
     if !previous.has_injected_sets() {
-        return gone;
+        return removed;
     }
     let now = used_volumes(lists.iter().flat_map(|list| &list.values).chain(pod.ephemeral_containers));
-    let before = used_volumes(fates.injected_containers(pod).map(|(_, _, container, _)| container));
+    let before = used_volumes(dispositions.injected_containers(pod).map(|(_, _, container, _)| container));
     for (i, volume) in pod.volumes.iter().enumerate() {
         let name = item_name(volume);
-        if now.contains(name) || choice.selected.iter().any(|c| c.content.volume_index(name).is_some()) {
+        if now.contains(name) || selection.selected.iter().any(|c| c.content.volume_index(name).is_some()) {
             continue;
         }
         if previous.known_sets(sets).any(|set| defines_volume(set, volume)) {
-            gone.insert(name);
+            removed.insert(name);
         } else if before.contains(name) {
-            work.report(leftover_volume(pod, i, name));
+            context.report(leftover_volume(pod, i, name));
         }
     }
-    gone
+    removed
 }
 
 /// Returns whether a volume of the pod was written by the set that adds this name: it is as one of the set's
@@ -207,7 +212,7 @@ pub(super) fn is_volume_from_set(
     sets: &SidecarSetStore,
     previous: &PreviousInjection<'_>,
     set: &PreparedSet,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> bool {
     let volume = &pod.volumes[index];
     if !previous.contains(set.name()) {
@@ -217,7 +222,7 @@ pub(super) fn is_volume_from_set(
         return true;
     }
     if sets.earlier_contents(set.name()).is_empty() {
-        work.report(volume_differs(pod, index, set));
+        context.report(volume_differs(pod, index, set));
     }
     false
 }
@@ -238,37 +243,36 @@ fn used_volumes<'v>(containers: impl Iterator<Item = &'v Value>) -> BTreeSet<&'v
 pub(super) fn removable_secrets<'a>(
     pod: &PodView<'a>,
     sets: &SidecarSetStore,
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
-    fates: &PodDispositions,
-    work: &mut InjectionContext<'_>,
+    dispositions: &PodDispositions,
+    context: &mut InjectionContext<'_>,
 ) -> BTreeSet<&'a str> {
     if !previous.has_injected_sets() || pod.image_pull_secrets.is_empty() {
         return BTreeSet::new();
     }
     let is_kept = |name: &str| {
-        choice.selected.iter().any(|c| c.content.has_secret(name))
-            || choice.paused_sets.iter().any(|p| p.has_secret(name))
+        selection.selected.iter().any(|c| c.content.has_secret(name))
+            || selection.paused_sets.iter().any(|p| p.has_secret(name))
     };
     let loose = pod.image_pull_secrets.iter().map(item_name).filter(|n| !is_kept(n));
-    let (gone, left): (BTreeSet<&str>, BTreeSet<&str>) =
+    let (removed, left): (BTreeSet<&str>, BTreeSet<&str>) =
         loose.partition(|name| previous.known_sets(sets).any(|set| set.has_secret(name)));
     let is_explained =
         |list: ContainerList, name: &str| previous.known_sets(sets).any(|set| set.has_container(list, name));
-    let mut gone_containers =
-        fates.injected_containers(pod).filter(|(.., fate)| *fate == ContainerDisposition::Removed);
+    let mut gone_containers = dispositions
+        .injected_containers(pod)
+        .filter(|(.., disposition)| *disposition == ContainerDisposition::Removed);
     if !left.is_empty() && gone_containers.any(|(list, _, c, _)| !is_explained(list, item_name(c))) {
-        work.report(leftover_secrets(pod, &left));
+        context.report(leftover_secrets(pod, &left));
     }
-    gone
+    removed
 }
 
 fn leftover_volume(pod: &PodView<'_>, index: usize, name: &str) -> Diagnostic {
     let at = FieldPath::dotted("spec.volumes").child(index).child("name");
-    let message = format!(
-        "nothing in `{}` uses volume `{name}` any more, and nobody can tell whose it is",
-        pod.template.key
-    );
+    let message =
+        format!("volume `{name}` of `{}` is no longer used, and its owner is unknown", pod.template.key);
     unknown_owner(message).at(pod.label(
         &at,
         EntryPart::Value,
@@ -279,14 +283,17 @@ fn leftover_volume(pod: &PodView<'_>, index: usize, name: &str) -> Diagnostic {
 fn volume_differs(pod: &PodView<'_>, index: usize, set: &PreparedSet) -> Diagnostic {
     let volume = item_name(&pod.volumes[index]);
     let at = FieldPath::dotted("spec.volumes").child(index).child("name");
-    let message =
-        format!("volume `{volume}` of `{}` is not as SidecarSet `{}` has it", pod.template.key, set.name());
+    let message = format!(
+        "volume `{volume}` of `{}` differs from that of SidecarSet `{}`",
+        pod.template.key,
+        set.name()
+    );
     let defined =
         set.set().volumes.iter().position(|v| v.get("name").and_then(Value::as_str) == Some(volume));
     let diagnostic = unknown_owner(message).at(pod.label(
         &at,
         EntryPart::Value,
-        "the application's, or of an earlier injection",
+        "from the application or an earlier injection",
     ));
     match defined {
         None => diagnostic,
@@ -300,17 +307,17 @@ fn volume_differs(pod: &PodView<'_>, index: usize, set: &PreparedSet) -> Diagnos
 fn leftover_secrets(pod: &PodView<'_>, left: &BTreeSet<&str>) -> Diagnostic {
     let at = FieldPath::dotted("spec.imagePullSecrets");
     let message = format!(
-        "nobody can tell whose pull secrets `{}` of `{}` are",
+        "the owner of pull secrets `{}` of `{}` is unknown",
         left.iter().copied().collect::<Vec<_>>().join("`, `"),
         pod.template.key
     );
-    unknown_owner(message).at(pod.label(&at, EntryPart::Key, "a sidecar that goes may have brought them"))
+    unknown_owner(message).at(pod.label(&at, EntryPart::Key, "a removed sidecar may have added them"))
 }
 
 fn unknown_owner(message: String) -> Diagnostic {
     Diagnostic::warning(Code::UnknownOwner, message)
-        .because("it stays as it is: no known earlier state of a SidecarSet tells where it came from")
-        .help("give the earlier states with `--history FILE`, or remove it by hand where it is not needed")
+        .because("it is kept: no known revision of a SidecarSet defines it")
+        .help("pass the earlier revisions with `--history FILE`, or remove it by hand if it is not needed")
 }
 
 #[cfg(test)]

@@ -62,13 +62,13 @@ pub(super) struct AppContainers<'a> {
 }
 
 impl<'a> AppContainers<'a> {
-    fn from_pod(pod: &PodView<'a>, fates: &PodDispositions) -> Self {
+    fn from_pod(pod: &PodView<'a>, dispositions: &PodDispositions) -> Self {
         let own = |list: ContainerList| {
-            let fates = fates.in_list(list);
+            let dispositions = dispositions.in_list(list);
             list.in_pod(pod)
                 .iter()
-                .zip(fates)
-                .filter(|(_, fate)| **fate == ContainerDisposition::App)
+                .zip(dispositions)
+                .filter(|(_, disposition)| **disposition == ContainerDisposition::App)
                 .map(|(container, _)| container)
         };
         let is_native = |c: &&Value| c.get("restartPolicy").and_then(Value::as_str) == Some("Always");
@@ -123,38 +123,46 @@ pub(super) struct NewContainer<'a> {
 /// Builds what every set adds, in the order of injection: per set its init containers, then its containers.
 pub(super) fn build_containers<'a>(
     pod: &PodView<'a>,
-    choice: &'a SetSelection<'_>,
-    fates: &PodDispositions,
+    selection: &'a SetSelection<'_>,
+    dispositions: &PodDispositions,
     annotations: &'a JsonObject,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> Vec<NewContainer<'a>> {
-    let apps = AppContainers::from_pod(pod, fates);
-    let mut brought = Vec::new();
-    for (index, chosen) in choice.selected.iter().enumerate() {
+    let apps = AppContainers::from_pod(pod, dispositions);
+    let mut new_containers = Vec::new();
+    for (index, selected) in selection.selected.iter().enumerate() {
         for list in [ContainerList::Init, ContainerList::Regular] {
-            for (sidecar, policy) in chosen.content.sidecars(list) {
-                check_sidecar(chosen, list, sidecar, work);
-                let mut one = build_container(pod, chosen, sidecar, &apps, annotations, work);
+            for (sidecar, policy) in selected.content.sidecars(list) {
+                check_sidecar(selected, list, sidecar, context);
+                let mut one = build_container(pod, selected, sidecar, &apps, annotations, context);
                 one.set_index = index;
                 one.list = list;
                 if let Some(policy) = policy {
-                    let place = (chosen, sidecar);
-                    resources::apply_resources(pod, choice, &apps, place, policy, &mut one.container, work);
+                    let place = (selected, sidecar);
+                    resources::apply_resources(
+                        pod,
+                        selection,
+                        &apps,
+                        place,
+                        policy,
+                        &mut one.container,
+                        context,
+                    );
                 }
-                brought.extend(expand_hot_upgrade(one));
+                new_containers.extend(expand_hot_upgrade(one));
             }
         }
     }
-    brought
+    new_containers
 }
 
 fn build_container<'a>(
     pod: &PodView<'_>,
-    chosen: &'a SelectedSet<'_>,
+    selected: &'a SelectedSet<'_>,
     sidecar: &'a SidecarContainer,
     apps: &AppContainers<'a>,
     annotations: &'a JsonObject,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> NewContainer<'a> {
     let mut container = sidecar.container.clone();
     let mut env = ContainerEnv::from_container(&container);
@@ -164,14 +172,14 @@ fn build_container<'a>(
         if term.source_container_name.is_empty() && term.source_container_name_from.is_none() {
             continue;
         }
-        work.report(transfer_env_missing(pod, chosen, sidecar, &missing));
+        context.report(transfer_env_missing(pod, selected, sidecar, &missing));
     }
     let shared = volumes::collect_shared(sidecar, apps);
     for (variable, app) in &shared.variables {
         env.append_if_absent(variable, ItemSource::SubPathExpr(app));
     }
     if let Some(mount) = shared.token_mount() {
-        work.report(volumes::shared_token_warning(pod, chosen, sidecar, mount));
+        context.report(volumes::shared_token_warning(pod, selected, sidecar, mount));
     }
     let mut sources: Vec<_> = env.sources.iter().map(|(i, source)| ("env", *i, *source)).collect();
     container.insert("env".to_owned(), Value::Array(env.entries));
@@ -228,13 +236,13 @@ pub(super) fn unchanged_containers(pod: &PodView<'_>, list: ContainerList) -> Me
 pub(super) fn merge_containers(
     pod: &PodView<'_>,
     list: ContainerList,
-    fates: &PodDispositions,
-    brought: &mut [NewContainer<'_>],
+    dispositions: &PodDispositions,
+    new_containers: &mut [NewContainer<'_>],
 ) -> MergedContainers {
-    let slots = place_containers(list.in_pod(pod), fates.in_list(list), list, brought);
+    let slots = place_containers(list.in_pod(pod), dispositions.in_list(list), list, new_containers);
     let values = slots.iter().map(|slot| match slot {
         ContainerSlot::Existing(i) => list.in_pod(pod)[*i].clone(),
-        ContainerSlot::New(i) => Value::Object(std::mem::take(&mut brought[*i].container)),
+        ContainerSlot::New(i) => Value::Object(std::mem::take(&mut new_containers[*i].container)),
     });
     MergedContainers { list, values: values.collect(), slots }
 }
@@ -244,20 +252,26 @@ pub(super) fn merge_containers(
 /// injection would put it, provided that nothing else moves by that.
 fn place_containers(
     old: &[Value],
-    fates: &[ContainerDisposition],
+    dispositions: &[ContainerDisposition],
     list: ContainerList,
-    brought: &[NewContainer<'_>],
+    new_containers: &[NewContainer<'_>],
 ) -> Vec<ContainerSlot> {
-    let mut ours: Vec<usize> = (0..brought.len()).filter(|i| brought[*i].list == list).collect();
+    let mut ours: Vec<usize> =
+        (0..new_containers.len()).filter(|i| new_containers[*i].list == list).collect();
     if list == ContainerList::Init {
-        ours.sort_by(|a, b| brought[*a].name.cmp(&brought[*b].name));
+        ours.sort_by(|a, b| new_containers[*a].name.cmp(&new_containers[*b].name));
     }
-    let by_name: BTreeMap<&str, usize> = ours.iter().map(|i| (brought[*i].name.as_str(), *i)).collect();
-    let is_before = |i: &usize| brought[*i].sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer;
-    let kept =
-        old.iter().zip(fates).enumerate().filter(|(_, (_, fate))| **fate != ContainerDisposition::Removed);
+    let by_name: BTreeMap<&str, usize> =
+        ours.iter().map(|i| (new_containers[*i].name.as_str(), *i)).collect();
+    let is_before =
+        |i: &usize| new_containers[*i].sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer;
+    let kept = old
+        .iter()
+        .zip(dispositions)
+        .enumerate()
+        .filter(|(_, (_, disposition))| **disposition != ContainerDisposition::Removed);
     let standing: Vec<ContainerSlot> = kept
-        .map(|(i, (container, fate))| match fate {
+        .map(|(i, (container, disposition))| match disposition {
             ContainerDisposition::Replaced => by_name
                 .get(item_name(container))
                 .map_or(ContainerSlot::Existing(i), |i| ContainerSlot::New(*i)),
@@ -282,32 +296,34 @@ fn place_containers(
 
 /// Tells of an init container that is put first; what Kruise ignores in a set is told by its validation.
 fn check_sidecar(
-    chosen: &SelectedSet<'_>,
+    selected: &SelectedSet<'_>,
     list: ContainerList,
     sidecar: &SidecarContainer,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) {
     if list != ContainerList::Init || sidecar.pod_inject_policy != InjectPolicy::BeforeAppContainer {
         return;
     }
     let at = sidecar.path.child("podInjectPolicy");
-    let message = format!("init container `{}` is put before the application's own", sidecar.name);
-    work.report(
+    let message = format!("init container `{}` is placed before those of the application", sidecar.name);
+    context.report(
         Diagnostic::warning(Code::InitBeforeApp, message)
-            .at(chosen.content.set().document.label(&at, EntryPart::Value, ""))
+            .at(selected.content.set().document.label(&at, EntryPart::Value, ""))
             .field(at.to_string())
-            .because("Kruise does so too, although its API documentation says that the policy has no effect")
-            .help("leave the policy out to put it behind them"),
+            .because(
+                "Kruise does the same, although its API documentation says that the policy has no effect",
+            )
+            .help("remove the policy to place it after them"),
     );
 }
 
 /// Returns a label at the name of a container of a set.
 pub(super) fn container_label(
-    chosen: &SelectedSet<'_>,
+    selected: &SelectedSet<'_>,
     sidecar: &SidecarContainer,
     text: &str,
 ) -> crate::diagnostics::Span {
-    chosen.content.set().document.label(&sidecar.path.child("name"), EntryPart::Value, text)
+    selected.content.set().document.label(&sidecar.path.child("name"), EntryPart::Value, text)
 }
 
 /// Returns the path of a container in the template.
@@ -320,11 +336,11 @@ const ENV_MISSPELLINGS: [&str; 3] = ["envs", "Env", "environment"];
 
 fn transfer_env_missing(
     pod: &PodView<'_>,
-    chosen: &SelectedSet<'_>,
+    selected: &SelectedSet<'_>,
     sidecar: &SidecarContainer,
     missing: &env::MissingVariables<'_>,
 ) -> Diagnostic {
-    let (why, here) = match missing.container {
+    let (reason, here) = match missing.container {
         None => ("the field that names the container is empty".to_owned(), "not named here"),
         Some(container) if !pod.containers.iter().any(|c| item_name(c) == container) => {
             (format!("there is no container `{container}`"), "no such container")
@@ -332,7 +348,7 @@ fn transfer_env_missing(
         Some(container) => (format!("container `{container}` has none"), "no such variable"),
     };
     let variables = missing.variables.join("`, `");
-    let message = format!("`{}` gets no variable `{variables}`: {why}", sidecar.name);
+    let message = format!("`{}` gets no variable `{variables}`: {reason}", sidecar.name);
     let at = missing.container.and_then(|c| pod.containers.iter().position(|p| item_name(p) == c));
     let place = at.map_or_else(
         || FieldPath::dotted("spec.containers"),
@@ -350,13 +366,13 @@ fn transfer_env_missing(
         ),
         None => (
             pod.label(&place, EntryPart::Value, here),
-            "add the variable to the workload, or take it out of `transferEnv`".to_owned(),
+            "add the variable to the workload, or remove it from `transferEnv`".to_owned(),
         ),
     };
     let term = sidecar.path.child("transferEnv").child(missing.term);
     Diagnostic::warning(Code::TransferEnvMissing, message)
         .at(label)
-        .at(chosen.content.set().document.label(&term, EntryPart::Value, "asked for here"))
-        .because("Kruise passes over it without a word")
+        .at(selected.content.set().document.label(&term, EntryPart::Value, "asked for here"))
+        .because("Kruise skips it silently")
         .help(help)
 }

@@ -31,27 +31,27 @@ pub(super) fn is_hot_upgraded(sidecar: &SidecarContainer, list: ContainerList) -
 /// Returns the names a container has in the pod.
 pub(super) fn pod_names(sidecar: &SidecarContainer, list: ContainerList) -> [Option<String>; 2] {
     if is_hot_upgraded(sidecar, list) {
-        [HotUpgradeRole::Working, HotUpgradeRole::Empty].map(|twin| Some(role_name(sidecar, twin)))
+        [HotUpgradeRole::Working, HotUpgradeRole::Empty].map(|role| Some(role_name(sidecar, role)))
     } else {
         [Some(sidecar.name.clone()), None]
     }
 }
 
 /// Returns the name of one container of a pair.
-pub(super) fn role_name(sidecar: &SidecarContainer, twin: HotUpgradeRole) -> String {
+pub(super) fn role_name(sidecar: &SidecarContainer, role: HotUpgradeRole) -> String {
     let [working, empty] = sidecar.hot_upgrade_names();
-    match twin {
+    match role {
         HotUpgradeRole::Working => working,
         HotUpgradeRole::Empty => empty,
     }
 }
 
 /// Makes a built container one of a pair. The second has no image where the set gives none, as in Kruise.
-pub(super) fn assign_role(mut one: NewContainer<'_>, twin: HotUpgradeRole) -> NewContainer<'_> {
-    one.name = role_name(one.sidecar, twin);
-    one.hot_upgrade_role = Some(twin);
+pub(super) fn assign_role(mut one: NewContainer<'_>, role: HotUpgradeRole) -> NewContainer<'_> {
+    one.name = role_name(one.sidecar, role);
+    one.hot_upgrade_role = Some(role);
     one.container.insert("name".to_owned(), Value::String(one.name.clone()));
-    if twin == HotUpgradeRole::Empty {
+    if role == HotUpgradeRole::Empty {
         replace_image(&mut one.container, one.sidecar.hot_upgrade_empty_image.as_deref().unwrap_or_default());
     }
     // Kruise v1.9.0 appends the two without looking whether the names are there.
@@ -92,28 +92,28 @@ fn version_variables(name: &str) -> [Value; 2] {
 
 /// Writes the annotations of all pairs, and removes those of containers that go.
 pub(super) fn write_annotations(
-    brought: &[NewContainer<'_>],
-    gone: &BTreeSet<&str>,
+    new_containers: &[NewContainer<'_>],
+    removed: &BTreeSet<&str>,
     annotations: &mut JsonObject,
 ) {
     // Kruise v1.9.0: what the pod already says is kept, and dropped where it cannot be read.
     let mut working = parse_working_containers(text_at(annotations, WORKING_CONTAINERS));
-    for name in gone {
+    for name in removed {
         annotations.shift_remove(&format!("{VERSION_PREFIX}{name}"));
         annotations.shift_remove(&format!("{VERSION_ALT_PREFIX}{name}"));
     }
-    working.retain(|_, container| !gone.contains(container.as_str()));
-    for one in brought {
-        let Some(twin) = one.hot_upgrade_role else { continue };
-        let (version, alternative) = if twin == HotUpgradeRole::Working { ("1", "0") } else { ("0", "1") };
+    working.retain(|_, container| !removed.contains(container.as_str()));
+    for one in new_containers {
+        let Some(role) = one.hot_upgrade_role else { continue };
+        let (version, alternative) = if role == HotUpgradeRole::Working { ("1", "0") } else { ("0", "1") };
         set_annotation(annotations, &format!("{VERSION_PREFIX}{}", one.name), version);
         set_annotation(annotations, &format!("{VERSION_ALT_PREFIX}{}", one.name), alternative);
-        if twin == HotUpgradeRole::Working {
+        if role == HotUpgradeRole::Working {
             working.insert(one.sidecar.name.clone(), one.name.clone());
         }
     }
-    let has_pairs = brought.iter().any(|b| b.hot_upgrade_role.is_some());
-    if !has_pairs && gone.is_empty() {
+    let has_pairs = new_containers.iter().any(|b| b.hot_upgrade_role.is_some());
+    if !has_pairs && removed.is_empty() {
         return;
     }
     if working.is_empty() {

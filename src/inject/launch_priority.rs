@@ -23,11 +23,11 @@ pub(super) fn apply_barriers(
     annotations: &JsonObject,
     previous: &PreviousInjection<'_>,
     main: &mut MergedContainers,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) {
     let pod_name = pod.name();
     let config_map = format!("{pod_name}-barrier");
-    let priorities = match read_priorities(pod, annotations, main, work) {
+    let priorities = match read_priorities(pod, annotations, main, context) {
         Some(priorities) if priorities.windows(2).any(|two| two[0] != two[1]) => priorities,
         _ if previous.has_injected_sets() => {
             return main.values.iter_mut().for_each(|c| remove_barrier(c, &config_map));
@@ -35,11 +35,11 @@ pub(super) fn apply_barriers(
         _ => return,
     };
     if pod_name.is_empty() {
-        return work.report(priority_in_cluster(pod, main));
+        return context.report(priority_in_cluster(pod, main));
     }
     for (i, (container, priority)) in main.values.iter_mut().zip(&priorities).enumerate() {
         write_barrier(container, &config_map, *priority);
-        record_origin(i, container, work);
+        record_origin(i, container, context);
     }
 }
 
@@ -48,7 +48,7 @@ fn read_priorities(
     pod: &PodView<'_>,
     annotations: &JsonObject,
     main: &MergedContainers,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> Option<Vec<i64>> {
     // Kruise v1.9.0 skips pods of one container before it reads anything.
     if main.values.len() < 2 {
@@ -68,7 +68,7 @@ fn read_priorities(
             let value = entry.get("value").and_then(Value::as_str).unwrap_or_default();
             priority = value.parse::<i64>().ok();
             if priority.is_none() {
-                work.report(invalid_priority(pod, main, (i, at), value));
+                context.report(invalid_priority(pod, main, (i, at), value));
                 break;
             }
         }
@@ -109,8 +109,8 @@ fn is_barrier(entry: &Value, config_map: &str) -> bool {
     item_name(entry) == BARRIER_ENV && reference.is_some_and(|r| item_name(r) == config_map)
 }
 
-fn record_origin(index: usize, container: &Value, work: &mut InjectionContext<'_>) {
-    let Some(trace) = &mut work.trace else { return };
+fn record_origin(index: usize, container: &Value, context: &mut InjectionContext<'_>) {
+    let Some(trace) = &mut context.trace else { return };
     let at =
         list_items(container, "env").iter().position(|e| item_name(e) == BARRIER_ENV).unwrap_or_default();
     trace.origins.push(PartOrigin {

@@ -21,33 +21,33 @@ use std::collections::{BTreeMap, BTreeSet};
 /// same sets is removed.
 pub(super) fn update_annotations(
     pod: &PodView<'_>,
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
-    fates: &PodDispositions,
-    brought: &[NewContainer<'_>],
+    dispositions: &PodDispositions,
+    new_containers: &[NewContainer<'_>],
     patched: &JsonObject,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> JsonObject {
     let mut annotations = patched.clone();
-    let mode = work.options.annotations;
+    let mode = context.options.annotations;
     for key in [SIDECARSET_HASH, SIDECARSET_HASH_WITHOUT_IMAGE] {
-        if mode == AnnotationMode::Kruise && !choice.selected.is_empty() {
-            write_hashes(pod, choice, previous, key, &mut annotations, work);
+        if mode == AnnotationMode::Kruise && !selection.selected.is_empty() {
+            write_hashes(pod, selection, previous, key, &mut annotations, context);
         } else {
             let leaves = |set: &str| {
-                let is_chosen = choice.selected.iter().any(|c| c.name() == set);
+                let is_chosen = selection.selected.iter().any(|c| c.name() == set);
                 previous.removed_sets.contains(set) || (is_chosen && previous.contains(set))
             };
             remove_hashes(key, leaves, &mut annotations);
         }
     }
-    write_injected_list(choice, previous, mode, &mut annotations);
-    if brought.iter().any(|b| b.hot_upgrade_role.is_some())
+    write_injected_list(selection, previous, mode, &mut annotations);
+    if new_containers.iter().any(|b| b.hot_upgrade_role.is_some())
         && is_json_null(text_at(&annotations, WORKING_CONTAINERS))
     {
-        work.report(unreadable_annotation(pod, WORKING_CONTAINERS));
+        context.report(unreadable_annotation(pod, WORKING_CONTAINERS));
     }
-    hot_upgrade::write_annotations(brought, &fates.removed_names(pod), &mut annotations);
+    hot_upgrade::write_annotations(new_containers, &dispositions.removed_names(pod), &mut annotations);
     annotations
 }
 
@@ -59,21 +59,21 @@ pub(super) fn set_annotation(annotations: &mut JsonObject, key: &str, value: &st
 /// Kruise v1.9.0 joins the names with those that are there, split at commas and not trimmed, each once,
 /// sorted.
 fn write_injected_list(
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
     mode: AnnotationMode,
     annotations: &mut JsonObject,
 ) {
-    if choice.selected.is_empty() && previous.removed_sets.is_empty() {
+    if selection.selected.is_empty() && previous.removed_sets.is_empty() {
         return;
     }
     let old = text_at(annotations, INJECTED_LIST).to_owned();
     let mut names = parse_injected_list(&old);
     names.retain(|name| !previous.removed_sets.contains(name));
-    for chosen in &choice.selected {
+    for selected in &selection.selected {
         match mode {
-            AnnotationMode::None => names.remove(chosen.name()),
-            AnnotationMode::Minimal | AnnotationMode::Kruise => names.insert(chosen.name()),
+            AnnotationMode::None => names.remove(selected.name()),
+            AnnotationMode::Minimal | AnnotationMode::Kruise => names.insert(selected.name()),
         };
     }
     let list = names.into_iter().collect::<Vec<_>>().join(",");
@@ -86,20 +86,20 @@ fn write_injected_list(
 
 fn write_hashes(
     pod: &PodView<'_>,
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
     key: &str,
     annotations: &mut JsonObject,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) {
     let written = text_at(annotations, key);
     let Some(mut entries) = parse_hashes(written).filter(|_| !is_json_null(written)) else {
-        work.report(unreadable_annotation(pod, key));
+        context.report(unreadable_annotation(pod, key));
         return;
     };
     entries.retain(|set, _| !previous.removed_sets.contains(set.as_str()));
-    for chosen in &choice.selected {
-        entries.insert(chosen.name().to_owned(), hash_entry(chosen, key));
+    for selected in &selection.selected {
+        entries.insert(selected.name().to_owned(), hash_entry(selected, key));
     }
     set_annotation(annotations, key, &encode_hashes(entries));
 }
@@ -121,18 +121,18 @@ fn remove_hashes(key: &str, leaves: impl Fn(&str) -> bool, annotations: &mut Jso
 
 /// Kruise v1.9.0 writes the time of injection; the same bytes in must give the same bytes out, so it is null
 /// here, which Kruise reads and writes for a time that is not set.
-fn hash_entry(chosen: &SelectedSet<'_>, key: &str) -> Value {
-    let set = chosen.content.set();
+fn hash_entry(selected: &SelectedSet<'_>, key: &str) -> Value {
+    let set = selected.content.set();
     let natives = set.init_containers.iter().filter(|c| c.is_native_sidecar);
     let list: BTreeSet<&str> = natives.chain(&set.containers).map(|c| c.name.as_str()).collect();
     let hash = if key == SIDECARSET_HASH { &set.hash } else { &set.hash_without_image };
     let mut entry = json!({
         "updateTimestamp": null,
         "hash": hash,
-        "sidecarSetName": chosen.name(),
+        "sidecarSetName": selected.name(),
         "sidecarList": list,
     });
-    if key == SIDECARSET_HASH && chosen.is_registered {
+    if key == SIDECARSET_HASH && selected.is_registered {
         entry["controllerRevision"] = Value::String(set.revision_name.clone());
     }
     entry
@@ -155,5 +155,5 @@ fn unreadable_annotation(pod: &PodView<'_>, key: &str) -> Diagnostic {
     .at(pod.label(&path, EntryPart::Value, what))
     .field(pod.template.path.join(&path).to_string())
     .because("Kruise denies such a pod")
-    .help("remove the annotation; it is written anew")
+    .help("remove the annotation; pillion writes it again")
 }

@@ -20,12 +20,12 @@ use serde_json::Value;
 pub(super) fn apply_patches(
     pod: &PodView<'_>,
     sets: &SidecarSetStore,
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> JsonObject {
     let mut annotations = pod.annotations.cloned().unwrap_or_default();
-    let now: Vec<AnnotationPatch<'_>> = choice.selected.iter().flat_map(|c| patches(c.content)).collect();
+    let now: Vec<AnnotationPatch<'_>> = selection.selected.iter().flat_map(|c| patches(c.content)).collect();
     let mut keys: Vec<&str> = Vec::new();
     let earlier = previous.injected_sets.iter().flat_map(|n| sets.all_contents(n)).flat_map(patches);
     for patch in now.iter().copied().chain(earlier) {
@@ -38,14 +38,14 @@ pub(super) fn apply_patches(
         let base = old.filter(|value| !is_known_value(value, key, &now, sets, previous));
         let mut value = base.map(str::to_owned);
         for patch in now.iter().filter(|p| p.key == key) {
-            patch.check(value.as_deref(), work);
+            patch.check(value.as_deref(), context);
             match patch.apply_to(value.as_deref()) {
                 Ok(patched) => value = patched,
-                Err(wrong) => work.report(merge_error(pod, patch, wrong)),
+                Err(diagnostic) => context.report(merge_error(pod, patch, diagnostic)),
             }
         }
         if value.as_deref() != old {
-            record_origin(work, &now, key, value.is_some());
+            record_origin(context, &now, key, value.is_some());
         }
         match value {
             Some(value) => drop(annotations.insert(key.to_owned(), Value::String(value))),
@@ -101,7 +101,7 @@ impl AnnotationPatch<'_> {
     }
 
     /// Tells of a patch that is stored now and cannot be merged later.
-    fn check(&self, value: Option<&str>, work: &mut InjectionContext<'_>) {
+    fn check(&self, value: Option<&str>, context: &mut InjectionContext<'_>) {
         let name = self.set.name();
         let is_stored = self.policy == PatchPolicy::MergePatchJson && value.is_none_or(str::is_empty);
         if is_stored && !serde_json::from_str::<Value>(self.text).is_ok_and(|v| v.is_object()) {
@@ -109,7 +109,7 @@ impl AnnotationPatch<'_> {
                 "the patch of SidecarSet `{name}` for annotation `{}` is not a JSON object",
                 self.key
             );
-            work.report(
+            context.report(
                 Diagnostic::warning(Code::PatchNotJson, message)
                     .at(self.label("stored as it is where the pod has no such annotation"))
                     .field(self.path().to_string())
@@ -155,8 +155,8 @@ fn is_known_value(
         || known.any(|set| alone(&mut patches(set)).as_deref() == Some(value))
 }
 
-fn record_origin(work: &mut InjectionContext<'_>, now: &[AnnotationPatch<'_>], key: &str, is_there: bool) {
-    let Some(trace) = &mut work.trace else { return };
+fn record_origin(context: &mut InjectionContext<'_>, now: &[AnnotationPatch<'_>], key: &str, is_there: bool) {
+    let Some(trace) = &mut context.trace else { return };
     let path = FieldPath::dotted("metadata.annotations").child(key);
     match now.iter().rfind(|p| p.key == key).filter(|_| is_there) {
         Some(patch) => trace.origins.push(PartOrigin {
@@ -169,17 +169,17 @@ fn record_origin(work: &mut InjectionContext<'_>, now: &[AnnotationPatch<'_>], k
     }
 }
 
-fn merge_error(pod: &PodView<'_>, patch: &AnnotationPatch<'_>, wrong: MergePatchError) -> Diagnostic {
+fn merge_error(pod: &PodView<'_>, patch: &AnnotationPatch<'_>, diagnostic: MergePatchError) -> Diagnostic {
     let (key, key_path) = (patch.key, FieldPath::dotted("metadata.annotations").child(patch.key));
     let set = patch.set.name();
-    let (what, here, there) = match wrong {
+    let (what, here, there) = match diagnostic {
         MergePatchError::Value => ("the value in the workload", "not JSON", "merged into it"),
         MergePatchError::Patch => ("the patch", "to be merged with this", "neither a JSON object nor a list"),
     };
     let message =
         format!("SidecarSet `{set}` cannot merge annotation `{key}`: {what} is not JSON that can be merged");
     let label = pod.label(&key_path, EntryPart::Value, here);
-    let labels = if wrong == MergePatchError::Value {
+    let labels = if diagnostic == MergePatchError::Value {
         [label, patch.label(there)]
     } else {
         [patch.label(there), label]

@@ -108,7 +108,7 @@ pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Opti
         Ok(pod) => pod,
         Err(wrong) => return InjectionOutcome::from_errors(vec![*wrong]),
     };
-    let mut work = InjectionContext {
+    let mut context = InjectionContext {
         diagnostics: Vec::new(),
         trace: options.trace.then(InjectionTrace::default),
         options,
@@ -116,19 +116,19 @@ pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Opti
     // Kruise v1.9.0 sidecarsetMutatingPod: a pod that has ended or is being deleted gets no sidecar. What writes
     // launch barriers does not ask for that.
     if pod.is_inactive() {
-        work.trace_all_skipped(sets, "the pod has ended or is being deleted");
-        let value = build_barriers(&pod, &mut work);
-        return work.into_outcome(value, Vec::new());
+        context.trace_all_skipped(sets, "the pod has ended or is being deleted");
+        let value = build_barriers(&pod, &mut context);
+        return context.into_outcome(value, Vec::new());
     }
-    let choice = selection::select_sets(&pod, sets, &mut work);
-    if work.has_errors() {
-        return work.into_outcome(None, Vec::new());
+    let choice = selection::select_sets(&pod, sets, &mut context);
+    if context.has_errors() {
+        return context.into_outcome(None, Vec::new());
     }
     let injected = choice.selected.iter().map(|c| c.name().to_owned()).collect();
     let previous = cleanup::PreviousInjection::from_pod(&pod, sets, &choice);
-    let new = build_template(&pod, sets, &choice, &previous, &mut work);
-    let value = if work.has_errors() { None } else { new.into_value(&pod) };
-    work.into_outcome(value, injected)
+    let new = build_template(&pod, sets, &choice, &previous, &mut context);
+    let value = if context.has_errors() { None } else { new.into_value(&pod) };
+    context.into_outcome(value, injected)
 }
 
 /// Names the sets that select a template, without building anything; a set whose answer depends on labels that
@@ -154,29 +154,46 @@ fn build_template(
     sets: &SidecarSetStore,
     choice: &selection::SetSelection<'_>,
     previous: &cleanup::PreviousInjection<'_>,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> NewPodTemplate {
-    let patched = metadata_patches::apply_patches(pod, sets, choice, previous, work);
-    let fates = cleanup::classify_containers(pod, sets, choice, previous);
-    cleanup::record_removals(pod, &fates, work);
-    name_conflicts::check_names(pod, choice, &fates, work);
-    let mut brought = containers::build_containers(pod, choice, &fates, &patched, work);
-    if !work.has_errors() {
-        order::warn_order(pod, choice, work);
+    let patched = metadata_patches::apply_patches(pod, sets, choice, previous, context);
+    let dispositions = cleanup::classify_containers(pod, sets, choice, previous);
+    cleanup::record_removals(pod, &dispositions, context);
+    name_conflicts::check_names(pod, choice, &dispositions, context);
+    let mut new_containers = containers::build_containers(pod, choice, &dispositions, &patched, context);
+    if !context.has_errors() {
+        order::warn_order(pod, choice, context);
     }
-    let annotations = metadata::update_annotations(pod, choice, previous, &fates, &brought, &patched, work);
-    let init = containers::merge_containers(pod, containers::ContainerList::Init, &fates, &mut brought);
-    let mut main =
-        containers::merge_containers(pod, containers::ContainerList::Regular, &fates, &mut brought);
+    let annotations = metadata::update_annotations(
+        pod,
+        choice,
+        previous,
+        &dispositions,
+        &new_containers,
+        &patched,
+        context,
+    );
+    let init = containers::merge_containers(
+        pod,
+        containers::ContainerList::Init,
+        &dispositions,
+        &mut new_containers,
+    );
+    let mut main = containers::merge_containers(
+        pod,
+        containers::ContainerList::Regular,
+        &dispositions,
+        &mut new_containers,
+    );
     if choice.is_webhook_called {
-        launch_priority::apply_barriers(pod, &annotations, previous, &mut main, work);
+        launch_priority::apply_barriers(pod, &annotations, previous, &mut main, context);
     }
-    let volumes = volumes::merge_volumes(pod, sets, choice, previous, &fates, [&init, &main], work);
-    let image_pull_secrets = pull_secrets::merge_secrets(pod, sets, choice, previous, &fates, work);
-    let record = work.trace.as_mut().map(|trace| trace::TraceRecorder { pod, selection: choice, trace });
+    let volumes = volumes::merge_volumes(pod, sets, choice, previous, &dispositions, [&init, &main], context);
+    let image_pull_secrets = pull_secrets::merge_secrets(pod, sets, choice, previous, &dispositions, context);
+    let record = context.trace.as_mut().map(|trace| trace::TraceRecorder { pod, selection: choice, trace });
     if let Some(mut record) = record {
-        record.record_containers(&brought, &init);
-        record.record_containers(&brought, &main);
+        record.record_containers(&new_containers, &init);
+        record.record_containers(&new_containers, &main);
         record.record_volumes(&volumes);
         record.record_secrets(&image_pull_secrets);
         record.record_annotations(&patched, &annotations);
@@ -191,13 +208,19 @@ fn build_template(
 }
 
 /// The template with launch barriers and without sidecars; None if nothing changes or an error was told.
-fn build_barriers(pod: &PodView<'_>, work: &mut InjectionContext<'_>) -> Option<Value> {
+fn build_barriers(pod: &PodView<'_>, context: &mut InjectionContext<'_>) -> Option<Value> {
     if !selection::is_webhook_called(pod.template) {
         return None;
     }
     let annotations = pod.annotations.cloned().unwrap_or_default();
     let mut main = containers::unchanged_containers(pod, containers::ContainerList::Regular);
-    launch_priority::apply_barriers(pod, &annotations, &cleanup::PreviousInjection::empty(), &mut main, work);
+    launch_priority::apply_barriers(
+        pod,
+        &annotations,
+        &cleanup::PreviousInjection::empty(),
+        &mut main,
+        context,
+    );
     let new = NewPodTemplate {
         annotations,
         init_containers: pod.init_containers.to_vec(),
@@ -205,7 +228,7 @@ fn build_barriers(pod: &PodView<'_>, work: &mut InjectionContext<'_>) -> Option<
         volumes: pod.volumes.to_vec(),
         image_pull_secrets: pod.image_pull_secrets.to_vec(),
     };
-    if work.has_errors() { None } else { new.into_value(pod) }
+    if context.has_errors() { None } else { new.into_value(pod) }
 }
 
 /// What is gathered on the way.
@@ -227,9 +250,9 @@ impl InjectionContext<'_> {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    fn trace_all_skipped(&mut self, sets: &SidecarSetStore, why: &str) {
+    fn trace_all_skipped(&mut self, sets: &SidecarSetStore, reason: &str) {
         if let Some(trace) = &mut self.trace {
-            trace.sets.extend(sets.current().iter().map(|s| SetTrace::skipped(s.name(), why)));
+            trace.sets.extend(sets.current().iter().map(|s| SetTrace::skipped(s.name(), reason)));
         }
     }
 

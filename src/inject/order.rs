@@ -4,10 +4,11 @@ use super::InjectionContext;
 use super::containers::ContainerList;
 use super::metadata_patches;
 use super::revision::SelectedSet;
-use super::selection::{NAMESPACE_NAME_LABEL, SetSelection};
+use super::selection::SetSelection;
 use super::set_store::{PreparedSet, SidecarSetStore};
 use super::template::{self, PodView};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::api::NAMESPACE_NAME_LABEL;
 use crate::model::selector::SelectorOperator;
 use crate::model::sidecar_set::{InjectPolicy, SidecarSet};
 use crate::yaml::{EntryPart, FieldPath};
@@ -48,18 +49,22 @@ fn is_bound_to_namespace(set: &SidecarSet, namespace: &str) -> bool {
 }
 
 /// Tells about pairs of sets whose order, which a cluster does not fix, shows in the result.
-pub(super) fn warn_order(pod: &PodView<'_>, choice: &SetSelection<'_>, work: &mut InjectionContext<'_>) {
+pub(super) fn warn_order(
+    pod: &PodView<'_>,
+    selection: &SetSelection<'_>,
+    context: &mut InjectionContext<'_>,
+) {
     let namespace = pod.template.namespace;
-    for (i, first) in choice.selected.iter().enumerate() {
+    for (i, first) in selection.selected.iter().enumerate() {
         let bound = is_bound_to_namespace(first.current.set(), namespace);
-        for second in choice.selected.iter().skip(i + 1).take(MAX_COMPARED_SETS) {
+        for second in selection.selected.iter().skip(i + 1).take(MAX_COMPARED_SETS) {
             if is_bound_to_namespace(second.current.set(), namespace) != bound {
                 continue;
             }
             let content = differing_content(pod, first, second);
             let order = differing_order(pod, first, second);
             if content.is_some() || !order.is_empty() {
-                work.report(order_diagnostic(first, second, content, &order));
+                context.report(order_diagnostic(first, second, content, &order));
             }
         }
     }
@@ -76,7 +81,7 @@ fn differing_content(pod: &PodView<'_>, first: &SelectedSet<'_>, second: &Select
         let in_pod = || pod.volumes.iter().any(|v| template::item_name(v) == *name);
         b.volume_index(name).is_some_and(|at| b.set().volumes[at] != **definition) && !in_pod()
     });
-    shared.map(|(name, _)| format!("volume `{name}` is defined otherwise"))
+    shared.map(|(name, _)| format!("volume `{name}` is defined differently"))
 }
 
 /// The lists of the pod in which items change places with the two sets.
@@ -133,23 +138,24 @@ fn order_diagnostic(
     order: &[&str],
 ) -> Diagnostic {
     let pair = format!("SidecarSets `{}` and `{}`", first.name(), second.name());
-    let place = |chosen: &SelectedSet<'_>, text: &str| {
-        let set = chosen.current.set();
+    let place = |selected: &SelectedSet<'_>, text: &str| {
+        let set = selected.current.set();
         set.document.label(&set.path.join(&FieldPath::dotted("metadata.name")), EntryPart::Value, text)
     };
     let diagnostic = match content {
-        Some(what) => {
-            Diagnostic::warning(Code::SidecarSetOrderMatters, format!("{what} when {pair} change places"))
-                .help("let one set alone decide it, or give both the same value")
-        }
+        Some(what) => Diagnostic::warning(
+            Code::SidecarSetOrderMatters,
+            format!("{what} if the order of {pair} changes"),
+        )
+        .help("set it in one SidecarSet only, or use the same value in both"),
         None => Diagnostic::note(
             Code::SidecarSetOrderMatters,
-            format!("the order of `{}` hangs on the order of {pair}", order.join("`, `")),
+            format!("the order of `{}` depends on the order of {pair}", order.join("`, `")),
         )
-        .help("nothing has to be done; where the order must be another, rename a set or join the two"),
+        .help("no change is needed; to change the order, rename a SidecarSet or join the two"),
     };
     diagnostic
         .at(place(first, "injected first"))
         .at(place(second, "injected second"))
-        .because("pillion injects by name; in a cluster Kruise takes them in any order")
+        .because("pillion injects in order of names; in a cluster Kruise uses any order")
 }

@@ -12,15 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn merge_secrets(
     pod: &PodView<'_>,
     sets: &SidecarSetStore,
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
-    fates: &PodDispositions,
-    work: &mut InjectionContext<'_>,
+    dispositions: &PodDispositions,
+    context: &mut InjectionContext<'_>,
 ) -> Vec<Value> {
-    let ours: Vec<&str> = choice.selected.iter().flat_map(|c| c.content.secrets()).collect();
-    let gone = cleanup::removable_secrets(pod, sets, choice, previous, fates, work);
-    let kept = pod.image_pull_secrets.iter().filter(|s| !gone.contains(item_name(s)));
-    if choice.selected.is_empty() {
+    let ours: Vec<&str> = selection.selected.iter().flat_map(|c| c.content.secrets()).collect();
+    let removed = cleanup::removable_secrets(pod, sets, selection, previous, dispositions, context);
+    let kept = pod.image_pull_secrets.iter().filter(|s| !removed.contains(item_name(s)));
+    if selection.selected.is_empty() {
         return kept.cloned().collect();
     }
     let mut written = BTreeMap::new();

@@ -49,25 +49,25 @@ impl CompiledResourcesPolicy {
 /// Replaces the resources of a container by the computed ones.
 pub(super) fn apply_resources(
     pod: &PodView<'_>,
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     apps: &AppContainers<'_>,
-    (chosen, sidecar): (&SelectedSet<'_>, &SidecarContainer),
+    (selected, sidecar): (&SelectedSet<'_>, &SidecarContainer),
     policy: &CompiledResourcesPolicy,
     container: &mut JsonObject,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) {
-    let set = PolicyLocation { chosen, sidecar };
+    let set = PolicyLocation { selected, sidecar };
     let names = match &policy.name_pattern {
         Ok(names) => names,
-        Err(wrong) => return work.report(set.invalid_regex(wrong)),
+        Err(wrong) => return context.report(set.invalid_regex(wrong)),
     };
-    let targets = target_containers(choice, apps, names);
+    let targets = target_containers(selection, apps, names);
     if targets.is_empty() {
-        return work.report(no_target(pod, &set));
+        return context.report(no_target(pod, &set));
     }
     let mut resources = JsonObject::new();
     for (part, resource, expression) in &policy.expressions {
-        match compute_quantity(pod, &targets, policy.is_sum, (part, resource), expression, &set, work) {
+        match compute_quantity(pod, &targets, policy.is_sum, (part, resource), expression, &set, context) {
             Ok(Some(amount)) => {
                 let amounts = resources.entry(*part).or_insert_with(|| Value::Object(JsonObject::new()));
                 if let Some(amounts) = amounts.as_object_mut() {
@@ -75,7 +75,7 @@ pub(super) fn apply_resources(
                 }
             }
             Ok(None) => {}
-            Err(wrong) => work.report(*wrong),
+            Err(wrong) => context.report(*wrong),
         }
     }
     if resources.is_empty() {
@@ -88,11 +88,11 @@ pub(super) fn apply_resources(
 /// Kruise v1.9.0: native sidecars of the pod, then its containers; names that any matched set uses are out,
 /// as they are in the set.
 fn target_containers<'a>(
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     apps: &AppContainers<'a>,
     names: &Regex,
 ) -> Vec<&'a Value> {
-    let used = choice.selected.iter().flat_map(|c| {
+    let used = selection.selected.iter().flat_map(|c| {
         let set = c.content.set();
         set.init_containers.iter().chain(&set.containers)
     });
@@ -109,10 +109,10 @@ fn compute_quantity(
     (part, resource): (&str, &str),
     expression: &Result<ResourcesExpr, String>,
     set: &PolicyLocation<'_>,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> Result<Option<Quantity>, Box<Diagnostic>> {
-    let failed = |why: &str| set.invalid_expression(part, resource, why);
-    let expression = expression.as_ref().map_err(|why| Box::new(failed(why)))?;
+    let failed = |reason: &str| set.invalid_expression(part, resource, reason);
+    let expression = expression.as_ref().map_err(|reason| Box::new(failed(reason)))?;
     let mut amount = Quantity::zero();
     for target in targets {
         let quantity = match target_quantity(target, part, resource) {
@@ -121,7 +121,7 @@ fn compute_quantity(
             // Kruise v1.9.0: a limit counts only if all targets have it; a request that is not written is
             // zero.
             None if part == "limits" => {
-                work.report(limit_left_out(pod, target, resource, set));
+                context.report(limit_left_out(pod, target, resource, set));
                 return Ok(None);
             }
             None => Quantity::zero(),
@@ -144,7 +144,7 @@ fn compute_quantity(
         }
     })?;
     if resource == "memory" && !expression.has_variable() && !result.is_whole() {
-        work.report(set.plain_number(part, &result));
+        context.report(set.plain_number(part, &result));
     }
     Ok(Some(result))
 }
@@ -165,7 +165,7 @@ fn parse_quantity(written: &Value) -> Result<Quantity, QuantityError> {
 
 /// The container of a set that has the policy.
 struct PolicyLocation<'a> {
-    chosen: &'a SelectedSet<'a>,
+    selected: &'a SelectedSet<'a>,
     sidecar: &'a SidecarContainer,
 }
 
@@ -175,12 +175,13 @@ impl PolicyLocation<'_> {
     }
 
     fn label(&self, below: &str, text: &str) -> Span {
-        self.chosen.content.set().document.label(&self.path(below), EntryPart::Value, text)
+        self.selected.content.set().document.label(&self.path(below), EntryPart::Value, text)
     }
 
-    fn invalid_regex(&self, why: &PatternError) -> Diagnostic {
-        let message = format!("the pattern for the targets of `{}` cannot be used: {why}", self.sidecar.name);
-        let help = match &why.suggestion {
+    fn invalid_regex(&self, reason: &PatternError) -> Diagnostic {
+        let message =
+            format!("the pattern for the targets of `{}` cannot be used: {reason}", self.sidecar.name);
+        let help = match &reason.suggestion {
             Some(alike) => format!("write `{alike}`, which has Go's meaning everywhere"),
             None => "write it in the syntax of RE2, as Go's `regexp` reads it".to_owned(),
         };
@@ -190,13 +191,14 @@ impl PolicyLocation<'_> {
             .help(help)
     }
 
-    fn invalid_expression(&self, part: &str, resource: &str, why: &str) -> Diagnostic {
+    fn invalid_expression(&self, part: &str, resource: &str, reason: &str) -> Diagnostic {
         let below = format!("resourcesExpr.{part}.{resource}");
-        let message = format!("the {resource} {part} of `{}` cannot be computed: {why}", self.sidecar.name);
+        let message =
+            format!("the {resource} {part} of `{}` cannot be computed: {reason}", self.sidecar.name);
         Diagnostic::error(Code::ResourcesExpression, message)
             .at(self.label(&below, ""))
             .field(self.path(&below).to_string())
-            .because("Kruise denies a pod for which it cannot compute them")
+            .because("Kruise denies such a pod")
             .help(format!(
                 "write a sum, difference, product or quotient of `{resource}`, numbers and quantities"
             ))
@@ -209,7 +211,7 @@ impl PolicyLocation<'_> {
         Diagnostic::warning(Code::ResourcesPlainNumber, message)
             .at(self.label(&below, "a plain number"))
             .field(self.path(&below).to_string())
-            .because("Kruise takes a number for thousandths unless the expression names `memory`")
+            .because("Kruise reads a number as thousandths unless the expression contains `memory`")
             .help("write a quantity, such as `64Mi`")
     }
 }
@@ -231,7 +233,7 @@ fn no_target(pod: &PodView<'_>, set: &PolicyLocation<'_>) -> Diagnostic {
         .at(set.label("targetContainersNameRegex", "these are the targets"))
         .field(set.path("targetContainersNameRegex").to_string())
         .because("Kruise denies such a pod; sidecars never are targets")
-        .help("widen the expression, or let the set's selector leave this workload out")
+        .help("widen the expression, or exclude this workload with the set's selector")
 }
 
 fn limit_left_out(pod: &PodView<'_>, target: &Value, resource: &str, set: &PolicyLocation<'_>) -> Diagnostic {
@@ -249,8 +251,8 @@ fn limit_left_out(pod: &PodView<'_>, target: &Value, resource: &str, set: &Polic
     };
     diagnostic
         .at(set.label(&format!("resourcesExpr.limits.{resource}"), "left out"))
-        .because("Kruise leaves the limit out unless every target has one")
-        .help("give the container a limit, or leave it out of `targetContainersNameRegex`")
+        .because("Kruise omits the limit unless every target has one")
+        .help("give the container a limit, or exclude it from `targetContainersNameRegex`")
 }
 
 fn invalid_quantity(
@@ -258,9 +260,9 @@ fn invalid_quantity(
     target: &Value,
     part: &str,
     resource: &str,
-    why: QuantityError,
+    reason: QuantityError,
 ) -> Diagnostic {
-    let diagnostic = Diagnostic::error(Code::InvalidQuantity, why.to_string());
+    let diagnostic = Diagnostic::error(Code::InvalidQuantity, reason.to_string());
     match locate_container(pod, target) {
         None => diagnostic,
         Some((list, i)) => {

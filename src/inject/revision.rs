@@ -45,7 +45,7 @@ pub(super) fn select_revision<'s>(
     pod: &PodView<'_>,
     prepared: &'s PreparedSet,
     sets: &'s SidecarSetStore,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> Option<SelectedSet<'s>> {
     let set = prepared.set();
     // The controller records a revision soon after a set was created; without earlier states pillion renders
@@ -58,10 +58,10 @@ pub(super) fn select_revision<'s>(
     }
     // Kruise v1.9.0 getSuitableRevisionSidecarSet looks the revision up before it asks for the policy.
     let Some(content) = find_revision(wanted, &set.name, sets) else {
-        work.report(revision_not_found(set, wanted, sets));
+        context.report(revision_not_found(set, wanted, sets));
         return None;
     };
-    if wanted.is_partial && !is_held_back(pod, set, work) {
+    if wanted.is_partial && !is_held_back(pod, set, context) {
         return latest(RevisionReason::PartialLatest);
     }
     Some(SelectedSet {
@@ -74,7 +74,7 @@ pub(super) fn select_revision<'s>(
 
 /// Kruise v1.9.0, policy Partial: a paused update and a missed canary selector keep the named revision; after
 /// that only a percentage does, for a part of the pods; a number of pods keeps none.
-fn is_held_back(pod: &PodView<'_>, set: &SidecarSet, work: &mut InjectionContext<'_>) -> bool {
+fn is_held_back(pod: &PodView<'_>, set: &SidecarSet, context: &mut InjectionContext<'_>) -> bool {
     let strategy = &set.update_strategy;
     if strategy.is_paused {
         return true;
@@ -86,7 +86,7 @@ fn is_held_back(pod: &PodView<'_>, set: &SidecarSet, work: &mut InjectionContext
     }
     let Some(percent) = strategy.partition.as_ref().and_then(parse_percentage) else { return false };
     if percent > 0 && percent < 100 {
-        work.report(percentage_by_workload(set, percent));
+        context.report(percentage_by_workload(set, percent));
     }
     hash_bucket(&set.name, pod.template.key) < percent
 }
@@ -167,16 +167,16 @@ fn revision_not_found(set: &SidecarSet, wanted: &InjectionRevision, sets: &Sidec
         .collect();
     let at = set.path.join(&FieldPath::dotted("spec.injectionStrategy.revision")).child(field);
     Diagnostic::error(Code::RevisionNotFound, format!("SidecarSet `{}` has no {what} `{value}`", set.name))
-        .at(set.document.label(&at, EntryPart::Value, "no known state of the set has it"))
+        .at(set.document.label(&at, EntryPart::Value, "no known revision of the set has it"))
         .field(format!("spec.injectionStrategy.revision.{field}"))
         .because(format!("known are {}", known.join(", ")))
         .because("Kruise denies every pod that the set selects")
-        .help("give the earlier states of the set with `--history FILE`, oldest first, or name a known revision")
+        .help("pass the earlier revisions of the set with `--history FILE`, oldest first, or name a known revision")
 }
 
 fn percentage_by_workload(set: &SidecarSet, percent: i64) -> Diagnostic {
     let at = set.path.join(&FieldPath::dotted("spec.updateStrategy.partition"));
-    let message = format!("SidecarSet `{}` leaves it to chance which pods get the named revision", set.name);
+    let message = format!("SidecarSet `{}` selects the pods that get the named revision at random", set.name);
     Diagnostic::warning(Code::PercentageByWorkload, message)
         .at(set.document.label(
             &at,
@@ -184,8 +184,8 @@ fn percentage_by_workload(set: &SidecarSet, percent: i64) -> Diagnostic {
             format!("{percent} of 100 pods, drawn one by one in a cluster"),
         ))
         .field("spec.updateStrategy.partition")
-        .because("pillion decides by the key of the workload: always the same way, and for all its pods")
-        .help("use `policy: Always`, or a selector, to say which workloads keep the named revision")
+        .because("pillion decides by the key of the workload, once for all its pods")
+        .help("use `policy: Always`, or a selector, to select the workloads that keep the named revision")
 }
 
 #[cfg(test)]

@@ -6,14 +6,12 @@ use super::template::PodView;
 use super::trace::SetTrace;
 use super::{InjectionContext, NamespaceLabels, PodTemplate, order, revision};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::api::NAMESPACE_NAME_LABEL;
 use crate::model::selector::{Selector, SelectorOperator};
 use crate::model::sidecar_set::SidecarSet;
 use crate::yaml::EntryPart;
 use serde_json::Value;
 use std::fmt;
-
-/// The label that the API server puts on every namespace.
-pub(super) const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// The label whose mere presence keeps Kruise's webhook away from a namespace.
 const CONTROL_PLANE_LABEL: &str = "control-plane";
@@ -31,46 +29,49 @@ pub(super) struct SetSelection<'s> {
 pub(super) fn select_sets<'s>(
     pod: &PodView<'_>,
     sets: &'s SidecarSetStore,
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> SetSelection<'s> {
-    let mut choice = SetSelection { selected: Vec::new(), paused_sets: Vec::new(), is_webhook_called: true };
+    let mut selection =
+        SetSelection { selected: Vec::new(), paused_sets: Vec::new(), is_webhook_called: true };
     if !is_webhook_called(pod.template) {
-        choice.is_webhook_called = false;
-        work.trace_all_skipped(
+        selection.is_webhook_called = false;
+        context.trace_all_skipped(
             sets,
             "the namespace has the label `control-plane`: Kruise's webhook is not called for it",
         );
-        return choice;
+        return selection;
     }
     for prepared in order::in_injection_order(sets, pod.template.namespace) {
         let set = prepared.set();
-        let judgement = match_set(set, pod.labels, pod.template);
-        let verdict = match judgement {
+        let selector_match = match_set(set, pod.labels, pod.template);
+        let verdict = match selector_match {
             _ if set.is_injection_paused => {
-                if judgement.may_select() {
-                    choice.paused_sets.push(prepared);
+                if selector_match.may_select() {
+                    selection.paused_sets.push(prepared);
                 }
                 Some(SetTrace::skipped(set.name.as_str(), "`injectionStrategy.paused` is set"))
             }
-            SelectorMatch::Selected => revision::select_revision(pod, prepared, sets, work).map(|chosen| {
-                let verdict = SetTrace::injected(set.name.as_str(), chosen.reason.description());
-                choice.selected.push(chosen);
-                verdict
-            }),
+            SelectorMatch::Selected => {
+                revision::select_revision(pod, prepared, sets, context).map(|chosen| {
+                    let verdict = SetTrace::injected(set.name.as_str(), chosen.reason.description());
+                    selection.selected.push(chosen);
+                    verdict
+                })
+            }
             SelectorMatch::Unknown(key) => {
-                work.report(namespace_labels_unknown(set, pod.template.namespace, key));
+                context.report(namespace_labels_unknown(set, pod.template.namespace, key));
                 None
             }
-            SelectorMatch::NoMatch(ref missed) if work.trace.is_some() => {
-                Some(SetTrace::skipped(set.name.as_str(), missed.to_string()))
+            SelectorMatch::NoMatch(ref mismatch) if context.trace.is_some() => {
+                Some(SetTrace::skipped(set.name.as_str(), mismatch.to_string()))
             }
             SelectorMatch::NoMatch(_) => None,
         };
-        if let (Some(trace), Some(verdict)) = (&mut work.trace, verdict) {
+        if let (Some(trace), Some(verdict)) = (&mut context.trace, verdict) {
             trace.sets.push(verdict);
         }
     }
-    choice
+    selection
 }
 
 /// Kruise v1.9.0: the webhook configuration omits namespaces that have this label, whatever its value.
@@ -113,7 +114,7 @@ pub(super) fn match_set<'a>(
     };
     match first_mismatch(&set.selector, label, "pod") {
         SelectorMatch::Selected => {}
-        missed => return missed,
+        mismatch => return mismatch,
     }
     match_namespace(set, template.namespace, template.namespace_labels)
 }
@@ -225,18 +226,18 @@ impl fmt::Display for SelectorMismatch<'_> {
             None => write!(f, "the {of} has no label `{key}`, ")?,
         }
         match wanted {
-            LabelRequirement::Equal(value) => write!(f, "the selector wants `{value}`"),
+            LabelRequirement::Equal(value) => write!(f, "the selector requires `{value}`"),
             LabelRequirement::Operator(SelectorOperator::In(values)) => {
-                write!(f, "the selector wants one of {}", quote_values(values))
+                write!(f, "the selector requires one of {}", quote_values(values))
             }
             LabelRequirement::Operator(SelectorOperator::NotIn(values)) => {
-                write!(f, "the selector wants none of {}", quote_values(values))
+                write!(f, "the selector requires none of {}", quote_values(values))
             }
             LabelRequirement::Operator(SelectorOperator::Exists) => {
-                f.write_str("the selector wants it to exist")
+                f.write_str("the selector requires it to exist")
             }
             LabelRequirement::Operator(SelectorOperator::DoesNotExist) => {
-                f.write_str("the selector wants it absent")
+                f.write_str("the selector requires it to be absent")
             }
         }
     }
@@ -248,12 +249,12 @@ fn quote_values(values: &[String]) -> String {
 
 fn namespace_labels_unknown(set: &SidecarSet, namespace: &str, key: &str) -> Diagnostic {
     let message =
-        format!("SidecarSet `{}` asks for labels of namespace `{namespace}`, which are not known", set.name);
+        format!("SidecarSet `{}` needs labels of namespace `{namespace}`, which are unknown", set.name);
     let at = set.path.child("spec").child("namespaceSelector");
     Diagnostic::error(Code::NamespaceLabelsUnknown, message)
-        .at(set.document.label(&at, EntryPart::Key, format!("wants to know `{key}`")))
+        .at(set.document.label(&at, EntryPart::Key, format!("needs `{key}`")))
         .field("spec.namespaceSelector")
-        .because("without them nobody can tell whether its pods get this sidecar")
+        .because("without them pillion cannot decide whether its pods get this sidecar")
         .help(format!(
             "add `- {{name: {namespace}, labels: {{{key}: VALUE}}}}` under `namespaces:` in pillion.yaml, or the \
              manifest of the Namespace"

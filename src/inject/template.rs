@@ -166,14 +166,14 @@ fn read_objects<'a>(
     spec: Option<&'a Value>,
     key: &str,
 ) -> Result<&'a [Value], Box<Diagnostic>> {
-    let wrong = |path: FieldPath, wanted: &str| wrong_type(template, &path, wanted);
+    let type_error = |path: FieldPath, wanted: &str| wrong_type(template, &path, wanted);
     match spec.and_then(|s| s.get(key)) {
         None | Some(Value::Null) => Ok(&[]),
         Some(Value::Array(list)) => match list.iter().position(|item| !item.is_object()) {
             None => Ok(list),
-            Some(i) => Err(wrong(FieldPath::dotted("spec").child(key).child(i), "an object")),
+            Some(i) => Err(type_error(FieldPath::dotted("spec").child(key).child(i), "an object")),
         },
-        Some(_) => Err(wrong(FieldPath::dotted("spec").child(key), "a list")),
+        Some(_) => Err(type_error(FieldPath::dotted("spec").child(key), "a list")),
     }
 }
 
@@ -182,14 +182,16 @@ fn read_strings<'a>(
     metadata: Option<&'a Value>,
     key: &str,
 ) -> Result<Option<&'a JsonObject>, Box<Diagnostic>> {
-    let wrong = |path: FieldPath, wanted: &str| wrong_type(template, &path, wanted);
+    let type_error = |path: FieldPath, wanted: &str| wrong_type(template, &path, wanted);
     match metadata.and_then(|m| m.get(key)) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(map)) => match map.iter().find(|(_, v)| !v.is_string() && !v.is_null()) {
             None => Ok(Some(map)),
-            Some((k, _)) => Err(wrong(FieldPath::dotted("metadata").child(key).child(k.as_str()), "a text")),
+            Some((k, _)) => {
+                Err(type_error(FieldPath::dotted("metadata").child(key).child(k.as_str()), "a text"))
+            }
         },
-        Some(_) => Err(wrong(FieldPath::dotted("metadata").child(key), "an object")),
+        Some(_) => Err(type_error(FieldPath::dotted("metadata").child(key), "an object")),
     }
 }
 

@@ -101,7 +101,7 @@ impl fmt::Display for ItemSource<'_> {
                 write!(f, "needed by a shared `subPathExpr` of container `{container}`")
             }
             Self::SharedMount(container) => write!(f, "shared with container `{container}`"),
-            Self::HotUpgrade => f.write_str("tells a hot-upgrade container whether it works"),
+            Self::HotUpgrade => f.write_str("marks the active container of a hot-upgrade pair"),
         }
     }
 }
@@ -126,23 +126,27 @@ pub(super) struct TraceRecorder<'a> {
 
 impl TraceRecorder<'_> {
     /// Records one list of containers, and in each what its set's author did not write.
-    pub(super) fn record_containers(&mut self, brought: &[NewContainer<'_>], merged: &MergedContainers) {
+    pub(super) fn record_containers(
+        &mut self,
+        new_containers: &[NewContainer<'_>],
+        merged: &MergedContainers,
+    ) {
         for (at, slot) in merged.slots.iter().enumerate() {
             let ContainerSlot::New(index) = slot else { continue };
-            let one = &brought[*index];
-            let chosen = &self.selection.selected[one.set_index];
+            let one = &new_containers[*index];
+            let selected = &self.selection.selected[one.set_index];
             let place = container_path(merged.list, at);
             let why = match one.hot_upgrade_role {
                 None => "a container of the set",
                 Some(_) => "one of a hot-upgrade pair",
             };
-            self.record_origin(place.clone(), chosen, why, Some(one.sidecar.path.clone()));
+            self.record_origin(place.clone(), selected, why, Some(one.sidecar.path.clone()));
             for (key, item, source) in &one.sources {
-                self.record_origin(place.child(*key).child(*item), chosen, &source.to_string(), None);
+                self.record_origin(place.child(*key).child(*item), selected, &source.to_string(), None);
             }
             if one.sidecar.resources_policy.is_some() {
                 let from = one.sidecar.path.child("resourcesPolicy");
-                self.record_origin(place.child("resources"), chosen, "`resourcesPolicy`", Some(from));
+                self.record_origin(place.child("resources"), selected, "`resourcesPolicy`", Some(from));
             }
         }
     }
@@ -151,13 +155,13 @@ impl TraceRecorder<'_> {
     pub(super) fn record_volumes(&mut self, all: &[Value]) {
         for (at, volume) in all.iter().enumerate().filter(|(_, v)| !self.pod.volumes.contains(v)) {
             let index = |c: &SelectedSet<'_>| c.content.volume_index(item_name(volume));
-            let Some((chosen, at_set)) = self.selection.selected.iter().find_map(|c| Some((c, index(c)?)))
+            let Some((selected, at_set)) = self.selection.selected.iter().find_map(|c| Some((c, index(c)?)))
             else {
                 continue;
             };
-            let from = chosen.content.set().path.join(&FieldPath::dotted("spec.volumes")).child(at_set);
+            let from = selected.content.set().path.join(&FieldPath::dotted("spec.volumes")).child(at_set);
             let place = FieldPath::dotted("spec.volumes").child(at);
-            self.record_origin(place, chosen, "mounted by a container of the set", Some(from));
+            self.record_origin(place, selected, "mounted by a container of the set", Some(from));
         }
     }
 
@@ -165,9 +169,9 @@ impl TraceRecorder<'_> {
     pub(super) fn record_secrets(&mut self, all: &[Value]) {
         for (at, secret) in all.iter().enumerate().filter(|(_, s)| !self.pod.image_pull_secrets.contains(s)) {
             let set = self.selection.selected.iter().find(|c| c.content.has_secret(item_name(secret)));
-            if let Some(chosen) = set {
+            if let Some(selected) = set {
                 let place = FieldPath::dotted("spec.imagePullSecrets").child(at);
-                self.record_origin(place, chosen, "a pull secret of the set", None);
+                self.record_origin(place, selected, "a pull secret of the set", None);
             }
         }
     }
@@ -192,14 +196,14 @@ impl TraceRecorder<'_> {
     fn record_origin(
         &mut self,
         path: FieldPath,
-        chosen: &SelectedSet<'_>,
+        selected: &SelectedSet<'_>,
         why: &str,
         from: Option<FieldPath>,
     ) {
-        let document = &chosen.content.set().document;
+        let document = &selected.content.set().document;
         self.trace.origins.push(PartOrigin {
             path,
-            set: Some(chosen.name().to_owned()),
+            set: Some(selected.name().to_owned()),
             reason: why.to_owned(),
             from: from.map(|path| (Arc::clone(document), path)),
         });

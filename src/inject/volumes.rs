@@ -111,25 +111,26 @@ pub(super) fn append_items<'a>(
 pub(super) fn merge_volumes(
     pod: &PodView<'_>,
     sets: &SidecarSetStore,
-    choice: &SetSelection<'_>,
+    selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
-    fates: &PodDispositions,
+    dispositions: &PodDispositions,
     lists: [&MergedContainers; 2],
-    work: &mut InjectionContext<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> Vec<Value> {
-    let (mut order, ours) = new_volumes(choice, work);
+    let (mut order, ours) = new_volumes(selection, context);
     // Kubernetes pkg/controller/statefulset updateStorage: a claim takes the place of a volume of its name, so in
     // the pod that Kruise's webhook sees that volume is the pod's own.
     order.retain(|name| !pod.template.volume_claims.contains(name));
-    let gone = cleanup::removable_volumes(pod, sets, choice, previous, fates, lists, work);
+    let removed = cleanup::removable_volumes(pod, sets, selection, previous, dispositions, lists, context);
     let mut values = BTreeMap::new();
     let mut old = Vec::new();
     let mut is_written = BTreeSet::new();
-    for (i, volume) in pod.volumes.iter().enumerate().filter(|(_, v)| !gone.contains(item_name(v))) {
+    for (i, volume) in pod.volumes.iter().enumerate().filter(|(_, v)| !removed.contains(item_name(v))) {
         let name = item_name(volume);
         old.push(name);
-        let mine =
-            ours.get(name).filter(|(set, _)| cleanup::is_volume_from_set(pod, i, sets, previous, set, work));
+        let mine = ours
+            .get(name)
+            .filter(|(set, _)| cleanup::is_volume_from_set(pod, i, sets, previous, set, context));
         if mine.is_some() {
             is_written.insert(name);
         }
@@ -140,7 +141,7 @@ pub(super) fn merge_volumes(
     if values.len() < old.len() {
         // The API server refuses two volumes of one name; they are left to it as they are.
         let new = order.iter().filter(|n| !values.contains_key(*n)).map(|n| Value::Object(ours[n].1.clone()));
-        return pod.volumes.iter().filter(|v| !gone.contains(item_name(v))).cloned().chain(new).collect();
+        return pod.volumes.iter().filter(|v| !removed.contains(item_name(v))).cloned().chain(new).collect();
     }
     let own = old.iter().copied().filter(|n| !is_written.contains(n));
     let added = order.iter().copied().filter(|n| is_written.contains(n) || !values.contains_key(n));
@@ -150,18 +151,18 @@ pub(super) fn merge_volumes(
 
 /// What sets add: the names in the order of mounting, and for each the first set's definition.
 fn new_volumes<'c>(
-    choice: &'c SetSelection<'_>,
-    work: &mut InjectionContext<'_>,
+    selection: &'c SetSelection<'_>,
+    context: &mut InjectionContext<'_>,
 ) -> (Vec<&'c str>, BTreeMap<&'c str, (&'c PreparedSet, &'c JsonObject)>) {
     let (mut order, mut ours) = (Vec::new(), BTreeMap::new());
-    for chosen in &choice.selected {
-        for (name, definition) in chosen.content.mounted_volumes() {
+    for selected in &selection.selected {
+        for (name, definition) in selected.content.mounted_volumes() {
             match definition {
-                None => work.report(volume_not_defined(chosen, name)),
+                None => context.report(volume_not_defined(selected, name)),
                 Some(_) if ours.contains_key(name) => {}
                 Some(definition) => {
                     order.push(name);
-                    ours.insert(name, (chosen.content, definition));
+                    ours.insert(name, (selected.content, definition));
                 }
             }
         }
@@ -169,10 +170,10 @@ fn new_volumes<'c>(
     (order, ours)
 }
 
-fn volume_not_defined(chosen: &SelectedSet<'_>, volume: &str) -> Diagnostic {
-    let set = chosen.content.set();
+fn volume_not_defined(selected: &SelectedSet<'_>, volume: &str) -> Diagnostic {
+    let set = selected.content.set();
     let message =
-        format!("SidecarSet `{}` mounts a volume `{volume}` that it does not define", chosen.name());
+        format!("SidecarSet `{}` mounts a volume `{volume}` that it does not define", selected.name());
     let diagnostic = Diagnostic::error(Code::VolumeNotDefined, message);
     let place = set.init_containers.iter().chain(&set.containers).find_map(|sidecar| {
         ["volumeMounts", "volumeDevices"].into_iter().find_map(|key| {
@@ -198,7 +199,7 @@ fn volume_not_defined(chosen: &SelectedSet<'_>, volume: &str) -> Diagnostic {
 /// so one that is written down comes from a copy of a live pod.
 pub(super) fn shared_token_warning(
     pod: &PodView<'_>,
-    chosen: &SelectedSet<'_>,
+    selected: &SelectedSet<'_>,
     sidecar: &SidecarContainer,
     (mount, app): (&Value, &str),
 ) -> Diagnostic {
@@ -215,7 +216,7 @@ pub(super) fn shared_token_warning(
         .child("name");
     Diagnostic::warning(Code::SharesTokenMount, message)
         .at(pod.label(&path, EntryPart::Value, "mounted here"))
-        .at(container_label(chosen, sidecar, "shares every mount"))
+        .at(container_label(selected, sidecar, "shares every mount"))
         .because("the API server mounts a token into every container by itself")
         .help("take the volume and its mounts out of the manifest")
 }

@@ -39,10 +39,10 @@ mod tests {
 
     #[test]
     fn lengths_are_read_and_told() {
-        let told = |text| parse(text).map(humanize);
-        assert_eq!(told("120s").as_deref(), Some("2 min"));
-        assert_eq!(told("1h90m5s").as_deref(), Some("2 h 30 min 5 s"));
-        assert_eq!(told("0s").as_deref(), Some("0 s"));
+        let message = |text| parse(text).map(humanize);
+        assert_eq!(message("120s").as_deref(), Some("2 min"));
+        assert_eq!(message("1h90m5s").as_deref(), Some("2 h 30 min 5 s"));
+        assert_eq!(message("0s").as_deref(), Some("0 s"));
         for odd in ["", "5", "s", "5d", "-5s", "1.5h", "99999999999999999999s"] {
             assert_eq!(parse(odd), None, "{odd}");
         }

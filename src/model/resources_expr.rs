@@ -329,18 +329,19 @@ fn parse_number(text: &str, column: usize) -> Result<ExprToken, ExprError> {
     let error = |message: String| ExprError { column, message };
     let plain = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite());
     if UNITS.contains(&unit) {
-        let quantity = Quantity::parse(text).map_err(|_| error(format!("`{text}` is no quantity")))?;
+        let quantity =
+            Quantity::parse(text).map_err(|_| error(format!("`{text}` is not a valid quantity")))?;
         return Ok(ExprToken::Quantity(quantity));
     }
     if let Some(percent) = text.strip_suffix('%') {
-        let n = plain(percent).ok_or_else(|| error(format!("`{text}` is no percentage")))?;
+        let n = plain(percent).ok_or_else(|| error(format!("`{text}` is not a valid percentage")))?;
         return Ok(ExprToken::Number(n / 100.0));
     }
     let units = "m k M G T P Ki Mi Gi Ti Pi";
     match plain(text) {
         Some(n) if unit.is_empty() => Ok(ExprToken::Number(n)),
-        _ if unit.is_empty() => Err(error(format!("`{text}` is no number"))),
-        _ => Err(error(format!("`{unit}` is no unit; the units are {units}"))),
+        _ if unit.is_empty() => Err(error(format!("`{text}` is not a valid number"))),
+        _ => Err(error(format!("`{unit}` is not a valid unit; the units are {units}"))),
     }
 }
 
@@ -418,7 +419,7 @@ impl ExprParser {
                 "memory" => Ok(ExprNode::Variable(ExprResource::Memory)),
                 _ => Err(ExprError {
                     column,
-                    message: format!("`{name}` is no variable; there are `cpu` and `memory`"),
+                    message: format!("`{name}` is not a variable; use `cpu` or `memory`"),
                 }),
             },
             token => Err(unexpected(column, &token, "a number, a quantity, a variable or `(`")),
@@ -432,7 +433,7 @@ impl ExprParser {
             "max" => ExprFunction::Max,
             "min" => ExprFunction::Min,
             _ => {
-                let message = format!("`{name}` is no function; there are `max` and `min`");
+                let message = format!("`{name}` is not a function; use `max` or `min`");
                 return Err(ExprError { column, message });
             }
         };

@@ -95,7 +95,7 @@ pub(super) fn unreadable_file(name: &Arc<str>, error: &std::io::Error) -> Diagno
 fn too_large(name: &Arc<str>) -> Diagnostic {
     Diagnostic::error(Code::FileTooLarge, format!("`{name}` has more than {} MiB", MAX_FILE_BYTES >> 20))
         .at(Span::whole_file(name.clone()))
-        .help("split it, or leave it out with `ignore:` in pillion.yaml")
+        .help("split it, or exclude it with `ignore:` in pillion.yaml")
 }
 
 fn not_utf8(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {

@@ -114,16 +114,16 @@ impl RevisionAssignments {
     /// select it.
     pub(super) fn apply_replacements<'a>(
         &self,
-        mut given: WorkloadAssignment<'a>,
+        mut assignment: WorkloadAssignment<'a>,
         selects: impl Fn(&SidecarSet) -> bool,
     ) -> WorkloadAssignment<'a> {
         if self.replacements.is_empty() {
-            return given;
+            return assignment;
         }
         let relation = (&self.replacements, &self.source_sets);
-        let (sets, replaced) = replacements::apply_replacements(given.sets, relation, selects);
-        given.partitions.retain(|(set, _)| !replaced.contains(set));
-        WorkloadAssignment { sets, ..given }
+        let (sets, replaced) = replacements::apply_replacements(assignment.sets, relation, selects);
+        assignment.partitions.retain(|(set, _)| !replaced.contains(set));
+        WorkloadAssignment { sets, ..assignment }
     }
 
     /// Returns the names that the containers of a revision have in a pod.
@@ -187,17 +187,17 @@ impl RevisionAssignments {
         &self,
         key: &str,
         template: &Value,
-        instead: Option<(&str, &LedgerEntry)>,
+        replacement: Option<(&str, &LedgerEntry)>,
     ) -> WorkloadAssignment<'_> {
         let mut lines: Vec<(&str, Cow<'_, LedgerEntry>)> = Vec::new();
         let others = self.entries.get(key).into_iter().flatten();
         for WorkloadEntry { set, released, entry: line } in
-            others.filter(|o| instead.is_none_or(|(n, _)| n != &*o.set))
+            others.filter(|o| replacement.is_none_or(|(n, _)| n != &*o.set))
         {
             let line = line.effective(released, || template_hash(template).into());
             lines.extend(line.map(|line| (&**set, line)));
         }
-        lines.extend(instead.map(|(set, line)| (set, Cow::Borrowed(line))));
+        lines.extend(replacement.map(|(set, line)| (set, Cow::Borrowed(line))));
         if lines.is_empty() {
             return WorkloadAssignment { sets: Cow::Borrowed(&self.default_sets), partitions: Vec::new() };
         }

@@ -3,6 +3,7 @@
 use super::scan::{ObjectScan, scan_object};
 use super::unreadable::unreadable_document;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::api::{KRUISE_GROUP, PILLION_GROUP};
 use crate::model::workload::{api_group, item_type_meta, type_meta};
 use crate::yaml::{Document, EntryPart, FieldPath, is_certainly_readable, split_documents};
 use serde_json::Value;
@@ -59,7 +60,7 @@ fn can_skip(text: &str) -> bool {
                         || lower.starts_with("sidecarrollout")
                 }
                 // The old articles write `Kind: SidecarSet`; without any kind it is misspelt.
-                (group, None) => matches!(group, Some("apps.kruise.io" | "pillion.dev")),
+                (group, None) => matches!(group, Some(KRUISE_GROUP | PILLION_GROUP)),
             };
             !is_wanted && is_certainly_readable(text)
         }
@@ -84,8 +85,8 @@ impl CollectedObjects {
         // What keys stand twice in is refused by `kubectl`, and half of it would be skipped here.
         self.unreadable.extend(document.diagnostics().iter().cloned());
         match (api_group(api_version), kind) {
-            ("apps.kruise.io", "SidecarSet") => self.sidecar_sets.push((document, FieldPath::root())),
-            ("pillion.dev", "SidecarRollout") => self.ledgers.push((document, FieldPath::root())),
+            (KRUISE_GROUP, "SidecarSet") => self.sidecar_sets.push((document, FieldPath::root())),
+            (PILLION_GROUP, "SidecarRollout") => self.ledgers.push((document, FieldPath::root())),
             ("", "Namespace") => self.add_namespace(&document, &FieldPath::root(), value),
             _ if kind.ends_with("List") => self.add_items(&document, &FieldPath::root(), document.value()),
             _ => {}
@@ -98,8 +99,8 @@ impl CollectedObjects {
             let path = base.child("items").child(i);
             self.unreadable.extend(misspelled_kind(document, &path, item));
             match (api_group(&api_version), kind.as_str()) {
-                ("apps.kruise.io", "SidecarSet") => self.sidecar_sets.push((document.clone(), path)),
-                ("pillion.dev", "SidecarRollout") => self.ledgers.push((document.clone(), path)),
+                (KRUISE_GROUP, "SidecarSet") => self.sidecar_sets.push((document.clone(), path)),
+                (PILLION_GROUP, "SidecarRollout") => self.ledgers.push((document.clone(), path)),
                 ("", "Namespace") => self.add_namespace(document, &path, item),
                 _ if kind.ends_with("List") => self.add_items(document, &path, item),
                 _ => {}
@@ -135,7 +136,7 @@ impl CollectedObjects {
 }
 
 /// The kinds that are looked for by name, with the group they have to have.
-const OWN_KINDS: [(&str, &str); 2] = [("apps.kruise.io", "SidecarSet"), ("pillion.dev", "SidecarRollout")];
+const OWN_KINDS: [(&str, &str); 2] = [(KRUISE_GROUP, "SidecarSet"), (PILLION_GROUP, "SidecarRollout")];
 
 /// Finds what was meant to be a SidecarSet or a ledger and says so in other words: no cluster knows such a kind, and
 /// to skip it would be to take the SidecarSet for deleted.
@@ -155,14 +156,14 @@ fn misspelled_kind(document: &Document, at: &FieldPath, object: &Value) -> Optio
     let key = if kind.is_some() && is_own_group { "kind" } else { "apiVersion" };
     let said = match kind {
         Some(kind) if api_version.is_empty() => format!("an object of kind `{kind}` without an `apiVersion`"),
-        Some(kind) => format!("`{kind}` of `{api_version}` is no kind that a cluster knows"),
+        Some(kind) => format!("`{kind}` is not a kind of `{api_version}`"),
         None => format!("an object of `{api_version}` without a `kind`"),
     };
     Some(
         Diagnostic::error(Code::MisspeltKind, said)
             .field(key)
             .at(document.label(&at.child(key), EntryPart::Value, ""))
-            .because(format!("passed over, it would be a {own_kind} that does not exist"))
+            .because(format!("if ignored, it would be a {own_kind} that does not exist"))
             .help(format!("a {own_kind} says `apiVersion: {own_group}/…` and `kind: {own_kind}`")),
     )
 }

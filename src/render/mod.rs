@@ -30,6 +30,7 @@ pub use workload::{InjectedWorkload, WorkloadRef};
 
 use crate::diagnostics::Diagnostic;
 use crate::inject::{InjectionOutcome, Options};
+use crate::model::api::{KRUISE_GROUP, PILLION_GROUP};
 use crate::model::workload::{WorkloadKind, WorkloadKinds, api_group, item_type_meta, type_meta};
 use crate::yaml::{Document, FieldPath};
 use prefilter::SelectorPrefilter;
@@ -189,7 +190,7 @@ impl Renderer {
         self.render_text(manifest, true)
     }
 
-    fn render_text(&self, manifest: &Manifest<'_>, closely: bool) -> RenderedDocument {
+    fn render_text(&self, manifest: &Manifest<'_>, explains: bool) -> RenderedDocument {
         match scan_object(manifest.text) {
             ObjectScan::Blank
             | ObjectScan::Mapping { api_version: None, .. }
@@ -200,7 +201,7 @@ impl Renderer {
                 match self.role(api_version, kind) {
                     DocumentRole::PassThrough => return RenderedDocument::unchanged(),
                     DocumentRole::Excluded => return RenderedDocument::excluded(),
-                    DocumentRole::Workload(_) if !closely && !self.prefilter.may_match(manifest.text) => {
+                    DocumentRole::Workload(_) if !explains && !self.prefilter.may_match(manifest.text) => {
                         return RenderedDocument::unchanged();
                     }
                     DocumentRole::Workload(_) | DocumentRole::List => {}
@@ -238,10 +239,8 @@ impl Renderer {
 
     fn role(&self, api_version: &str, kind: &str) -> DocumentRole<'_> {
         match (api_group(api_version), kind) {
-            ("apps.kruise.io", "SidecarSet") if self.keeps_sidecar_sets => DocumentRole::PassThrough,
-            ("apps.kruise.io", "SidecarSet") | ("pillion.dev", _) if !self.keeps_all => {
-                DocumentRole::Excluded
-            }
+            (KRUISE_GROUP, "SidecarSet") if self.keeps_sidecar_sets => DocumentRole::PassThrough,
+            (KRUISE_GROUP, "SidecarSet") | (PILLION_GROUP, _) if !self.keeps_all => DocumentRole::Excluded,
             ("kustomize.config.k8s.io", "Kustomization" | "Component") if !self.keeps_all => {
                 DocumentRole::Excluded
             }
@@ -418,7 +417,7 @@ impl Renderer {
     ) {
         match self.locate(document, base, kind, manifest) {
             Ok(located) => found.push(located),
-            Err(why) => wrong.extend(why.map(|d| *d)),
+            Err(reason) => wrong.extend(reason.map(|d| *d)),
         }
     }
 

@@ -50,9 +50,9 @@ pub fn find_dangling_references(
                 let is_followed =
                     is_builtin || followed.contains(&(referred.to_owned(), kind_name.to_owned()));
                 let same = named.iter().filter(|n| n.kind == referred && n.namespace == namespace);
-                let Some(meant) = find_renamed(name, same, is_followed) else { continue };
+                let Some(renamed) = find_renamed(name, same, is_followed) else { continue };
                 let place = at.join(template).join(&path);
-                let help = match meant.needs_hash || !meant.previous_names.is_empty() {
+                let help = match renamed.needs_hash || !renamed.previous_names.is_empty() {
                     true => {
                         "put what `pillion print kustomizeconfig` prints into a file and list it in `configurations:` of the kustomization"
                     }
@@ -60,9 +60,9 @@ pub fn find_dangling_references(
                         "render where names are not changed yet: list pillion as a transformer of the kustomization"
                     }
                 };
-                let becomes = match meant.name == name {
+                let becomes = match renamed.name == name {
                     true => "gets a hash at the end of its name".to_owned(),
-                    false => format!("is called `{}` here", meant.name),
+                    false => format!("is called `{}` here", renamed.name),
                 };
                 let message = format!("{referred} `{name}`, which a sidecar refers to, {becomes}");
                 found.push(
@@ -102,20 +102,20 @@ fn find_renamed<'n, 'a: 'n>(
     mut named: impl Iterator<Item = &'n NamedObject<'a>>,
     is_followed: bool,
 ) -> Option<&'n NamedObject<'a>> {
-    let mut meant = None;
+    let mut renamed = None;
     let is_there = named.any(|n| {
         let was = n.previous_names.split(',').any(|p| p == name);
         if n.name == name || was {
             let is_lost = !is_followed && (n.needs_hash || n.name != name);
-            meant = is_lost.then_some(n);
+            renamed = is_lost.then_some(n);
             return !is_lost;
         }
-        if meant.is_none() && is_original_name(name, n.name) {
-            meant = Some(n);
+        if renamed.is_none() && is_original_name(name, n.name) {
+            renamed = Some(n);
         }
         false
     });
-    if is_there { None } else { meant }
+    if is_there { None } else { renamed }
 }
 
 /// Returns whether a name is another one with a prefix, a suffix or a hash.

@@ -66,39 +66,40 @@ pub fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Diagnosti
         && from.sidecar_sets.sidecar_sets.is_empty()
         && from.ledgers.ledgers.is_empty()
         && from.hypothetical_ledgers.is_none_or(BTreeMap::is_empty);
-    let mut gathered = from.manifests;
-    gathered.merge(from.sidecar_sets);
+    let mut collected = from.manifests;
+    collected.merge(from.sidecar_sets);
     let history = from.history;
-    let namespaces = NamespaceIndex::from_inputs(&gathered, from.repository);
-    let named = gathered.namespaces.iter().map(|(name, _)| name.as_str());
+    let namespaces = NamespaceIndex::from_inputs(&collected, from.repository);
+    let named = collected.namespaces.iter().map(|(name, _)| name.as_str());
     let declared = named.chain(from.repository.namespaces.iter().map(|rule| rule.name.as_str()));
     let declared_namespaces: BTreeSet<String> = declared.map(str::to_owned).collect();
-    let mut diagnostics = gathered.diagnostics;
-    diagnostics.extend(gathered.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
-    if has_sets_to_find && gathered.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
+    let mut diagnostics = collected.diagnostics;
+    diagnostics.extend(collected.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
+    if has_sets_to_find && collected.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error)
+    {
         diagnostics.push(no_sidecar_set(from.sidecar_set_paths));
     }
-    let (sets, wrong) = read_sets(&gathered.sidecar_sets, DecodeMode::Render);
+    let (sets, wrong) = read_sets(&collected.sidecar_sets, DecodeMode::Render);
     diagnostics.extend(wrong);
     let (history, wrong) = read_states(&history.sidecar_sets, DecodeMode::Render);
     diagnostics.extend(wrong);
     diagnostics.extend(validate_sets(&sets, &[], &history).into_iter().map(ignore_namespace));
-    gathered.ledgers.extend(from.ledgers.ledgers);
+    collected.ledgers.extend(from.ledgers.ledgers);
     let unread: Vec<Diagnostic> =
         from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable).collect();
-    let (mut ledgers, wrong) = read_ledgers(&gathered.ledgers);
+    let (mut ledgers, wrong) = read_ledgers(&collected.ledgers);
     let is_broken = |set: &SidecarSet| {
         let is_unread = unread.iter().filter(|d| d.is_error()).any(|d| concerns_ledger_of(d, set));
         let names =
             |(l, p): &DocumentObject| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name);
-        is_unread || gathered.ledgers.iter().any(names)
+        is_unread || collected.ledgers.iter().any(names)
     };
     diagnostics.extend(wrong);
     let expects_ledgers = from.repository.ledgers.is_some()
         && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
-    if let Some(supposed) = from.hypothetical_ledgers {
+    if let Some(hypothetical) = from.hypothetical_ledgers {
         let unwritten = sets.iter().filter(|set| expects_ledgers && !is_broken(set));
-        diagnostics.extend(add_hypothetical_ledgers(&mut ledgers, supposed, unwritten));
+        diagnostics.extend(add_hypothetical_ledgers(&mut ledgers, hypothetical, unwritten));
     }
     for set in &sets {
         match ledgers.get(set.name.as_str()) {
@@ -131,8 +132,7 @@ fn ignore_namespace(mut wrong: Diagnostic) -> Diagnostic {
     if wrong.code == Code::ForbiddenField && wrong.field.as_deref() == Some("metadata.namespace") {
         wrong.severity = Severity::Note;
         wrong.message.push_str("; it is ignored");
-        wrong.notes =
-            vec!["`namespace:` of a kustomization writes it, and the API server takes it out".to_owned()];
+        wrong.notes = vec!["`namespace:` of a kustomization sets it, and the API server drops it".to_owned()];
         wrong.help = None;
     }
     wrong
@@ -163,10 +163,10 @@ impl RendererSetup {
 /// Adds the ledgers that a plan supposes, and says which of them nobody has written.
 fn add_hypothetical_ledgers<'s>(
     ledgers: &mut BTreeMap<Arc<str>, Ledger>,
-    supposed: &BTreeMap<Arc<str>, Ledger>,
+    hypothetical: &BTreeMap<Arc<str>, Ledger>,
     sets: impl Iterator<Item = &'s Arc<SidecarSet>>,
 ) -> Vec<Diagnostic> {
-    for (name, ledger) in supposed {
+    for (name, ledger) in hypothetical {
         ledgers.entry(Arc::clone(name)).or_insert_with(|| ledger.clone());
     }
     let mut notes = Vec::new();
@@ -174,7 +174,7 @@ fn add_hypothetical_ledgers<'s>(
         ledgers.entry(set.name.as_str().into()).or_insert_with(|| {
             let mut note = missing_ledger(set);
             note.severity = Severity::Note;
-            notes.push(note.because("it is planned as a new SidecarSet, of which nothing is released"));
+            notes.push(note.because("it is planned as a new SidecarSet without a released revision"));
             Ledger::new(&set.name)
         });
     }
@@ -187,12 +187,12 @@ fn assign_revisions(
     ledgers: &BTreeMap<Arc<str>, Ledger>,
     history: &[Arc<SidecarSet>],
     expects_ledgers: bool,
-    instead: Option<&Ledger>,
+    replacement: Option<&Ledger>,
     only: Option<&BTreeSet<Arc<str>>>,
 ) -> RevisionAssignments {
-    let is_other = |ledger: &&Ledger| instead.is_none_or(|i| i.name != ledger.name);
-    let all = ledgers.values().filter(is_other).chain(instead);
-    let has_ledger = |name: &str| ledgers.contains_key(name) || instead.is_some_and(|i| &*i.name == name);
+    let is_other = |ledger: &&Ledger| replacement.is_none_or(|i| i.name != ledger.name);
+    let all = ledgers.values().filter(is_other).chain(replacement);
+    let has_ledger = |name: &str| ledgers.contains_key(name) || replacement.is_some_and(|i| &*i.name == name);
     let (by_ledger, by_file): (Vec<_>, Vec<_>) =
         sets.iter().map(Arc::clone).partition(|set| expects_ledgers || has_ledger(&set.name));
     let mut contents =
@@ -203,11 +203,11 @@ fn assign_revisions(
         contents.add_revision(&revision_name(set).into(), set);
     }
     contents.set_sources(sets);
-    for (new, old) in match instead {
+    for (new, old) in match replacement {
         None => find_replacements(sets, ledgers),
-        Some(instead) => {
+        Some(replacement) => {
             let mut ledgers = ledgers.clone();
-            ledgers.insert(Arc::clone(&instead.name), instead.clone());
+            ledgers.insert(Arc::clone(&replacement.name), replacement.clone());
             find_replacements(sets, &ledgers)
         }
     } {
@@ -240,10 +240,10 @@ fn duplicate_ledger(name: &str, [second, first]: [&DocumentObject; 2]) -> Diagno
     let label = |(document, path): &DocumentObject, text: &str| {
         document.label(&path.join(&FieldPath::dotted("metadata.name")), EntryPart::Value, text)
     };
-    Diagnostic::error(Code::DuplicateLedger, format!("there are two ledgers of SidecarSet `{name}`"))
+    Diagnostic::error(Code::DuplicateLedger, format!("two ledgers are for SidecarSet `{name}`"))
         .at(label(second, "here again"))
         .at(label(first, "first here"))
-        .help("leave one of the files out; where they are of two clusters, name these in `clusters:` of pillion.yaml")
+        .help("remove one of the files; if they belong to two clusters, add these to `clusters:` of pillion.yaml")
 }
 
 /// What the file of a SidecarSet says and its ledger does not let happen.
@@ -269,10 +269,7 @@ fn ledger_notes(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
         notes.push(
             Diagnostic::note(
                 Code::InjectionStrategyWithoutEffect,
-                format!(
-                    "`injectionStrategy` of SidecarSet `{}` is without effect: its ledger decides",
-                    set.name
-                ),
+                format!("`injectionStrategy` of SidecarSet `{}` has no effect: its ledger decides", set.name),
             )
             .at(set.label("spec.injectionStrategy", ""))
             .field("spec.injectionStrategy")
@@ -292,8 +289,8 @@ fn concerns_ledger_of(wrong: &Diagnostic, set: &SidecarSet) -> bool {
 fn missing_ledger(set: &SidecarSet) -> Diagnostic {
     Diagnostic::error(Code::NoLedger, format!("SidecarSet `{}` has no ledger", set.name))
         .at(set.label("metadata.name", ""))
-        .because("pillion.yaml names ledgers, so workloads get what a ledger says and nothing else")
-        .help("`pillion init rollout` writes it; `rollout: {requireLedger: false}` in pillion.yaml does without")
+        .because("pillion.yaml sets `ledgers`, so workloads get only the revisions of a ledger")
+        .help("`pillion init rollout` writes it; `rollout: {requireLedger: false}` in pillion.yaml makes it optional")
 }
 
 fn no_sidecar_set(places: &[PathBuf]) -> Diagnostic {
@@ -301,7 +298,7 @@ fn no_sidecar_set(places: &[PathBuf]) -> Diagnostic {
         Code::NoSidecarSet,
         "there is no SidecarSet where `--sidecarsets` or pillion.yaml names some",
     )
-    .help("a SidecarSet says `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`");
+    .help("a SidecarSet has `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`");
     places.iter().map(|p| Span::whole_file(p.to_string_lossy())).fold(nothing, Diagnostic::at)
 }
 

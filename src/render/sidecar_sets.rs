@@ -56,7 +56,7 @@ fn duplicate_sidecar_set(first: &SidecarSet, second: &SidecarSet, mode: DecodeMo
     let label = |set: &SidecarSet, text: &str| {
         set.document.label(&set.path.join(&FieldPath::dotted("metadata.name")), EntryPart::Value, text)
     };
-    let message = format!("there are two SidecarSets with the name `{}`", first.name);
+    let message = format!("two SidecarSets have the name `{}`", first.name);
     let diagnostic = match mode {
         DecodeMode::Render => Diagnostic::error(Code::DuplicateSidecarSet, message),
         DecodeMode::Validate => {
@@ -66,5 +66,5 @@ fn duplicate_sidecar_set(first: &SidecarSet, second: &SidecarSet, mode: DecodeMo
     diagnostic
         .at(label(second, "here again"))
         .at(label(first, "first here"))
-        .help("rename one, or leave one of the files out")
+        .help("rename one, or remove one of the files")
 }

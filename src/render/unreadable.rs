@@ -17,7 +17,7 @@ pub(super) fn unreadable_document(
 ) -> Diagnostic {
     if !is_named && !may_be_object(text) {
         error.severity = Severity::Warning;
-        error.notes.push("nothing in it says `apiVersion`, so it is passed through as it is".to_owned());
+        error.notes.push("it has no `apiVersion`, so it is passed through unchanged".to_owned());
         return error;
     }
     if let Some(repaired) = repair(text) {
@@ -31,7 +31,7 @@ pub(super) fn unreadable_document(
         error.notes.extend((more > 0).then(|| format!("and {more} lines more")));
         let file = error.spans.first().map_or("FILE", |label| &*label.file);
         error.help = Some(match file.starts_with('<') {
-            true => "repair it where it comes from".to_owned(),
+            true => "fix it at its origin".to_owned(),
             false => format!(
                 "`pillion fix {file}` writes the repaired text; with `--check` it shows the difference"
             ),

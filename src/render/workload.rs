@@ -109,12 +109,12 @@ impl Renderer {
     }
 
     /// Renders a workload as the ledgers say, or the files where there are none.
-    pub fn inject(&self, document: &Document, located: &WorkloadRef) -> InjectedWorkload {
-        let template = located.pod_template(document);
+    pub fn inject(&self, document: &Document, workload: &WorkloadRef) -> InjectedWorkload {
+        let template = workload.pod_template(document);
         let mut injected =
-            self.inject_assigned(document, located, self.assignments.for_workload(&located.key, template));
+            self.inject_assigned(document, workload, self.assignments.for_workload(&workload.key, template));
         if self.options.trace {
-            injected.outcome.trace.ledgers = self.assignments.ledger_traces(&located.key, template);
+            injected.outcome.trace.ledgers = self.assignments.ledger_traces(&workload.key, template);
         }
         injected
     }
@@ -123,21 +123,21 @@ impl Renderer {
     pub fn inject_with_entry(
         &self,
         document: &Document,
-        located: &WorkloadRef,
+        workload: &WorkloadRef,
         set: &str,
-        line: &LedgerEntry,
+        entry: &LedgerEntry,
     ) -> InjectedWorkload {
-        let template = located.pod_template(document);
+        let template = workload.pod_template(document);
         self.inject_assigned(
             document,
-            located,
-            self.assignments.for_workload_with(&located.key, template, set, line),
+            workload,
+            self.assignments.for_workload_with(&workload.key, template, set, entry),
         )
     }
 
     /// Returns whether a SidecarSet selects a workload; where labels of its namespace are not known, it may.
-    pub fn selects(&self, document: &Document, located: &WorkloadRef, set: &SidecarSet) -> bool {
-        inject::selects(&self.pod_template(document, located, &[]), set)
+    pub fn selects(&self, document: &Document, workload: &WorkloadRef, set: &SidecarSet) -> bool {
+        inject::selects(&self.pod_template(document, workload, &[]), set)
     }
 
     /// Returns the labels of a namespace, where they are known.
@@ -156,53 +156,54 @@ impl Renderer {
     fn pod_template<'a>(
         &'a self,
         document: &'a Document,
-        located: &'a WorkloadRef,
+        workload: &'a WorkloadRef,
         claims: &'a [&'a str],
     ) -> PodTemplate<'a> {
         PodTemplate {
             document,
-            path: located.template_path.clone(),
-            value: located.pod_template(document),
-            is_pod: located.kind.is_pod(),
-            key: &located.key,
-            namespace: &located.namespace,
+            path: workload.template_path.clone(),
+            value: workload.pod_template(document),
+            is_pod: workload.kind.is_pod(),
+            key: &workload.key,
+            namespace: &workload.namespace,
             volume_claims: claims,
-            namespace_labels: self.namespaces.labels_of(&located.namespace),
+            namespace_labels: self.namespaces.labels_of(&workload.namespace),
         }
     }
 
     fn inject_assigned(
         &self,
         document: &Document,
-        located: &WorkloadRef,
-        given: WorkloadAssignment<'_>,
+        workload: &WorkloadRef,
+        assignment: WorkloadAssignment<'_>,
     ) -> InjectedWorkload {
-        let object = located.object(document);
-        let value = located.pod_template(document);
-        let claims = volume_claim_names(object, &located.template_path, &located.path);
-        let template = self.pod_template(document, located, &claims);
-        let given = &self.assignments.apply_replacements(given, |set| inject::selects(&template, set));
-        let mut outcome = inject::inject(&template, &given.sets, &self.options);
+        let object = workload.object(document);
+        let value = workload.pod_template(document);
+        let claims = volume_claim_names(object, &workload.template_path, &workload.path);
+        let template = self.pod_template(document, workload, &claims);
+        let assignment =
+            &self.assignments.apply_replacements(assignment, |set| inject::selects(&template, set));
+        let mut outcome = inject::inject(&template, &assignment.sets, &self.options);
         let new = outcome.template.take();
         if new.is_some() && value["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
-            outcome.diagnostics.push(containers_missing(document, &located.template_path, &located.key));
+            outcome.diagnostics.push(containers_missing(document, &workload.template_path, &workload.key));
             outcome.injected_sets.clear();
             return InjectedWorkload { change: None, outcome };
         }
-        let change = match given.partition().zip(located.kind.partition_path.as_ref()) {
+        let change = match assignment.partition().zip(workload.kind.partition_path.as_ref()) {
             Some((partition, at)) => {
                 let mut object = object.clone();
                 if let Some(new) = new {
                     set_value_at(
                         &mut object,
-                        &located.template_path.segments()[located.path.segments().len()..],
+                        &workload.template_path.segments()[workload.path.segments().len()..],
                         new,
                     );
                 }
                 set_value_at(&mut object, at.segments(), partition.into());
-                Some((located.path.clone(), object))
+                Some((workload.path.clone(), object))
             }
-            None => new.map(|new| (located.template_path.clone(), new)),
+            None => new.map(|new| (workload.template_path.clone(), new)),
         };
         InjectedWorkload { change, outcome }
     }
@@ -251,7 +252,7 @@ fn template_missing(
     let at = base.join(kind.template_paths.first()?);
     let message = format!("this {} has no pod template, so nothing is injected", kind.kind);
     let label = document.label(&at, EntryPart::Key, "");
-    let help = format!("write it at {}; where it is there, check its indentation", places.join(" or "));
+    let help = format!("write it at {}; if it is there, check its indentation", places.join(" or "));
     Some(Diagnostic::warning(Code::MissingField, message).field(at.to_string()).at(label).help(help))
 }
 
@@ -274,9 +275,9 @@ fn volume_claim_names<'a>(object: &'a Value, template: &FieldPath, base: &FieldP
 /// No pod can be made of such a template: it is a patch of one.
 fn containers_missing(document: &Document, template: &FieldPath, key: &str) -> Diagnostic {
     let path = template.child("spec");
-    Diagnostic::warning(Code::NoContainers, format!("`{key}` has no containers and is left as it is"))
+    Diagnostic::warning(Code::NoContainers, format!("`{key}` has no containers and is left unchanged"))
         .field(path.child("containers").to_string())
         .at(document.label(&path, EntryPart::Key, "a SidecarSet selects it"))
-        .because("it looks like a patch: render what comes out when it is applied")
-        .help("leave it out with `ignore:` in pillion.yaml")
+        .because("it looks like a patch: render the result of applying it")
+        .help("exclude it with `ignore:` in pillion.yaml")
 }

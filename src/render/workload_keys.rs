@@ -16,11 +16,11 @@ type NamespaceKeyPair<'a> = (&'a str, &'a Arc<str>);
 
 impl Renderer {
     /// Says what is wrong where a SidecarSet with a ledger selects a workload whose namespace is a guess.
-    pub fn check_namespace(&self, document: &Document, located: &WorkloadRef) -> Option<Diagnostic> {
-        if !located.is_namespace_guessed {
+    pub fn check_namespace(&self, document: &Document, workload: &WorkloadRef) -> Option<Diagnostic> {
+        if !workload.is_namespace_guessed {
             return None;
         }
-        let labels = located.pod_template(document)["metadata"]["labels"].as_object();
+        let labels = workload.pod_template(document)["metadata"]["labels"].as_object();
         let labels: BTreeMap<String, String> = labels
             .into_iter()
             .flatten()
@@ -29,17 +29,17 @@ impl Renderer {
         let set = self.assignments.rollout_sets().find(|set| set.set().selector.matches(&labels))?;
         let folder = folder_of(document.file());
         let message = format!(
-            "{} `{}` names no namespace, and `namespaces:` of pillion.yaml has none for it",
-            located.kind.kind, located.name
+            "{} `{}` has no namespace, and `namespaces:` of pillion.yaml sets none for it",
+            workload.kind.kind, workload.name
         );
         let error = Diagnostic::error(Code::NamespaceUnspecified, message)
-            .at(document.label(&located.path.child("metadata"), EntryPart::Key, ""))
+            .at(document.label(&workload.path.child("metadata"), EntryPart::Key, ""))
             .because(format!(
-                "SidecarSet `{}` has a ledger, which knows a workload by its namespace: it must be the same one in every command and plugin",
+                "SidecarSet `{}` has a ledger, which identifies a workload by its namespace: every command and plugin must use the same one",
                 set.name()
             ));
         Some(error.help(format!(
-            "write `metadata.namespace`, or add `- {{folder: {folder}, name: NAMESPACE}}` to `namespaces:` of pillion.yaml, also where it is `default`"
+            "write `metadata.namespace`, or add `- {{folder: {folder}, name: NAMESPACE}}` to `namespaces:` of pillion.yaml, even for `default`"
         )))
     }
 
@@ -64,12 +64,12 @@ impl Renderer {
             found.extend(same.filter(|(other, _)| !is_declared(other)).map(|(other, key)| {
                 Diagnostic::error(
                     Code::LedgerWorkloadUnknown,
-                    format!("the ledger of `{set}` has an entry for `{entry}`, and what is rendered here is `{key}`"),
+                    format!("the ledger of `{set}` has an entry for `{entry}`, but the rendered workload is `{key}`"),
                 )
                 .at(at.clone())
-                .because("a batch that names another key changes nothing here, and the end of the rollout everything at once")
+                .because("a batch with another key changes nothing here, and the end of the rollout would change everything at once")
                 .help(format!(
-                    "give both one namespace: in the manifests, or in `namespaces:` of pillion.yaml; where they are two applications, name both there: `- {{name: {namespace}}}` and `- {{name: {other}}}`"
+                    "use the same namespace in the manifests or in `namespaces:` of pillion.yaml; for two applications, list both there: `- {{name: {namespace}}}` and `- {{name: {other}}}`"
                 ))
             }));
         }

@@ -182,7 +182,7 @@ fn path_steps(inner: &Path) -> Result<Vec<OsString>, AccessError> {
         Component::Normal(name) => Ok(name.to_owned()),
         _ => Err(AccessError::Io(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "the path leads out of the folder",
+            "the path points outside of the folder",
         ))),
     };
     inner.components().map(step).collect()
@@ -226,9 +226,9 @@ impl AccessError {
             Self::Symlink(link) => {
                 let link = display_path(link);
                 let message = match link == name {
-                    true => format!("`{name}` is a symbolic link, and none is followed here"),
+                    true => format!("`{name}` is a symbolic link, which pillion does not follow here"),
                     false => format!(
-                        "`{name}` is reached through the symbolic link `{link}`, and none is followed here"
+                        "`{name}` is reached through the symbolic link `{link}`, which pillion does not follow here"
                     ),
                 };
                 at(Diagnostic::error(Code::SymlinkOutside, message))
@@ -242,7 +242,7 @@ impl AccessError {
                 Code::FileTooLarge,
                 format!("`{name}` has more than {} MiB", most >> 20),
             ))
-            .help("split it, or leave it out with `ignore:` in pillion.yaml"),
+            .help("split it, or exclude it with `ignore:` in pillion.yaml"),
             Self::Io(error) => {
                 at(Diagnostic::error(Code::UnreadableFile, format!("`{name}` cannot be read: {error}")))
                     .help("check the name and the permissions of the file")
@@ -272,7 +272,7 @@ pub fn check_file_name(path: &Path) -> Option<Diagnostic> {
     Some(
         Diagnostic::error(Code::UnusableName, message)
             .at(Span::whole_file(shown.as_str()))
-            .because("names become lines of lists, logs and commit messages")
-            .help("rename the file, or leave it out with `ignore:` in pillion.yaml"),
+            .because("names appear in lists, logs and commit messages")
+            .help("rename the file, or exclude it with `ignore:` in pillion.yaml"),
     )
 }

@@ -59,7 +59,7 @@ impl FileTransaction {
         beside: &SandboxPath,
         text: &[u8],
     ) -> Result<(), FileChangeError> {
-        let failed = |why| FileChangeError { path: place.path(), cause: why };
+        let failed = |reason| FileChangeError { path: place.path(), cause: reason };
         self.check_writable(place).map_err(failed)?;
         let waiting = self.scratch_dir_for(beside).map_err(failed)?;
         let number = self.changes.len();
@@ -74,7 +74,7 @@ impl FileTransaction {
     /// # Errors
     /// As [`FileTransaction::put`].
     pub fn remove(&mut self, place: &SandboxPath, beside: &SandboxPath) -> Result<(), FileChangeError> {
-        let failed = |why| FileChangeError { path: place.path(), cause: why };
+        let failed = |reason| FileChangeError { path: place.path(), cause: reason };
         self.check_writable(place).map_err(failed)?;
         // Where its earlier state waits, should a later change fail.
         self.scratch_dir_for(beside).map_err(failed)?;
@@ -158,9 +158,9 @@ impl FileTransaction {
     pub fn commit(self) -> Result<(), FileChangeError> {
         let mut done = Vec::new();
         for change in &self.changes {
-            if let Err(why) = self.apply_change(change, &mut done) {
+            if let Err(reason) = self.apply_change(change, &mut done) {
                 self.undo(done);
-                return Err(FileChangeError { path: change.place.path(), cause: why });
+                return Err(FileChangeError { path: change.place.path(), cause: reason });
             }
         }
         Ok(())

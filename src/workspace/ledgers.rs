@@ -53,7 +53,7 @@ fn not_a_ledger(input: &Input) -> Diagnostic {
     Diagnostic::error(Code::InvalidLedger, format!("`{}` contains no ledger", input.name))
         .at(Span::whole_file(Arc::clone(&input.name)))
         .because("a ledger says `apiVersion: pillion.dev/v1alpha1` and `kind: SidecarRollout`")
-        .help(format!("restore the last good state: `git log -p -- {}` shows them", input.name))
+        .help(format!("restore the last valid version: `git log -p -- {}` lists the versions", input.name))
 }
 
 /// Reports a ledger of another SidecarSet than its file is named for.

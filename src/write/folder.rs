@@ -67,8 +67,8 @@ impl OutputFolder {
     /// # Errors
     /// When another input has the same place, or its name cannot be in a list.
     pub fn register_file(&mut self, relative: &Path, input: &Arc<str>) -> Result<(), Box<Diagnostic>> {
-        if let Some(wrong) = check_file_name(relative) {
-            return Err(Box::new(wrong));
+        if let Some(diagnostics) = check_file_name(relative) {
+            return Err(Box::new(diagnostics));
         }
         let name = to_slash(relative);
         if let Some(first) = self.input_by_file.insert(name.clone(), Arc::clone(input)) {
@@ -88,8 +88,8 @@ impl OutputFolder {
         input: &Arc<str>,
         text: &str,
     ) -> Result<Result<(), Box<Diagnostic>>, Error> {
-        if let Err(wrong) = self.register_file(relative, input) {
-            return Ok(Err(wrong));
+        if let Err(diagnostics) = self.register_file(relative, input) {
+            return Ok(Err(diagnostics));
         }
         let name = to_slash(relative);
         let is_known = self.previous_files.contains(&name);
@@ -169,21 +169,21 @@ impl OutputFolder {
             }
             separate_access_error(changes.put(&list, &self.root, file_list::emit(names).as_bytes()), &shown)
         };
-        if let Err(wrong) = put_list(&mut changes, &both, &self.previous_files)? {
-            return Ok(Err(wrong));
+        if let Err(diagnostics) = put_list(&mut changes, &both, &self.previous_files)? {
+            return Ok(Err(diagnostics));
         }
         changes.append(self.transaction);
         for name in &stale {
             let removed = changes.remove(&self.root.join(Path::new(name)), &self.root);
-            if let Err(wrong) = separate_access_error(removed, &self.name.join(name))? {
-                return Ok(Err(wrong));
+            if let Err(diagnostics) = separate_access_error(removed, &self.name.join(name))? {
+                return Ok(Err(diagnostics));
             }
         }
-        if let Err(wrong) = put_list(&mut changes, &self.new_files, &both)? {
-            return Ok(Err(wrong));
+        if let Err(diagnostics) = put_list(&mut changes, &self.new_files, &both)? {
+            return Ok(Err(diagnostics));
         }
-        if let Err(wrong) = separate_access_error(changes.commit(), &self.name)? {
-            return Ok(Err(wrong));
+        if let Err(diagnostics) = separate_access_error(changes.commit(), &self.name)? {
+            return Ok(Err(diagnostics));
         }
         for name in &stale {
             self.root.remove_empty_folders(Path::new(name));
@@ -216,8 +216,8 @@ fn separate_access_error(
         Err(FileChangeError { cause: AccessError::Io(source), path }) => {
             Err(Error::Write { path: sandbox::display_path(&path), source })
         }
-        Err(FileChangeError { cause: why, .. }) => {
-            Ok(Err(Box::new(why.to_diagnostic(&shown.to_string_lossy()))))
+        Err(FileChangeError { cause: reason, .. }) => {
+            Ok(Err(Box::new(reason.to_diagnostic(&shown.to_string_lossy()))))
         }
     }
 }
@@ -232,15 +232,15 @@ pub fn replace_files(files: &[(SandboxPath, String)]) -> Result<Result<(), Box<D
     for (place, text) in files {
         let place = resolve_symlink(place);
         let beside = SandboxPath::from_user_path(&place.base);
-        if let Err(wrong) =
+        if let Err(diagnostics) =
             separate_access_error(changes.put(&place, &beside, text.as_bytes()), &place.path())?
         {
-            return Ok(Err(wrong));
+            return Ok(Err(diagnostics));
         }
         tops.insert(place.base.to_path_buf());
     }
-    if let Err(wrong) = separate_access_error(changes.commit(), Path::new("."))? {
-        return Ok(Err(wrong));
+    if let Err(diagnostics) = separate_access_error(changes.commit(), Path::new("."))? {
+        return Ok(Err(diagnostics));
     }
     for top in tops {
         SandboxPath::from_user_path(&top).remove_stale_files();
@@ -259,7 +259,7 @@ fn resolve_symlink(place: &SandboxPath) -> SandboxPath {
 }
 
 fn unmanaged_file(path: &Path) -> Diagnostic {
-    let message = format!("`{}` is in the way: pillion did not write it", path.display());
+    let message = format!("`{}` exists, but pillion did not write it", path.display());
     let list = file_list::FILE_NAME;
     Diagnostic::error(Code::UnmanagedFile, message)
         .at(Span::whole_file(path.to_string_lossy()))
@@ -271,5 +271,5 @@ fn output_collision(path: &Path, first: &Arc<str>, second: &Arc<str>) -> Diagnos
     Diagnostic::error(Code::OutputCollision, message)
         .at(Span::whole_file(second.clone()))
         .at(Span::whole_file(first.clone()))
-        .help("render their folders one by one, or name a folder that holds both")
+        .help("render their folders one by one, or pass a folder that contains both")
 }

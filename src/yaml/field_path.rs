@@ -47,9 +47,9 @@ impl FieldPath {
 
     /// Returns the path one step further down.
     #[must_use]
-    pub fn child(&self, step: impl Into<PathSegment>) -> Self {
+    pub fn child(&self, segment: impl Into<PathSegment>) -> Self {
         let mut steps = self.0.clone();
-        steps.push(step.into());
+        steps.push(segment.into());
         Self(steps)
     }
 
@@ -61,7 +61,7 @@ impl FieldPath {
 
     /// Returns the value that the path leads to, where it leads to one.
     pub fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
-        self.0.iter().try_fold(value, |value, step| match step {
+        self.0.iter().try_fold(value, |value, segment| match segment {
             PathSegment::Key(key) => value.get(key),
             PathSegment::Index(i) => value.get(i),
         })
@@ -81,8 +81,8 @@ impl From<Vec<PathSegment>> for FieldPath {
 
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, step) in self.0.iter().enumerate() {
-            match step {
+        for (i, segment) in self.0.iter().enumerate() {
+            match segment {
                 PathSegment::Key(k)
                     if !k.is_empty()
                         && k.chars().all(|c| c.is_ascii_alphanumeric() || "_-/$".contains(c)) =>

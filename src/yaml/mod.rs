@@ -124,8 +124,8 @@ impl Document {
     fn range(&self, path: &FieldPath, part: EntryPart) -> Range<usize> {
         let Some(root) = self.tree.root() else { return 0..0 };
         let (mut key, mut value) = (None, root);
-        for step in path.segments() {
-            let Some(found) = self.find_child(value, step) else { break };
+        for segment in path.segments() {
+            let Some(found) = self.find_child(value, segment) else { break };
             (key, value) = found;
         }
         let marked = match (part, key) {
@@ -138,10 +138,10 @@ impl Document {
     }
 
     /// Goes one step down: the key, where there is one, and the value. Aliases and merge keys are followed.
-    fn find_child(&self, from: NodeId, step: &PathSegment) -> Option<(Option<NodeId>, NodeId)> {
+    fn find_child(&self, from: NodeId, segment: &PathSegment) -> Option<(Option<NodeId>, NodeId)> {
         let from = self.tree.target(from).unwrap_or(from);
         let kind = self.tree.node(from).kind;
-        match step {
+        match segment {
             PathSegment::Index(n) if kind.is_sequence() => {
                 self.tree.children(from).nth(*n).map(|item| (None, item))
             }
@@ -168,7 +168,7 @@ impl Document {
 
 fn duplicate_key(place: &SourceText<'_>, tree: &SyntaxTree, first: NodeId, second: NodeId) -> Diagnostic {
     let name = &place.text[tree.span(second)];
-    Diagnostic::error(Code::DuplicateKey, format!("the key `{name}` stands twice in one mapping"))
+    Diagnostic::error(Code::DuplicateKey, format!("duplicate key `{name}` in one mapping"))
         .at(place.label(tree.span(second), "and keeps this one"))
         .at(place.label(tree.span(first), "Kubernetes drops this one"))
         .help("remove one of the two")

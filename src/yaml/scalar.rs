@@ -397,7 +397,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_and_written_as_go_does() {
-        for (text, want) in [
+        for (text, expected) in [
             ("0777", "511"),
             ("-0777", "-511"),
             ("0o17", "15"),
@@ -438,7 +438,7 @@ mod tests {
             ("-.INF", "error"),
             ("inf", "\"inf\""),
         ] {
-            assert_eq!(json(text), want, "{text}");
+            assert_eq!(json(text), expected, "{text}");
         }
     }
 

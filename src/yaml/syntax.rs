@@ -85,24 +85,22 @@ impl Error {
 
     pub(super) fn second_document(closed: usize) -> Box<Self> {
         Self::invalid("text after the end of the document is dropped by Kubernetes", closed..closed)
-            .help("line it up with the lines above; where another document starts, write `---` before it")
+            .help("line it up with the lines above; if another document starts, write `---` before it")
     }
 
     pub(super) fn too_deep(at: usize) -> Box<Self> {
         let most = super::tree::MAX_DEPTH;
         Self::new(
             Code::NestingTooDeep,
-            format!("collections lie in one another more than {most} levels deep"),
+            format!("collections are nested more than {most} levels deep"),
             at..at + 1,
         )
-        .help(
-            "no Kubernetes object needs that; look for a bracket or an anchor that is not meant to be there",
-        )
+        .help("no Kubernetes object needs that; look for a bracket or an anchor that is there by mistake")
     }
 
     pub(super) fn too_many_nodes(at: usize) -> Box<Self> {
         Self::new(Code::DocumentTooLarge, "the document has more than 8 million nodes", at..at + 1)
-            .help("no Kubernetes object is that large; leave the file out with `ignore` in pillion.yaml")
+            .help("no Kubernetes object is that large; exclude the file with `ignore` in pillion.yaml")
     }
 
     pub(super) fn invalid_anchor_name(at: Range<usize>) -> Box<Self> {
@@ -170,7 +168,7 @@ fn scan_error_reason(kind: &ErrorKind) -> String {
         }
         E::UnclosedFlowCollection { open } => format!("`{open}` is not closed"),
         E::MappingValueNotAllowed => "a `key: value` pair is not allowed here".to_owned(),
-        E::UnknownQuotedScalarEscape => "YAML knows no such escape in double quotes".to_owned(),
+        E::UnknownQuotedScalarEscape => "YAML has no such escape in double quotes".to_owned(),
         E::TabInIndentation | E::TabInBlockIndentation | E::TabNotAllowed | E::TabAtBlockScalarStart => {
             "a tab is used as indentation".to_owned()
         }
@@ -182,7 +180,7 @@ fn scan_error_reason(kind: &ErrorKind) -> String {
         }
         E::ExpectedFlowMappingSeparator => "a `,` or `}` is missing before this".to_owned(),
         E::ExpectedFlowSequenceSeparator => "a `,` or `]` is missing before this".to_owned(),
-        E::ExpectedBlockMappingKey => "this is indented like nothing above it".to_owned(),
+        E::ExpectedBlockMappingKey => "this has the indentation of no line above".to_owned(),
         E::ExpectedBlockSequenceEntry => {
             "an item of a list, starting with `- `, was expected here".to_owned()
         }
@@ -222,7 +220,7 @@ fn recognize_foreign(place: &SourceText<'_>, at: &Range<usize>) -> Option<(&'sta
     let (text, before) = lines_at(place, at);
     let near = || [Some(text), before].into_iter().flatten();
     if near().any(|l| ["{{", "{%", "<%"].iter().any(|mark| l.contains(mark))) {
-        return Some(("this is a template, not YAML", "render it first, and give pillion what comes out"));
+        return Some(("this is a template, not YAML", "render it first, and pass the result to pillion"));
     }
     let is_mark = |l: &str| ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| l.starts_with(mark));
     near()
@@ -248,13 +246,12 @@ fn hint(place: &SourceText<'_>, message: &str, at: &Range<usize>, still_open: bo
             true => {
                 "put a `---` line between two JSON objects, or both into the `items` of a List".to_owned()
             }
-            false => "line it up with the lines above; where another document starts, write `---` before it"
+            false => "line it up with the lines above; if another document starts, write `---` before it"
                 .to_owned(),
         };
     }
     if message.contains("quote") && message.contains("close") || message.contains("end of stream") {
-        return "close the quote; where the text goes on in further lines, indent them deeper than its key"
-            .to_owned();
+        return "close the quote; indent continuation lines deeper than the key".to_owned();
     }
     if still_open
         || message.contains("is not closed")
@@ -264,7 +261,7 @@ fn hint(place: &SourceText<'_>, message: &str, at: &Range<usize>, still_open: bo
         return "look for a missing `]`, `}` or `,` at or above this line".to_owned();
     }
     if message.contains("escape") {
-        return "write the backslash twice, or use single quotes".to_owned();
+        return "double the backslash, or use single quotes".to_owned();
     }
     if message.contains("cannot start with") {
         return "put the value in quotes".to_owned();
@@ -289,7 +286,7 @@ fn hint(place: &SourceText<'_>, message: &str, at: &Range<usize>, still_open: bo
 pub(super) fn check_characters(text: &str) -> Result<(), Box<Error>> {
     if text.len() > MAX_BYTES {
         return Err(Error::new(Code::DocumentTooLarge, "the document is larger than 64 MiB", 0..0)
-            .help("no Kubernetes object is that large; leave the file out with `ignore` in pillion.yaml"));
+            .help("no Kubernetes object is that large; exclude the file with `ignore` in pillion.yaml"));
     }
     let bytes = text.as_bytes();
     // One cheap look at every byte, and a closer one only at what may be wrong.
@@ -304,7 +301,10 @@ pub(super) fn check_characters(text: &str) -> Result<(), Box<Error>> {
             match c {
                 '\u{85}' | '\u{2028}' | '\u{2029}' => {
                     return Err(Error::invalid(
-                        format!("U+{:04X} is a line break to Kubernetes and none to newer readers", c as u32),
+                        format!(
+                            "U+{:04X} is a line break for Kubernetes but not for newer readers",
+                            c as u32
+                        ),
                         at..at + c.len_utf8(),
                     )
                     .help("write it as an escape in double quotes, such as \"\\u2028\", or remove it"));
@@ -353,7 +353,7 @@ fn check_escapes(text: &str, span: Range<usize>) -> Result<(), Box<Error>> {
         let escape = raw.get(at + 1..).unwrap_or_default();
         let here = span.start + at;
         if escape.first() == Some(&b'/') {
-            return Err(Error::invalid("Kubernetes' reader knows no `\\/` escape", here..here + 2)
+            return Err(Error::invalid("Kubernetes' reader has no `\\/` escape", here..here + 2)
                 .help("write `/` without the backslash"));
         }
         if let [b'u', b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..] = escape {

@@ -32,11 +32,11 @@ impl TabFinder<'_> {
         let (start, end) = (node.start as usize, node.end as usize);
         let in_flow = self.cursor > 0 && start < self.flow_end;
         if !in_flow {
-            let props = self.tree.properties(id).and_then(|p| p.span());
-            if let Some(bad) = self.find_tab(self.cursor, props.as_ref().map_or(start, |p| p.start)) {
+            let properties = self.tree.properties(id).and_then(|p| p.span());
+            if let Some(bad) = self.find_tab(self.cursor, properties.as_ref().map_or(start, |p| p.start)) {
                 return Some(bad);
             }
-            self.cursor = props.map_or(self.cursor, |p| p.end);
+            self.cursor = properties.map_or(self.cursor, |p| p.end);
         }
         match node.kind {
             NodeKind::BlockMapping | NodeKind::BlockSequence => {

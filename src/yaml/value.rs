@@ -172,7 +172,7 @@ impl<'a> ValueReader<'a> {
         // libyaml takes a key of several lines behind a `?` only.
         let is_long = !self.tree.is_as_written(target.unwrap_or(id));
         if is_long && target.is_none() && self.text[at.clone()].contains('\n') && !self.is_explicit_key(id) {
-            return Err(Error::new(Code::InvalidYaml, "a key must stand on one line", at)
+            return Err(Error::new(Code::InvalidYaml, "a key must be on one line", at)
                 .help("close the quote, or join the lines"));
         }
         let found = key_text(self.text, self.tree, id);
@@ -241,7 +241,7 @@ impl<'a> ValueReader<'a> {
         let within = target <= alias && alias < self.tree.node(target).next;
         if within {
             let at = self.tree.span(alias);
-            return Err(Error::new(Code::InvalidYaml, "this alias lies inside its own anchor", at)
+            return Err(Error::new(Code::InvalidYaml, "this alias is inside its own anchor", at)
                 .with_label(self.tree.span(target), "the anchor is here")
                 .help("write the value out"));
         }
@@ -275,7 +275,7 @@ impl<'a> ValueReader<'a> {
                 self.tree.span(id),
             )
             .note("Kubernetes refuses such documents too")
-            .help("write out what is meant, or use fewer aliases"));
+            .help("write the values in full, or use fewer aliases"));
         }
         Ok(())
     }

@@ -19,19 +19,19 @@ const MAX_ANCHORED_CHARS: usize = 128 << 20;
 
 /// Compares a text with the value wanted: `old`, with `new` at a path. Says what differs.
 pub(super) fn verify_edit(text: &str, old: &Value, at: &[PathSegment], new: &Value) -> Result<(), String> {
-    let unended = (!text.ends_with(['\n', '\r'])).then(|| text.rsplit('\n').next().unwrap_or(text));
+    let unterminated = (!text.ends_with(['\n', '\r'])).then(|| text.rsplit('\n').next().unwrap_or(text));
     let text = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
     let text = &text[tree::skipped_prefix_length(&text)..];
-    let want = ExpectedValue { value: old, change: Some((at, new)) };
-    if EventReader::new(text.chars(), unended).compare(want) == Some(()) {
+    let expected = ExpectedValue { value: old, change: Some((at, new)) };
+    if EventReader::new(text.chars(), unterminated).compare(expected) == Some(()) {
         return Ok(());
     }
     // Aliases, merge keys, duplicate keys or a difference: the slow way, which knows where.
-    let read = |text: &str| match EventReader::new(text.chars(), unended).build() {
-        Ok(value) => first_difference(&value, want, &FieldPath::root()).map_or(Ok(()), Err),
-        Err(VerifyError(why)) => Err(why),
+    let read = |text: &str| match EventReader::new(text.chars(), unterminated).build() {
+        Ok(value) => first_difference(&value, expected, &FieldPath::root()).map_or(Ok(()), Err),
+        Err(VerifyError(reason)) => Err(reason),
     };
-    read(text).or_else(|why| normalize_brackets(text).map_or(Err(why), |text| read(&text)))
+    read(text).or_else(|reason| normalize_brackets(text).map_or(Err(reason), |text| read(&text)))
 }
 
 /// Rewrites what this parser does not take as Kubernetes and people do: a closing bracket at the column of its key,
@@ -113,12 +113,12 @@ struct EventReader<'t, T: Iterator<Item = char>> {
 }
 
 impl<'t, T: Iterator<Item = char>> EventReader<'t, T> {
-    fn new(chars: T, unended: Option<&'t str>) -> Self {
+    fn new(chars: T, unterminated: Option<&'t str>) -> Self {
         let parser = Parser::new(chars);
         Self {
             parser,
             ahead: VecDeque::new(),
-            unterminated_line: unended,
+            unterminated_line: unterminated,
             anchors: Vec::new(),
             char_count: 0,
             anchored_chars: 0,
@@ -155,7 +155,7 @@ impl<'t, T: Iterator<Item = char>> EventReader<'t, T> {
 
     fn parse_event(&mut self) -> Result<Event, VerifyError> {
         let (event, mark) =
-            self.parser.next_token().map_err(|e| VerifyError(format!("the other parser says: {e}")))?;
+            self.parser.next_token().map_err(|e| VerifyError(format!("the other parser reports: {e}")))?;
         self.char_count = mark.index();
         Ok(event)
     }
@@ -180,20 +180,20 @@ impl<'t, T: Iterator<Item = char>> EventReader<'t, T> {
     }
 
     /// Compares while reading, without making a value. `None`: different, or too involved for this.
-    fn compare(&mut self, want: ExpectedValue<'_>) -> Option<()> {
+    fn compare(&mut self, expected: ExpectedValue<'_>) -> Option<()> {
         let first = self.first_node().ok()??;
-        self.compare_node(first, want.resolve(), 0)?;
+        self.compare_node(first, expected.resolve(), 0)?;
         self.expect_end().ok()
     }
 
-    fn compare_node(&mut self, event: Event, want: ExpectedValue<'_>, depth: usize) -> Option<()> {
+    fn compare_node(&mut self, event: Event, expected: ExpectedValue<'_>, depth: usize) -> Option<()> {
         if depth > MAX_DEPTH {
             return None;
         }
         match event {
             Event::Scalar(text, style, 0, tag) => {
                 let meaning = scalar_meaning(&text, style, tag.as_ref()).ok()?;
-                match (meaning, want.value) {
+                match (meaning, expected.value) {
                     (ScalarMeaning::Text, Value::String(s)) => *s == text,
                     (ScalarMeaning::Null, Value::Null) => true,
                     (ScalarMeaning::Bool(a), Value::Bool(b)) => a == *b,
@@ -203,18 +203,18 @@ impl<'t, T: Iterator<Item = char>> EventReader<'t, T> {
                 .then_some(())
             }
             Event::SequenceStart(0, _) => {
-                let items = want.value.as_array()?;
+                let items = expected.value.as_array()?;
                 let mut count = 0;
                 loop {
                     match self.next().ok()? {
                         Event::SequenceEnd => return (count == items.len()).then_some(()),
-                        node => self.compare_node(node, want.item(count)?, depth + 1)?,
+                        node => self.compare_node(node, expected.item(count)?, depth + 1)?,
                     }
                     count += 1;
                 }
             }
             Event::MappingStart(0, _) => {
-                let map = want.value.as_object()?;
+                let map = expected.value.as_object()?;
                 // Distinct keys are counted: one that is there twice must not make up for one that is missing.
                 let mut keys = BTreeSet::new();
                 loop {
@@ -227,7 +227,7 @@ impl<'t, T: Iterator<Item = char>> EventReader<'t, T> {
                                 return None;
                             }
                             let node = self.next().ok()?;
-                            self.compare_node(node, want.key(key)?, depth + 1)?;
+                            self.compare_node(node, expected.key(key)?, depth + 1)?;
                         }
                         _ => return None,
                     }
@@ -255,7 +255,7 @@ impl<'t, T: Iterator<Item = char>> EventReader<'t, T> {
             Event::Scalar(text, style, anchor, tag) => {
                 let meaning = scalar_meaning(&text, style, tag.as_ref())?;
                 let value = scalar::to_json(meaning, &text);
-                (value.ok_or_else(|| VerifyError(format!("`{text}` is no number of JSON")))?, anchor)
+                (value.ok_or_else(|| VerifyError(format!("`{text}` is not a JSON number")))?, anchor)
             }
             Event::SequenceStart(anchor, _) => {
                 let mut items = Vec::new();
@@ -272,7 +272,7 @@ impl<'t, T: Iterator<Item = char>> EventReader<'t, T> {
         if anchor > 0 {
             self.anchored_chars += self.char_count.saturating_sub(from);
             if self.anchored_chars > MAX_ANCHORED_CHARS {
-                return Err(VerifyError("its anchors hold too much".to_owned()));
+                return Err(VerifyError("its anchors expand to too much".to_owned()));
             }
             self.anchors.resize(self.anchors.len().max(anchor + 1), None);
             self.anchors[anchor] = Some(value.clone());
@@ -370,17 +370,17 @@ fn key_text<'a>(
 }
 
 /// Says where two values differ first.
-fn first_difference(read: &Value, want: ExpectedValue<'_>, at: &FieldPath) -> Option<String> {
-    let want = want.resolve();
+fn first_difference(read: &Value, expected: ExpectedValue<'_>, at: &FieldPath) -> Option<String> {
+    let expected = expected.resolve();
     let place = || if at.segments().is_empty() { "the document".to_owned() } else { format!("`{at}`") };
-    match (read, want.value) {
+    match (read, expected.value) {
         (Value::Object(a), Value::Object(b)) => {
             let surplus = a
                 .keys()
                 .find(|k| !b.contains_key(*k))
-                .map(|k| format!("`{}` is too much", at.child(k.clone())));
+                .map(|k| format!("`{}` is unexpected", at.child(k.clone())));
             let inner = || {
-                b.keys().find_map(|k| match (a.get(k), want.key(k)) {
+                b.keys().find_map(|k| match (a.get(k), expected.key(k)) {
                     (Some(a), Some(b)) => first_difference(a, b, &at.child(k.clone())),
                     _ => Some(format!("`{}` is missing", at.child(k.clone()))),
                 })
@@ -388,7 +388,7 @@ fn first_difference(read: &Value, want: ExpectedValue<'_>, at: &FieldPath) -> Op
             surplus.or_else(inner)
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            a.iter().enumerate().find_map(|(i, a)| first_difference(a, want.item(i)?, &at.child(i)))
+            a.iter().enumerate().find_map(|(i, a)| first_difference(a, expected.item(i)?, &at.child(i)))
         }
         (Value::Array(a), Value::Array(b)) => {
             Some(format!("{} has {} items instead of {}", place(), a.len(), b.len()))

@@ -2,7 +2,9 @@
 
 use super::AnnotationMode;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::api::{PILLION_API_VERSION, PILLION_GROUP};
 use crate::model::document_schema::SchemaCheck;
+use crate::model::workload::api_group;
 use crate::yaml::{Document, EntryPart, FieldPath, emit};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -96,7 +98,7 @@ pub fn decode(document: &Arc<Document>, at: &FieldPath) -> (Option<FunctionConfi
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     match (text("apiVersion"), text("kind")) {
         ("v1", "ConfigMap") => decode_config_map(document, at, value),
-        (version, KIND) if version.starts_with("pillion.dev/") => decode_sidecars(document, at),
+        (version, KIND) if api_group(version) == PILLION_GROUP => decode_sidecars(document, at),
         (version, kind) => {
             let message = format!(
                 "the function's configuration is `{kind}` of `{version}`, which pillion does not support"
@@ -150,8 +152,7 @@ fn decode_config_map(
             }
         };
     }
-    let sidecars =
-        json!({"apiVersion": crate::model::document_schema::API_VERSION, "kind": KIND, "spec": spec});
+    let sidecars = json!({"apiVersion": PILLION_API_VERSION, "kind": KIND, "spec": spec});
     match Document::read(&file, 0, 1, &emit(&sidecars)) {
         Ok(made) => decode_sidecars(&Arc::new(made), &FieldPath::root()),
         Err(error) => (None, vec![error]),

@@ -134,7 +134,9 @@ impl<'p> ClassParser<'p> {
             high = self.parse_character()?;
             if high < low {
                 let text = &self.pattern[start..self.at];
-                return Err(PatternError::new(format!("`{text}` is no range: its end is before its start")));
+                return Err(PatternError::new(format!(
+                    "`{text}` is not a valid range: its end is before its start"
+                )));
             }
         }
         let is_plain_dash = is_leading_dash && (!is_range || dash_at_end.is_some());
@@ -192,7 +194,7 @@ fn parse_unicode_class(text: &str, mut is_negated: bool) -> Result<(String, usiz
         None => name,
     };
     let Some(property) = property(name) else {
-        return Err(PatternError::new(format!("Go knows no Unicode class `{written}`")));
+        return Err(PatternError::new(format!("Go has no Unicode class `{written}`")));
     };
     let part = match (property.as_str(), is_negated) {
         ("gc=Cs", false) => EMPTY_CLASS.to_owned(),

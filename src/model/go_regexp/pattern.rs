@@ -188,7 +188,9 @@ impl<'p> PatternParser<'p> {
                     let is_bad = bounds.max.is_some_and(|most| most < bounds.min);
                     if is_bad || times > MAX_REPEATS || bounds.min > MAX_REPEATS {
                         let text = &self.pattern[from..self.at];
-                        return Err(PatternError::new(format!("`{text}` is no valid number of repetitions")));
+                        return Err(PatternError::new(format!(
+                            "`{text}` is not a valid number of repetitions"
+                        )));
                     }
                     self.repeat(self.pattern[from..self.at].to_owned(), times, from, last_repeat)?;
                     return Ok(Some(from));
@@ -271,7 +273,7 @@ impl<'p> PatternParser<'p> {
         }
         let Some(item) = self.group.items.last_mut() else {
             let text = &self.pattern[from..self.at];
-            return Err(PatternError::new(format!("there is nothing that `{text}` could repeat")));
+            return Err(PatternError::new(format!("`{text}` has nothing to repeat")));
         };
         item.text = format!("(?:{}){operator}", item.text);
         item.nesting += 1;
@@ -279,7 +281,7 @@ impl<'p> PatternParser<'p> {
         item.repeats = times.saturating_mul(item.repeats.max(1));
         let (levels, repeats) = (item.nesting, item.repeats);
         if operator.starts_with('{') && times >= 2 && repeats > MAX_REPEATS {
-            return Err(PatternError::new(format!("its repetitions come to more than {MAX_REPEATS}")));
+            return Err(PatternError::new(format!("its repetitions amount to more than {MAX_REPEATS}")));
         }
         self.check_nesting(levels)
     }

@@ -17,11 +17,11 @@ use std::sync::Arc;
 /// it; none comes back with an error.
 pub fn decode(document: &Arc<Document>, base: &FieldPath) -> (Option<Ledger>, Vec<Diagnostic>) {
     let check = SchemaCheck::at_path(document, base, "pillion schema ledger", json_schema());
-    let (written, found) = check.decode::<LedgerWire>("SidecarRollout");
-    let Some(written) = written else { return (None, found) };
+    let (wire, found) = check.decode::<LedgerWire>("SidecarRollout");
+    let Some(wire) = wire else { return (None, found) };
     let mut reader =
-        LedgerDecoder { document, base, name: written.metadata.name.as_str().into(), diagnostics: found };
-    let ledger = reader.decode_ledger(written.spec);
+        LedgerDecoder { document, base, name: wire.metadata.name.as_str().into(), diagnostics: found };
+    let ledger = reader.decode_ledger(wire.spec);
     let is_sound = !reader.diagnostics.iter().any(Diagnostic::is_error);
     (is_sound.then_some(ledger), reader.diagnostics)
 }
@@ -77,16 +77,16 @@ impl LedgerDecoder<'_> {
             self.check_workload_key(&key, &path);
             self.check_unique(ledger.replicas.insert(key.clone(), size.pods).is_some(), &key, &path);
         }
-        for (i, line) in spec.workloads.into_iter().enumerate() {
-            let key: Arc<str> = line.workload.as_str().into();
+        for (i, entry) in spec.workloads.into_iter().enumerate() {
+            let key: Arc<str> = entry.workload.as_str().into();
             let path = at.child("workloads").child(i);
             self.check_workload_key(&key, &path.child("workload"));
-            let line = entry_from_wire(line);
-            self.check_day(line.held_since.as_deref(), &path.child("since"));
-            self.check_day(line.held_until.as_deref(), &path.child("until"));
-            self.check_revision_name(&line.revision, &ledger.revisions, &path.child("revision"));
+            let entry = entry_from_wire(entry);
+            self.check_day(entry.held_since.as_deref(), &path.child("since"));
+            self.check_day(entry.held_until.as_deref(), &path.child("until"));
+            self.check_revision_name(&entry.revision, &ledger.revisions, &path.child("revision"));
             self.check_unique(ledger.entries.contains_key(&key), &key, &path.child("workload"));
-            ledger.entries.insert_mut(key, line);
+            ledger.entries.insert_mut(key, entry);
         }
         self.check_revision_name(&ledger.released, &ledger.revisions, &at.child("released"));
         if let Some(target) = &ledger.target {
@@ -95,25 +95,25 @@ impl LedgerDecoder<'_> {
         ledger
     }
 
-    fn decode_revision(&mut self, written: &wire::RevisionWire, path: &FieldPath) -> Option<Revision> {
+    fn decode_revision(&mut self, wire: &wire::RevisionWire, path: &FieldPath) -> Option<Revision> {
         let (set, wrong) =
-            decode_content(&self.name, &written.sidecar_set, self.document, &self.base.join(path));
+            decode_content(&self.name, &wire.sidecar_set, self.document, &self.base.join(path));
         self.diagnostics.extend(wrong);
         let set = Arc::new(set?);
         for (field, says, is) in [
-            ("name", &written.name, revision_name(&set)),
-            ("hash", &written.hash, set.hash.clone()),
-            ("hashWithoutImage", &written.hash_without_image, set.hash_without_image.clone()),
+            ("name", &wire.name, revision_name(&set)),
+            ("hash", &wire.hash, set.hash.clone()),
+            ("hashWithoutImage", &wire.hash_without_image, set.hash_without_image.clone()),
         ] {
             if *says != is {
                 let message = format!(
-                    "the content of revision `{}` does not belong to its {field}: that would be `{is}`",
-                    written.name
+                    "the content of revision `{}` does not match its {field}; expected `{is}`",
+                    wire.name
                 );
-                self.report(message, &path.child(field), "somebody edited it");
+                self.report(message, &path.child(field), "edited by hand");
             }
         }
-        Some(Revision { name: written.name.as_str().into(), set })
+        Some(Revision { name: wire.name.as_str().into(), set })
     }
 
     fn check_revision_name(
@@ -129,21 +129,25 @@ impl LedgerDecoder<'_> {
         }
     }
 
-    fn check_day(&mut self, written: Option<&str>, path: &FieldPath) {
-        if let Some(text) = written.filter(|text| !is_day(text)) {
-            self.report(format!("`{text}` is no day: `YYYY-MM-DD`"), path, "");
+    fn check_day(&mut self, wire: Option<&str>, path: &FieldPath) {
+        if let Some(text) = wire.filter(|text| !is_day(text)) {
+            self.report(format!("`{text}` is not a date (expected `YYYY-MM-DD`)"), path, "");
         }
     }
 
     fn check_workload_key(&mut self, key: &str, path: &FieldPath) {
         if key.split('/').count() != 3 || key.split('/').any(str::is_empty) {
-            self.report(format!("`{key}` is no workload: `KIND[.GROUP]/NAMESPACE/NAME`"), path, "");
+            self.report(
+                format!("`{key}` is not a workload key (expected `KIND[.GROUP]/NAMESPACE/NAME`)"),
+                path,
+                "",
+            );
         }
     }
 
     fn check_unique(&mut self, is_there: bool, key: &str, path: &FieldPath) {
         if is_there {
-            self.report(format!("`{key}` stands here twice"), path, "again");
+            self.report(format!("duplicate entry `{key}`"), path, "again");
         }
     }
 
@@ -152,8 +156,11 @@ impl LedgerDecoder<'_> {
             Diagnostic::error(Code::InvalidLedger, message)
                 .field(path.to_string())
                 .at(self.document.label(&self.base.join(path), EntryPart::Value, label))
-                .because("ledgers are written by pillion only: nothing is rendered, staged or released by this one")
-                .help(format!("restore the last good state: `git log -p -- {}` shows them", self.document.file())),
+                .because("only pillion writes ledgers; it renders, stages and releases nothing with this one")
+                .help(format!(
+                    "restore the last valid version: `git log -p -- {}` lists the versions",
+                    self.document.file()
+                )),
         );
     }
 }
@@ -162,16 +169,16 @@ fn parse_revision_name(text: &str) -> RevisionName {
     (text != NO_REVISION).then(|| text.into())
 }
 
-fn entry_from_wire(written: wire::LedgerEntryWire) -> LedgerEntry {
+fn entry_from_wire(wire: wire::LedgerEntryWire) -> LedgerEntry {
     LedgerEntry {
-        revision: parse_revision_name(&written.revision),
-        batch: written.batch,
-        partition: written.partition,
-        template_hash: written.template.map(Into::into),
-        hold_reason: written.held.map(Into::into),
-        held_by: written.by.map(Into::into),
-        held_since: written.since.map(Into::into),
-        held_until: written.until.map(Into::into),
-        images: written.images,
+        revision: parse_revision_name(&wire.revision),
+        batch: wire.batch,
+        partition: wire.partition,
+        template_hash: wire.template.map(Into::into),
+        hold_reason: wire.held.map(Into::into),
+        held_by: wire.by.map(Into::into),
+        held_since: wire.since.map(Into::into),
+        held_until: wire.until.map(Into::into),
+        images: wire.images,
     }
 }

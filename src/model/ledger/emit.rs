@@ -1,6 +1,7 @@
 //! Writes the canonical text of a ledger: equal ledgers have equal bytes.
 
 use super::{Ledger, LedgerEntry, Revision, revision_text};
+use crate::model::api::PILLION_API_VERSION;
 use crate::yaml;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -12,7 +13,7 @@ const HEADER: &str = "# Written by pillion; use `pillion pause|resume|rollback|h
 pub fn emit(ledger: &Ledger) -> String {
     let mut text = HEADER.to_owned();
     text.push_str(&yaml::emit(&json!({
-        "apiVersion": "pillion.dev/v1alpha1",
+        "apiVersion": PILLION_API_VERSION,
         "kind": "SidecarRollout",
         "metadata": {"name": &*ledger.name, "annotations": {"config.kubernetes.io/local-config": "true"}},
     })));
@@ -50,27 +51,27 @@ pub fn emit(ledger: &Ledger) -> String {
     write_items(&mut text, "replicas", sizes);
     let approved = ledger.approvals.iter().map(|a| json!({"batch": a.batch, "plan": a.plan}));
     write_items(&mut text, "approved", approved);
-    write_items(&mut text, "workloads", ledger.entries.iter().map(|(key, line)| entry_value(key, line)));
+    write_items(&mut text, "workloads", ledger.entries.iter().map(|(key, entry)| entry_value(key, entry)));
     text
 }
 
 /// One line a workload, so that a diff shows one.
-fn entry_value(key: &str, line: &LedgerEntry) -> Value {
+fn entry_value(key: &str, entry: &LedgerEntry) -> Value {
     let mut value = Map::new();
     value.insert("workload".into(), key.into());
-    value.insert("revision".into(), revision_text(&line.revision).into());
-    let numbers = [("batch", line.batch), ("partition", line.partition)];
+    value.insert("revision".into(), revision_text(&entry.revision).into());
+    let numbers = [("batch", entry.batch), ("partition", entry.partition)];
     value.extend(numbers.into_iter().filter_map(|(key, n)| Some((key.to_owned(), n?.into()))));
     let texts = [
-        ("template", &line.template_hash),
-        ("held", &line.hold_reason),
-        ("by", &line.held_by),
-        ("since", &line.held_since),
-        ("until", &line.held_until),
+        ("template", &entry.template_hash),
+        ("held", &entry.hold_reason),
+        ("by", &entry.held_by),
+        ("since", &entry.held_since),
+        ("until", &entry.held_until),
     ];
     value.extend(texts.into_iter().filter_map(|(key, t)| Some((key.to_owned(), t.as_deref()?.into()))));
-    if !line.images.is_empty() {
-        value.insert("images".into(), json!(line.images));
+    if !entry.images.is_empty() {
+        value.insert("images".into(), json!(entry.images));
     }
     Value::Object(value)
 }
@@ -88,14 +89,14 @@ fn write_revisions<'a>(text: &mut String, key: &str, revisions: impl Iterator<It
             "hashWithoutImage": revision.set.hash_without_image,
             "sidecarSet": revision.set.content,
         }]));
-        block.split_inclusive('\n').for_each(|line| write_indented(text, line));
+        block.split_inclusive('\n').for_each(|entry| write_indented(text, entry));
     }
 }
 
 /// Empty lines of block scalars stay empty.
-fn write_indented(text: &mut String, line: &str) {
-    text.push_str(if line == "\n" { "" } else { "  " });
-    text.push_str(line);
+fn write_indented(text: &mut String, entry: &str) {
+    text.push_str(if entry == "\n" { "" } else { "  " });
+    text.push_str(entry);
 }
 
 fn write_items(text: &mut String, key: &str, items: impl Iterator<Item = Value>) {

@@ -199,8 +199,8 @@ impl Ledger {
 
     /// Returns whether nothing is to be done with a workload, whose line this is, on the way to a target: it has
     /// that and never left it. Only a line tells that a workload is, or was, somewhere else than the released revision.
-    pub fn is_at_target(&self, line: Option<&LedgerEntry>, target: &RevisionName) -> bool {
-        line.is_none() && self.released == *target
+    pub fn is_at_target(&self, entry: Option<&LedgerEntry>, target: &RevisionName) -> bool {
+        entry.is_none() && self.released == *target
     }
 
     /// Returns a revision in use.
@@ -210,7 +210,7 @@ impl Ledger {
 
     /// Returns whether some workload may have a content of the SidecarSet.
     pub fn is_in_use(&self) -> bool {
-        self.released.is_some() || self.entries.values().any(|line| line.revision.is_some())
+        self.released.is_some() || self.entries.values().any(|entry| entry.revision.is_some())
     }
 
     /// Returns whether the open rollout was started as a removal: its batches may take sidecars away.
@@ -229,7 +229,7 @@ impl Ledger {
         let gone: Vec<Arc<str>> = self
             .entries
             .iter()
-            .filter(|(key, line)| !is_kept(key, line))
+            .filter(|(key, entry)| !is_kept(key, entry))
             .map(|(key, _)| Arc::clone(key))
             .collect();
         for key in gone {

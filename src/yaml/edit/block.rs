@@ -52,8 +52,8 @@ impl NodeEditor<'_> {
 
     /// Returns the end of an entry: of its value, or of its key where there is not a value.
     pub(super) fn entry_end(&self, key: NodeId, value: NodeId) -> usize {
-        let props = self.tree.properties(value).and_then(|p| p.span()).map_or(0, |s| s.end);
-        self.tree.span(value).end.max(self.tree.span(key).end).max(props)
+        let properties = self.tree.properties(value).and_then(|p| p.span()).map_or(0, |s| s.end);
+        self.tree.span(value).end.max(self.tree.span(key).end).max(properties)
     }
 
     /// Returns where a value of a mapping is.
@@ -107,8 +107,8 @@ impl NodeEditor<'_> {
     }
 
     fn item_end(&self, item: NodeId) -> usize {
-        let props = self.tree.properties(item).and_then(|p| p.span()).map_or(0, |s| s.end);
-        self.tree.span(item).end.max(props)
+        let properties = self.tree.properties(item).and_then(|p| p.span()).map_or(0, |s| s.end);
+        self.tree.span(item).end.max(properties)
     }
 
     /// Changes a block mapping entry by entry, adds what is new at its end, and removes what is gone.
@@ -244,8 +244,8 @@ impl NodeEditor<'_> {
         let mut gone = vec![false; items.len()];
         // New items go behind the last old one that stays before them.
         let (mut stayed, mut front) = (None, String::new());
-        for step in steps {
-            match step {
+        for alignment in steps {
+            match alignment {
                 AlignStep::Keep(i, j) => {
                     let slot = NodeSlot {
                         value_start: dashes[i] + 1,

@@ -62,8 +62,8 @@ impl NodeEditor<'_> {
         let (flow, indent) = self.flow_layout(list, slot, &ranges);
         let mut units = FlowUnits { is_removed: vec![false; items.len()], ranges, added: Vec::new() };
         let (mut stayed, mut removed): (Option<usize>, Vec<usize>) = (None, Vec::new());
-        for step in align_items(old, new) {
-            match step {
+        for alignment in align_items(old, new) {
+            match alignment {
                 AlignStep::Keep(i, j) => {
                     removed.clear();
                     let slot = self.item_slot(list, items[i], i, slot);
@@ -114,11 +114,11 @@ impl NodeEditor<'_> {
     }
 
     fn splice_units(&mut self, id: NodeId, units: &FlowUnits, flow: &FlowStyle) {
-        let lined = self.is_multi_line(id, &units.ranges);
-        self.remove_flow_units(units, lined);
+        let is_multi_line = self.is_multi_line(id, &units.ranges);
+        self.remove_flow_units(units, is_multi_line);
         let front: Vec<&String> = units.added.iter().filter(|(at, _)| at.is_none()).map(|(_, t)| t).collect();
         if let (Some(first), false) = (units.ranges.first(), front.is_empty()) {
-            if lined {
+            if is_multi_line {
                 let line = line_start(self.text, first.start);
                 let indent = &self.text[line..first.start];
                 let text: String = front.iter().map(|t| format!("{indent}{t},\n")).collect();
@@ -134,7 +134,7 @@ impl NodeEditor<'_> {
             while let Some((_, text)) = rest.next_if(|(next, _)| *next == at) {
                 texts.push(text);
             }
-            self.insert_after(units, at, &texts, lined, flow);
+            self.insert_after(units, at, &texts, is_multi_line, flow);
         }
     }
 
@@ -149,14 +149,14 @@ impl NodeEditor<'_> {
         units: &FlowUnits,
         at: usize,
         texts: &[&String],
-        lined: bool,
+        is_multi_line: bool,
         flow: &FlowStyle,
     ) {
         let unit = &units.ranges[at];
         let comma = self.comma_after(unit);
         let behind = comma.map_or(unit.end, |c| c + 1);
         let same_line = !self.text[unit.end..behind].contains('\n');
-        if lined && same_line && is_last_on_line(self.text, behind) {
+        if is_multi_line && same_line && is_last_on_line(self.text, behind) {
             let indent = &self.text[line_start(self.text, units.ranges[0].start)..units.ranges[0].start];
             if comma.is_none() {
                 self.insert(unit.end, ",");
@@ -181,7 +181,7 @@ impl NodeEditor<'_> {
         }
     }
 
-    fn remove_flow_units(&mut self, units: &FlowUnits, lined: bool) {
+    fn remove_flow_units(&mut self, units: &FlowUnits, is_multi_line: bool) {
         let count = units.ranges.len();
         let mut i = 0;
         while i < count {
@@ -192,7 +192,7 @@ impl NodeEditor<'_> {
             let end = (i..count).find(|&n| !units.is_removed[n]).unwrap_or(count);
             let last = &units.ranges[end - 1];
             let behind = self.comma_after(last).map_or(last.end, |c| c + 1);
-            let own_lines = lined
+            let own_lines = is_multi_line
                 && is_first_on_line(self.text, units.ranges[i].start)
                 && is_last_on_line(self.text, behind);
             if own_lines {

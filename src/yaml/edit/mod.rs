@@ -73,7 +73,7 @@ impl Document {
                 let at = target.id.map_or(0..0, |id| self.tree.span(id));
                 Err(Error::new(
                     Code::EditCheckFailed,
-                    format!("the edited text does not read as it should: {what}"),
+                    format!("the edited text does not have the intended value: {what}"),
                     at,
                 )
                 .note("nothing was written; this is a bug in pillion")
@@ -163,8 +163,8 @@ impl<'a> NodeEditor<'a> {
     fn locate(&self, steps: &[PathSegment], new: &'a Value) -> Result<EditTarget<'a>, Box<Error>> {
         let (mut id, mut old, mut depth) = (self.tree.root(), self.root, 0);
         let mut slot = self.root_slot();
-        while let (Some(here), Some(step)) = (id, steps.get(depth)) {
-            let Some((value_id, value, value_slot)) = self.find_own_child(here, old, step, &slot) else {
+        while let (Some(here), Some(segment)) = (id, steps.get(depth)) {
+            let Some((value_id, value, value_slot)) = self.find_own_child(here, old, segment, &slot) else {
                 break;
             };
             self.check_not_shared(here)?;
@@ -207,10 +207,10 @@ impl<'a> NodeEditor<'a> {
         &self,
         id: NodeId,
         old: &'a Value,
-        step: &PathSegment,
+        segment: &PathSegment,
         slot: &NodeSlot,
     ) -> Option<(NodeId, &'a Value, NodeSlot)> {
-        match (self.tree.node(id).kind, step) {
+        match (self.tree.node(id).kind, segment) {
             (NodeKind::BlockMapping | NodeKind::FlowMapping, PathSegment::Key(name)) => {
                 let value = old.get(name)?;
                 let entry = self.find_own_entry(id, name)?;
@@ -246,13 +246,13 @@ impl<'a> NodeEditor<'a> {
     }
 
     /// Tells all keys that the value of a merge key adds.
-    fn visit_merged_keys(&self, value: NodeId, tell: &mut dyn FnMut(&str)) {
+    fn visit_merged_keys(&self, value: NodeId, visit: &mut dyn FnMut(&str)) {
         for map in value::merged_mappings(self.tree, value) {
             for (key, value) in self.tree.entries(map) {
                 if value::is_merge(self.text, self.tree, key) {
-                    self.visit_merged_keys(value, tell);
+                    self.visit_merged_keys(value, visit);
                 } else if let Some(key) = value::key_text(self.text, self.tree, key) {
-                    tell(&key);
+                    visit(&key);
                 }
             }
         }
@@ -314,7 +314,7 @@ impl<'a> NodeEditor<'a> {
         let name = &self.text[self.tree.span(alias)];
         Error::new(
             Code::AliasedNode,
-            format!("this cannot be changed here alone: `{name}` stands for it elsewhere"),
+            format!("this cannot be changed here alone: `{name}` refers to it elsewhere"),
             anchor,
         )
         .with_label(self.tree.span(alias), "and this would change with it")
@@ -393,8 +393,8 @@ impl<'a> NodeEditor<'a> {
 
 /// Returns a value with another put at a path below it; `None` where the path leads past a list's end.
 fn with_value_at(old: &Value, steps: &[PathSegment], new: &Value) -> Option<Value> {
-    let Some((step, rest)) = steps.split_first() else { return Some(new.clone()) };
-    match (step, old) {
+    let Some((segment, rest)) = steps.split_first() else { return Some(new.clone()) };
+    match (segment, old) {
         (PathSegment::Key(key), Value::Object(map)) => {
             let mut map = map.clone();
             let inner = with_value_at(map.get(key).unwrap_or(&Value::Null), rest, new)?;

@@ -15,10 +15,10 @@ fn edit(text: &str, at: &str, new: Value) -> Result<String, (Code, Vec<usize>)> 
 }
 
 #[track_caller]
-fn check(text: &str, at: &str, new: Value, want: &str) {
+fn check(text: &str, at: &str, new: Value, expected: &str) {
     let got = edit(text, at, new.clone());
-    assert_eq!(got.as_deref(), Ok(want), "\n{}", got.as_deref().unwrap_or_default());
-    assert_eq!(edit(want, at, new).as_deref(), Ok(want), "a second time");
+    assert_eq!(got.as_deref(), Ok(expected), "\n{}", got.as_deref().unwrap_or_default());
+    assert_eq!(edit(expected, at, new).as_deref(), Ok(expected), "a second time");
 }
 
 #[test]

@@ -1498,7 +1498,7 @@ fn the_trace_says_what_came_from_where() {
     assert_eq!(
         sets,
         [
-            "other: Skipped(\"the pod's label `app` is `web`, the selector wants `api`\")",
+            "other: Skipped(\"the pod's label `app` is `web`, the selector requires `api`\")",
             "s: Injected(\"the set as it is\")",
         ]
     );

@@ -79,7 +79,7 @@ fn compare(name: &str, step: &PodStep, expected: &Value) -> Vec<String> {
     let is_same = match expected["listOrderSensitive"].as_str() {
         Some("no") => batch == patched,
         Some("order") => sorted(batch.clone()) == sorted(patched.clone()),
-        // The choice hangs on the order of the controller's cache.
+        // The choice depends on the order of the controller's cache.
         _ => true,
     };
     if !is_same {
