@@ -1,11 +1,11 @@
 //! Decides the next action for one rollout. Pure: git, health and the server's time determine the decision.
 
-use super::freeze::FreezeWindows;
 use super::health::{
     FailureCause, HealthEvidence, HealthReport, HealthStatus, RolloutHealth, WorkloadHealth,
 };
 use super::rate;
-use crate::model::config::{OnFailure, RolloutConfig as Settings, StartMode};
+use crate::model::config::freeze::FreezeWindows;
+use crate::model::config::{OnFailure, RolloutConfig, StartMode};
 use crate::model::ledger::Ledger;
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::{
@@ -24,7 +24,7 @@ pub struct DecisionInput<'a> {
     /// The next step of the plan.
     pub next_step: &'a RolloutStep,
     /// Rollout settings of pillion.yaml and the SidecarSet.
-    pub settings: &'a Settings,
+    pub settings: &'a RolloutConfig,
     /// Freeze windows.
     pub windows: &'a FreezeWindows,
     /// The observation; the error says why there is none.

@@ -40,8 +40,6 @@ pub mod real_environment;
 /// Everything outside the program, as a trait.
 pub mod environment;
 
-pub use crate::model::config::freeze;
-
 /// HTTP client of webhooks, checks and providers.
 pub mod http_client;
 

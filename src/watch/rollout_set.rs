@@ -1,10 +1,10 @@
 //! The rollouts of one deploy head: clusters, ledgers and plans, read once until the head moves.
 
 use super::environment::WatchError;
-use super::freeze::FreezeWindows;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git::ObjectId;
-use crate::model::config::RolloutConfig as Settings;
+use crate::model::config::RolloutConfig;
+use crate::model::config::freeze::FreezeWindows;
 use crate::rollout::{ExternalState, steps};
 use crate::stage::{
     ClusterView, DeployBranch, RolloutPlan, StagedBranch, check_drift, find_batch_revert, reverted_batch,
@@ -26,7 +26,7 @@ pub struct WatchedRollout<'s> {
     /// Its plan.
     pub rollout: RolloutPlan<'s>,
     /// Rollout settings of pillion.yaml and the SidecarSet.
-    pub settings: Settings,
+    pub settings: RolloutConfig,
     /// Freeze windows.
     pub windows: FreezeWindows,
     /// Why it cannot start yet: an earlier wave.

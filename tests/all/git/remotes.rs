@@ -128,7 +128,7 @@ fn staged_branches_are_made_anew_and_deleted() {
     let both = |to, expected| names.map(|n| replace(n, Some(to), expected));
     let pushed = repository.push(&upstream, &both(left, ExpectedRef::Absent)).unwrap();
     assert!(pushed.iter().all(Result::is_ok), "{pushed:?}");
-    // One of them was changed by somebody else: the other moves all the same.
+    // One of them was updated concurrently: the other moves all the same.
     server.git(&["update-ref", "refs/heads/pillion/main/mesh", &start.to_string()]);
     let pushed = repository.push(&upstream, &both(right, ExpectedRef::At(left))).unwrap();
     assert!(
@@ -328,7 +328,7 @@ fn a_file_of_the_working_tree_does_not_say_what_git_starts() {
         }
         assert!(!ran.exists(), "{setting}");
     }
-    // Aliases of a team, and what a file beside the working tree says, are as ever.
+    // Aliases of a team, and a file beside the working tree, count as before.
     let world = World::new();
     let (one, _, server) = team(&world);
     let ssh = one.script(Path::new("../ssh"), &format!("exec git-upload-pack {}", server.path.display()));

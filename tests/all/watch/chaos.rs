@@ -169,7 +169,7 @@ impl ChaosRun {
         assert!(times[1..].windows(2).all(|pair| pair[1] > pair[0]), "rollout {n}: {times:?}");
     }
 
-    /// Tells whether the rollout of an edit has come to its end.
+    /// Returns whether the rollout of an edit is complete.
     fn is_closed(&self, edit: ObjectId) -> bool {
         let head = self.server.find_ref("refs/heads/main").unwrap();
         let action = self.server.commit(head).unwrap().trailer(pillion::git::trailer::ACTION);
@@ -343,7 +343,7 @@ fn with_full_disk(clone: &Repo) -> Command {
     command
 }
 
-/// pillion without the right of root to write where nobody may.
+/// pillion without root's right to write everywhere.
 fn without_privileges(clone: &Repo) -> Command {
     let is_root = fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
     if !is_root {

@@ -234,7 +234,7 @@ fn gist(judgement: &HealthReport) -> impl PartialEq + std::fmt::Debug + use<> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The same input gives the same answer, in whatever order workloads are told and however pods are named.
+    /// The same input gives the same answer, in any order of workloads and with any names of pods.
     #[test]
     fn a_judge_remembers_nothing((mut released, mut snapshot, limits) in world()) {
         let first = assess_health(&released, &snapshot, &limits);
@@ -248,7 +248,7 @@ proptest! {
         prop_assert_eq!(gist(&first), gist(&assess_health(&released, &snapshot, &limits)));
     }
 
-    /// Pods with the template before use up nothing.
+    /// Pods with the previous template use up nothing.
     #[test]
     fn pods_of_before_are_never_unavailable((released, mut snapshot, limits) in world(), more in vec(pod(), 1..4)) {
         let first = assess_health(&released, &snapshot, &limits);

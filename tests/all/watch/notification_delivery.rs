@@ -27,7 +27,7 @@ struct Post {
     told: Option<ObjectId>,
     arrived: Vec<String>,
     fails_at: Vec<usize>,
-    /// Another watcher tells this many messages in between.
+    /// Another watcher sends this many notifications in between.
     others: Vec<ObjectId>,
 }
 
@@ -106,7 +106,7 @@ fn opened(repo: &Repo) -> RepoContext {
     RepoContext { repository, config, branches, manifest_source: ManifestSource::default() }
 }
 
-/// A deploy branch with so many batches, and what was live before them.
+/// A deploy branch with so many batches, and its head before them.
 fn batches(folder: &Folder, n: usize) -> (Repo, Vec<ObjectId>) {
     let repo = released(folder, "repo");
     let mut ids = vec![repo.id("main")];
@@ -118,7 +118,7 @@ fn batches(folder: &Folder, n: usize) -> (Repo, Vec<ObjectId>) {
     (repo, ids)
 }
 
-/// Tells until something fails, as a process that is ended then.
+/// Notifies until something fails, like a process that is ended then.
 fn tell_once(opened: &RepoContext, world: &mut dyn Environment) -> Option<Duration> {
     let (_, heads) = sync_channel(1);
     let mut again = None;

@@ -292,7 +292,7 @@ fn what_is_forbidden_is_named_with_the_role_that_is_lacking() {
     seen.until_pods(WEB, &["a", "b"]);
 }
 
-/// L20: nobody outside knows of a buffer and its worker.
+/// L20: a buffer and its worker mean nothing to a user.
 #[test]
 fn credentials_that_are_refused_are_said_to_be() {
     let cluster = shop();

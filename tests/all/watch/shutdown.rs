@@ -147,7 +147,7 @@ impl Watch {
     }
 }
 
-/// Writes a number down where somebody wants to see it: `PILLION_ENDS=FILE cargo test --test all watch::shutdown`.
+/// Records a number in the file of `PILLION_ENDS=FILE cargo test --test all watch::shutdown`.
 fn note(what: &str, number: impl std::fmt::Display) {
     if let Some(file) = std::env::var_os("PILLION_ENDS") {
         let name = thread::current().name().unwrap_or_default().to_owned();
@@ -172,7 +172,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A server that takes connections and never answers; it tells of each.
+/// A server that accepts connections and never answers; it reports each.
 fn silent_server() -> (String, mpsc::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -323,7 +323,7 @@ fn with_a_receiver_that_does_not_answer() {
     let (url, asked) = silent_server();
     let mut watch = watched.watch(&["--interval=1s"], &[("PILLION_NOTIFY_URL", &url)]);
     asked.recv_timeout(SOON).unwrap();
-    // The first commit was told of, or would be: what follows does not wait for that.
+    // The first commit has been notified, or would be: what follows does not wait for that.
     watch.says("evaluated");
     watch.ends();
 }

@@ -62,7 +62,7 @@ pub(crate) struct Shared {
     pub(crate) dice: Dice,
     /// Nothing goes wrong.
     pub(crate) is_calm: bool,
-    /// What each receiver was told, in the order of arrival, doubled ones too.
+    /// The notifications of each receiver in the order of arrival, repeated ones too.
     arrived: BTreeMap<PayloadFormat, Vec<Notification>>,
     told: BTreeMap<PayloadFormat, ObjectId>,
     /// Messages that the receiver of Slack's form is still not going to take.
@@ -92,7 +92,7 @@ impl Shared {
     }
 }
 
-/// The world of one watcher.
+/// The environment of one watcher.
 struct Sim<'a> {
     shared: &'a RefCell<Shared>,
 }
@@ -241,7 +241,7 @@ fn rests_on_health(opened: &RepoContext, cluster: &SimCluster, commit: &Commit) 
     }
 }
 
-/// Somebody else's commit on the deploy branch: an image of an application, in the sources and rendered.
+/// The commit of another person on the deploy branch: an image of an application, in the sources and rendered.
 fn edit(opened: &RepoContext, shared: &RefCell<Shared>) {
     let mut shared = shared.borrow_mut();
     let Some(n) = shared.edits.checked_sub(1) else { return };
@@ -472,7 +472,7 @@ fn outcome(opened: &RepoContext, start: ObjectId, shared: &Shared) -> Outcome {
     let own: BTreeSet<String> = own.iter().map(|c| c.id.to_string()).collect();
     for arrived in shared.arrived.values() {
         let told: BTreeSet<String> = arrived.iter().map(|notice| notice.commit.clone()).collect();
-        // Everybody is told of everything; a notice that came twice has the key of the first.
+        // Every receiver is notified of every commit; a repeated notification has the key of the first.
         assert_eq!(told, own);
     }
     let keys =
@@ -609,8 +609,8 @@ fn the_calm_stories_are_as_told() {
     );
 }
 
-/// Lets a watcher that nobody disturbs work on a repository for some turns, and returns what it says in the end: the
-/// reasons of each rollout, by name.
+/// Lets an undisturbed watcher work on a repository for some iterations, and returns the last reasons of each
+/// rollout, by name.
 pub(crate) fn watched(repo: &Repo, turns: usize) -> BTreeMap<String, String> {
     let shared = RefCell::new(Shared::calm());
     sync(repo, &shared);
