@@ -89,7 +89,7 @@ fn two_commits_need_no_ledger() {
     let document = json(&repo, &["--from", "HEAD~1", "--to", "HEAD"]);
     assert_eq!(document["base"], repo.git(&["rev-parse", "HEAD"]).trim());
     let (code, _, err) = plan(&repo, &["--from", "nothing"]);
-    assert_eq!((code, err.contains("`nothing` names no commit")), (Some(2), true), "{err}");
+    assert_eq!((code, err.contains("`nothing` is not a commit")), (Some(2), true), "{err}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn branches_of_people_are_no_staged_branches() {
         ("'feature/{sidecarSet}'", "is not below `pillion/`"),
         ("'{sidecarSet}'", "is not below `pillion/`"),
         ("'pillion/next/{sidecarSet}/{deploy}'", "branches of pull requests"),
-        ("'pillion/{deploy}'", "has no `{sidecarSet}`"),
+        ("'pillion/{deploy}'", "must contain `{sidecarSet}`"),
     ] {
         let world = World::new();
         let (origin, one, other) = shared(&world);
@@ -62,7 +62,7 @@ fn a_live_branch_is_not_below_the_staged_ones() {
     one.git(&["push", "-q", "origin", "HEAD:pillion/main/log"]);
     let before = all(&origin);
     let (code, said) = one.refused(&["stage", "--push"]);
-    assert!(code == 2 && said.contains("below `pillion/` are the branches that pillion writes"), "{said}");
+    assert!(code == 2 && said.contains("pillion writes and removes the branches below `pillion/`"), "{said}");
     assert_eq!(all(&origin), before);
 }
 

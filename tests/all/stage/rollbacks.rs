@@ -287,7 +287,7 @@ fn a_closed_rollout_goes_back_in_batches() {
     repo.release("pillion/main/log");
     assert_eq!(rendered(&repo, "main"), old);
     assert!(repo.pillion(&["stage"]).contains("was rolled back"), "it is not staged again");
-    refused(&repo, &["rollback", "log"], "went back to `log-546d94cc58` itself");
+    refused(&repo, &["rollback", "log"], "was itself a rollback to `log-546d94cc58`");
     is_verified(&repo, &base);
 }
 
