@@ -7,7 +7,8 @@ use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
 use crate::diagnostics::{Code, Diagnostic, Span, krm};
 use crate::integrations::{
-    IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error, is_from_file, is_function_config,
+    self, IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error, is_from_file,
+    is_function_config,
 };
 use crate::model::api::{KRUISE_GROUP, PILLION_GROUP};
 use crate::model::config::function_config::{self, FunctionConfig, KeepSidecarSets, SidecarsSpec};
@@ -287,13 +288,10 @@ fn dangling_references(text: &str, door: &IntegrationSession) -> Vec<ItemDiagnos
 }
 
 fn empty_output(at: Span, is_generator: bool) -> Diagnostic {
-    let wrong = Diagnostic::error(Code::EmptyOutput, "nothing would be left of what came in").at(at);
     match is_generator {
-        true => wrong
-            .because("no resource came in but pillion's own configuration")
+        true => integrations::empty_output(at, "no resource came in but pillion's own configuration")
             .help("as a generator, name manifests in `sources:`; a transformer needs `resources:` in its kustomization"),
-        false => wrong
-            .because("the resources are SidecarSets only, and these are left out")
+        false => integrations::empty_output(at, "the resources are SidecarSets only, and these are left out")
             .help("list applications among the resources, or write `keepSidecarSets: keep`"),
     }
 }

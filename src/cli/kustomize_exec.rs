@@ -7,8 +7,8 @@ use super::error::CommandError;
 use super::krm::{is_manifest, is_sidecar_set, read_values};
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
-use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::integrations::{IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error};
+use crate::diagnostics::{Diagnostic, Span};
+use crate::integrations::{self, IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error};
 use crate::model::config::function_config::{self, KeepSidecarSets, SidecarsSpec};
 use crate::read::read_file;
 use crate::render::{collect_objects, find_dangling_references};
@@ -159,8 +159,6 @@ pub(super) fn dangling_references(text: &str, door: &IntegrationSession) -> Vec<
 }
 
 fn empty_output(at: Span, why: &str) -> Diagnostic {
-    Diagnostic::error(Code::EmptyOutput, "nothing would be left of what came in")
-        .at(at)
-        .because(why)
+    integrations::empty_output(at, why)
         .help("list applications among the resources; as a generator, name manifests in `sources:`")
 }

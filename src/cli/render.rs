@@ -8,6 +8,7 @@ use super::render_check::RenderCheck;
 use super::reporter::Reporter;
 use super::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, print_data, render_branch};
 use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::integrations;
 use crate::model::config::AnnotationMode;
 use crate::read::Disk;
 use crate::render::{CollectedObjects, FileRenderOptions, Renderer};
@@ -188,7 +189,7 @@ fn no_sidecar_set(workspace: &Workspace, found: &CollectedObjects) -> Option<Dia
         || !found.unreadable.is_empty()
         || !workspace.configuration.layout.find_ledgers(&Disk).0.is_empty();
     (!has_sets).then(|| {
-        Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet, so nothing would be injected")
+        Diagnostic::error(Code::NoSidecarSet, "no SidecarSet found, so nothing would be injected")
             .at(Span::whole_file("<stdin>"))
             .because("none came in, and no pillion.yaml here or above names some")
             .help("start pillion where pillion.yaml is, or say where they are: `pillion render --sidecarsets PATH -`")
@@ -196,9 +197,8 @@ fn no_sidecar_set(workspace: &Workspace, found: &CollectedObjects) -> Option<Dia
 }
 
 fn empty_output() -> Diagnostic {
-    Diagnostic::error(Code::EmptyOutput, "nothing would be left of what came in")
-        .at(Span::whole_file("<stdin>"))
-        .because("it holds SidecarSets and documents of pillion only")
+    let reason = "the input contains only SidecarSets and documents of pillion";
+    integrations::empty_output(Span::whole_file("<stdin>"), reason)
         .help("hand applications to it; `pillion render --keep-sidecarsets -` leaves SidecarSets in")
 }
 

@@ -167,7 +167,7 @@ pub(super) fn manifests_of_no_cluster() -> CommandError {
 /// The error of `--cluster` with a name that pillion.yaml does not have.
 pub(super) fn unknown_cluster(name: &str, known: &[&str]) -> CommandError {
     let known = if known.is_empty() { "names none".to_owned() } else { format!("has {}", known.join(", ")) };
-    CommandError::usage(format!("there is no cluster `{name}`: pillion.yaml {known}"))
+    CommandError::usage(format!("pillion.yaml has no cluster `{name}`: it {known}"))
 }
 
 /// Returns the options that the next command needs as well: the cluster, and the manifests.

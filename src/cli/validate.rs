@@ -91,7 +91,7 @@ fn validate_inputs(
         diagnostics.extend(unreadable);
     }
     if gathered.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
-        let nothing = Diagnostic::error(Code::NoSidecarSet, "there is no SidecarSet among the inputs").help(
+        let nothing = Diagnostic::error(Code::NoSidecarSet, "no SidecarSet found among the inputs").help(
             "a SidecarSet has `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`",
         );
         let places = args.inputs.paths.iter().map(|p| Span::whole_file(p.to_string_lossy()));

@@ -3,5 +3,12 @@
 mod session;
 mod stream_objects;
 
+use crate::diagnostics::{Code, Diagnostic, Span};
+
 pub use session::{IntegrationSession, explain_patch_error};
 pub use stream_objects::{STREAM_NAME, StreamObjects, is_from_file, is_function_config};
+
+/// Reports an output without a manifest: the caller would delete everything.
+pub fn empty_output(span: Span, reason: &str) -> Diagnostic {
+    Diagnostic::error(Code::EmptyOutput, "the output would be empty").at(span).because(reason)
+}

@@ -296,7 +296,7 @@ fn missing_ledger(set: &SidecarSet) -> Diagnostic {
 fn no_sidecar_set(places: &[PathBuf]) -> Diagnostic {
     let nothing = Diagnostic::error(
         Code::NoSidecarSet,
-        "there is no SidecarSet where `--sidecarsets` or pillion.yaml names some",
+        "no SidecarSet found where `--sidecarsets` or pillion.yaml names some",
     )
     .help("a SidecarSet has `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`");
     places.iter().map(|p| Span::whole_file(p.to_string_lossy())).fold(nothing, Diagnostic::at)

@@ -170,7 +170,7 @@ fn it_does_not_work_unnoticed_where_no_sidecar_set_is_named(version: Version) {
     let repository = Repository::new(version);
     let said = failed(&repository.template_elsewhere(&[]));
     if version == Version::Helm3 {
-        assert!(said.contains("there is no SidecarSet, so nothing would be injected"), "{said}");
+        assert!(said.contains("no SidecarSet found, so nothing would be injected"), "{said}");
     }
     // Helm 4 adds arguments to those of the plugin, Helm 3 has none.
     let whole = ["--post-renderer-args=render", "--post-renderer-args=-"];

@@ -105,7 +105,7 @@ fn sidecar_set_count_error(
             Code::NoSidecarSet,
             match args.names.first() {
                 Some(name) => format!("there is no SidecarSet `{name}` among the inputs"),
-                None => "there is no SidecarSet among the inputs".to_owned(),
+                None => "no SidecarSet found among the inputs".to_owned(),
             },
         );
         return places.fold(nothing, Diagnostic::at).help("name the file of the SidecarSet with `-f FILE`");
