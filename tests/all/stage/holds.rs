@@ -177,7 +177,9 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
     let world = World::new();
     let repo = at_rest(&world);
     let base = repo.git(&["rev-parse", "main"]);
-    for (until, words) in [("2026-12-09", "is over (today is 2026-12-10"), ("2027-02-29", "is not a date")] {
+    for (until, words) in
+        [("2026-12-09", "is in the past (today is 2026-12-10"), ("2027-02-29", "is not a date")]
+    {
         let output = try_on(&repo, TENTH, &["hold", "deployment/web", "--until", until]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && said.contains(words), "{said}");

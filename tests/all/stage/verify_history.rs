@@ -144,7 +144,7 @@ fn one_commit_holds_one_batch() {
     for (tree, parents) in [(&commits[1], vec![&*before]), (&commits[2], vec![&*before, &*commits[2]])] {
         commit_tree(&repo, tree, &parents, "all of it");
         let said = is_refused(&repo, &base, "batches-at-once");
-        assert!(said.contains("in one: batch 1 to batch"), "{said}");
+        assert!(said.contains("at once: batch 1 to batch"), "{said}");
         watch_stops(&repo, "batches-at-once");
     }
     for parents in [vec![&*before], vec![&*before, &*commits[0]]] {
@@ -228,7 +228,7 @@ fn nothing_rides_along_with_a_batch_or_a_verb() {
         repo.git(&["commit", "-q", "--amend", "-m", &message]);
         move_to(&repo, "HEAD");
         let said = is_refused(&repo, &base, "mixed-commit");
-        assert!(said.contains("changes `apps/data/db.yaml`, too"), "{said}");
+        assert!(said.contains("also changes `apps/data/db.yaml`"), "{said}");
     }
     // A person's command on top says that it has been seen.
     move_to(&repo, &commits[0]);
