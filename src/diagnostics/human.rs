@@ -149,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_whole_file_needs_no_line() {
-        let d = Diagnostic::error(Code::NotUtf8, "no text").at(Span::whole_file("a.yaml")).help("mend it");
-        assert_eq!(render(&d, false), "error[not-utf8]: no text\n--> a.yaml\n = help: mend it\n");
+        let d = Diagnostic::error(Code::NotUtf8, "no text").at(Span::whole_file("a.yaml")).help("fix it");
+        assert_eq!(render(&d, false), "error[not-utf8]: no text\n--> a.yaml\n = help: fix it\n");
     }
 
     #[test]

@@ -19,18 +19,18 @@ pub use reference::code_reference;
 
 use std::sync::Arc;
 
-/// How bad a diagnostic is. Only errors make a command fail.
+/// The severity of a diagnostic. Only errors make a command fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The input cannot be handled as it is.
     Error,
     /// The result may not be what the author wants.
     Warning,
-    /// Worth knowing.
+    /// Information.
     Note,
 }
 
-/// A place in a file, with the line it is on and what is to be said there.
+/// A place in a file, with its line and a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     /// Path of the file as the user named it; `<stdin>` for standard input.
@@ -43,7 +43,7 @@ pub struct Span {
     pub width: usize,
     /// The text of that line, without its line end; long lines are cut (see [`MAX_LINE_CHARS`]).
     pub source_line: Arc<str>,
-    /// What is here; empty when the message says it all.
+    /// Text at the place; empty if the message is enough.
     pub label: String,
 }
 
@@ -84,7 +84,7 @@ pub struct Diagnostic {
     pub code: Code,
     /// How bad it is.
     pub severity: Severity,
-    /// What is wrong and what was found, lower-case start, no full stop.
+    /// The problem, lower-case start, no full stop.
     pub message: String,
     /// Where: the first is the primary place.
     pub spans: Vec<Span>,
@@ -145,7 +145,7 @@ impl Diagnostic {
         self
     }
 
-    /// Says what to do.
+    /// Sets the help: what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

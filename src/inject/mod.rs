@@ -69,27 +69,27 @@ pub struct PodTemplate<'a> {
 pub enum NamespaceLabels<'a> {
     /// All of them.
     Known(&'a BTreeMap<String, String>),
-    /// Nobody has said which.
+    /// Unknown.
     Unknown,
 }
 
 /// How to inject.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Which notes are written.
+    /// Annotations to write.
     pub annotations: AnnotationMode,
     /// Fill [`InjectionOutcome::trace`].
     pub trace: bool,
 }
 
-/// What came of an injection.
+/// The result of an injection.
 #[derive(Debug, Clone, Default)]
 pub struct InjectionOutcome {
     /// The whole new template; None if nothing changes or an error is among the diagnostics.
     pub template: Option<Value>,
     /// The sets that were injected, in the order of injection.
     pub injected_sets: Vec<String>,
-    /// What is to be told. Findings about the sets alone do not name the workload, so that equal ones of many
+    /// The diagnostics. Those of SidecarSets alone do not name the workload, so that equal ones of many
     /// workloads can be shown once.
     pub diagnostics: Vec<Diagnostic>,
     /// Which sets were looked at and what each line came from; empty unless asked for.
@@ -131,8 +131,8 @@ pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Opti
     context.into_outcome(value, injected)
 }
 
-/// Names the sets that select a template, without building anything; a set whose answer depends on labels that
-/// nobody knows counts.
+/// Names the SidecarSets that select a template, without building anything. A SidecarSet that needs unknown labels
+/// counts.
 pub fn selecting_sets<'s>(template: &PodTemplate<'_>, sets: &'s SidecarSetStore) -> Vec<&'s str> {
     let labels = template.value.get("metadata").and_then(|m| m.get("labels"));
     order::in_injection_order(sets, template.namespace)
@@ -207,7 +207,7 @@ fn build_template(
     }
 }
 
-/// The template with launch barriers and without sidecars; None if nothing changes or an error was told.
+/// The template with launch barriers and without sidecars; None if nothing changes or after an error.
 fn build_barriers(pod: &PodView<'_>, context: &mut InjectionContext<'_>) -> Option<Value> {
     if !selection::is_webhook_called(pod.template) {
         return None;
@@ -231,7 +231,7 @@ fn build_barriers(pod: &PodView<'_>, context: &mut InjectionContext<'_>) -> Opti
     if context.has_errors() { None } else { new.into_value(pod) }
 }
 
-/// What is gathered on the way.
+/// The state of one injection.
 struct InjectionContext<'a> {
     diagnostics: Vec<Diagnostic>,
     trace: Option<InjectionTrace>,

@@ -13,7 +13,7 @@ use crate::yaml::EntryPart;
 use serde_json::Value;
 use std::fmt;
 
-/// The label whose mere presence keeps Kruise's webhook away from a namespace.
+/// The label that excludes a namespace from Kruise's webhook.
 const CONTROL_PLANE_LABEL: &str = "control-plane";
 
 /// The sets that apply, in the order of injection.
@@ -88,7 +88,7 @@ pub(super) enum SelectorMatch<'a> {
     Selected,
     /// A term does not hold.
     NoMatch(SelectorMismatch<'a>),
-    /// No term fails, but this label of the namespace, which nobody has told, is asked for.
+    /// No term fails, but this label of the namespace is needed and unknown.
     Unknown(&'a str),
 }
 
@@ -137,7 +137,7 @@ fn match_namespace<'a>(
 /// Returns whether a set applies to a namespace.
 ///
 /// # Errors
-/// A diagnostic where that depends on a label which nobody has told.
+/// A diagnostic if the answer depends on an unknown label.
 pub fn selects_namespace(
     set: &SidecarSet,
     namespace: &str,
@@ -164,7 +164,7 @@ pub(super) enum SelectorMismatch<'a> {
     Term { subject: &'static str, key: &'a str, requirement: LabelRequirement<'a>, actual: Option<&'a str> },
 }
 
-/// What a term asks of a label.
+/// The requirement of a term on a label.
 pub(super) enum LabelRequirement<'a> {
     Equal(&'a str),
     Operator(&'a SelectorOperator),

@@ -10,9 +10,9 @@ pub const SIDECARSET_HASH: &str = "kruise.io/sidecarset-hash";
 pub const SIDECARSET_HASH_WITHOUT_IMAGE: &str = "kruise.io/sidecarset-hash-without-image";
 /// The names of the sets whose sidecars are in the pod.
 pub const INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
-/// Which container of each hot-upgrade pair works.
+/// The active container of each hot-upgrade pair.
 pub const WORKING_CONTAINERS: &str = "kruise.io/sidecarset-working-hotupgrade-container";
-/// What ran before a container got another image.
+/// The state before a container got another image.
 pub const IN_PLACE_UPDATE_STATE: &str = "kruise.io/sidecarset-inplace-update-state";
 
 /// Returns the names in an injected-list, split at commas and not trimmed.

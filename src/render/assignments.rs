@@ -12,13 +12,13 @@ use std::sync::Arc;
 /// The contents of all SidecarSets, and who gets which.
 #[derive(Debug, Default)]
 pub struct RevisionAssignments {
-    /// What a workload without a line gets.
+    /// The revision of a workload without an entry.
     default_sets: SidecarSetStore,
     /// Every revision that a ledger holds or that was added.
     revisions: BTreeMap<Arc<str>, Arc<PreparedSet>>,
     /// The lines of each workload.
     entries: BTreeMap<Arc<str>, Vec<WorkloadEntry>>,
-    /// What each ledger says of workloads without a line: the SidecarSet, what is released, and the target.
+    /// For workloads without an entry, by ledger: the SidecarSet, the released revision and the target.
     ledgers: Vec<(Arc<str>, RevisionName, Option<RevisionName>)>,
     /// Sets that take the place of others.
     replacements: Replacements,
@@ -26,17 +26,17 @@ pub struct RevisionAssignments {
     source_sets: BTreeMap<Arc<str>, Arc<SidecarSet>>,
 }
 
-/// A line, and what else its ledger says that decides what becomes of it.
+/// An entry, and the parts of its ledger that decide about it.
 #[derive(Debug)]
 struct WorkloadEntry {
     /// The SidecarSet.
     set: Arc<str>,
-    /// What a workload without a line has.
+    /// The revision of a workload without an entry.
     released: RevisionName,
     entry: LedgerEntry,
 }
 
-/// What one workload gets.
+/// The revisions of one workload.
 #[derive(Debug)]
 pub(super) struct WorkloadAssignment<'a> {
     /// The sets to be injected.
@@ -102,7 +102,7 @@ impl RevisionAssignments {
         self.source_sets = written.iter().map(|set| (set.name.as_str().into(), Arc::clone(set))).collect();
     }
 
-    /// Adds sets whose place another one takes on the workloads that have it.
+    /// Adds SidecarSets that another one replaces on its workloads.
     pub fn add_replacements<'n>(&mut self, new: &Arc<str>, old: impl Iterator<Item = &'n Arc<str>>) {
         let mut old = old.peekable();
         if old.peek().is_some() {
@@ -151,7 +151,7 @@ impl RevisionAssignments {
         self.entries.contains_key(key)
     }
 
-    /// Returns what a workload gets; a line whose template is no longer the source's counts for nothing.
+    /// Returns the revisions of a workload; an entry for another template than the source's has no effect.
     pub(super) fn for_workload(&self, key: &str, template: &Value) -> WorkloadAssignment<'_> {
         self.assign(key, template, None)
     }

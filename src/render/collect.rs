@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What was found in one file.
+/// The objects of one file.
 #[derive(Debug, Clone, Default)]
 pub struct CollectedObjects {
     /// SidecarSets: the document and the place in it.
@@ -19,15 +19,15 @@ pub struct CollectedObjects {
     pub ledgers: Vec<(Arc<Document>, FieldPath)>,
     /// Namespaces: name and labels.
     pub namespaces: Vec<(String, BTreeMap<String, String>)>,
-    /// What is wrong with them.
+    /// Their errors.
     pub diagnostics: Vec<Diagnostic>,
-    /// What cannot be read: errors, and warnings where it is certainly no object.
+    /// Unreadable documents: errors, or warnings for documents that are certainly not objects.
     pub unreadable: Vec<Diagnostic>,
 }
 
 /// Finds the SidecarSets, ledgers and Namespaces of one file, and everything in it that Kubernetes cannot read.
 ///
-/// `is_named`: a person named this very file, or it lies where pillion.yaml expects SidecarSets or ledgers.
+/// `is_named`: the user named this file, or it is where pillion.yaml expects SidecarSets or ledgers.
 pub fn collect_objects(file: &Arc<str>, text: &str, is_named: bool) -> CollectedObjects {
     let mut found = CollectedObjects::default();
     let (pieces, wrong) = split_documents(file, text);
@@ -82,7 +82,7 @@ impl CollectedObjects {
         let value = document.value();
         self.unreadable.extend(misspelled_kind(&document, &FieldPath::root(), value));
         let Some((api_version, kind)) = object_type(value) else { return };
-        // What keys stand twice in is refused by `kubectl`, and half of it would be skipped here.
+        // `kubectl` refuses duplicate keys, and pillion would read only half of them.
         self.unreadable.extend(document.diagnostics().iter().cloned());
         match (api_group(api_version), kind) {
             (KRUISE_GROUP, "SidecarSet") => self.sidecar_sets.push((document, FieldPath::root())),

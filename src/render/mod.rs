@@ -38,7 +38,7 @@ use scan::{ObjectScan, scan_object};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The text of one document and where it comes from.
+/// The text of one document and its origin.
 #[derive(Debug, Clone, Copy)]
 pub struct Manifest<'a> {
     /// The file's name, as users call it.
@@ -49,18 +49,18 @@ pub struct Manifest<'a> {
     pub first_line: usize,
     /// Its text, with its `---` line.
     pub text: &'a str,
-    /// The namespace where the manifest names none; empty where nobody says it.
+    /// The namespace if the manifest has none; empty if unknown.
     pub namespace: &'a str,
     /// A person named this very file, so that text that is not a YAML is an error whatever it holds.
     pub is_named: bool,
-    /// The document, where somebody has read it already.
+    /// The document, if it is already parsed.
     pub document: Option<&'a Document>,
 }
 
-/// A document with its workloads, where it has some, and what is wrong with others.
+/// A document with its workloads, if it has some, and the diagnostics.
 pub type DocumentWorkloads = (Option<(Arc<Document>, Vec<WorkloadRef>)>, Vec<Diagnostic>);
 
-/// What becomes of a document.
+/// The output for a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DocumentOutput {
     /// It stays as it is, byte for byte.
@@ -74,9 +74,9 @@ pub enum DocumentOutput {
 /// A rendered document.
 #[derive(Debug)]
 pub struct RenderedDocument {
-    /// What becomes of it.
+    /// The output.
     pub output: DocumentOutput,
-    /// What is wrong or worth knowing.
+    /// Its diagnostics.
     pub diagnostics: Vec<Diagnostic>,
     /// Its workloads as far as they were looked at, with what injection did to each.
     pub workloads: Vec<(String, InjectionOutcome)>,
@@ -102,12 +102,12 @@ pub struct Renderer {
     keeps_sidecar_sets: bool,
     keeps_all: bool,
     skips_hooks: bool,
-    /// The namespace where nobody says one.
+    /// The namespace if none is configured.
     default_namespace: Arc<str>,
     prefilter: SelectorPrefilter,
 }
 
-/// What a document is to a render.
+/// The role of a document in a render.
 enum DocumentRole<'a> {
     /// It passes through.
     PassThrough,
@@ -157,7 +157,7 @@ impl Renderer {
         }
     }
 
-    /// Returns a renderer that leaves nothing out: what is dropped is somebody else's decision.
+    /// Returns a renderer that drops no document; the caller decides about that.
     #[must_use]
     pub fn keep_all(self) -> Self {
         Self { keeps_all: true, keeps_sidecar_sets: true, ..self }
@@ -169,7 +169,7 @@ impl Renderer {
         Self { skips_hooks: true, ..self }
     }
 
-    /// Returns a renderer that takes manifests of which nobody says the namespace for those of this one.
+    /// Returns a renderer that uses this namespace for manifests without one.
     #[must_use]
     pub fn with_default_namespace(self, namespace: &str) -> Self {
         Self { default_namespace: namespace.into(), ..self }

@@ -17,20 +17,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What a renderer is made of.
+/// The inputs of a renderer.
 #[derive(Debug)]
 pub struct RendererInputs<'a> {
-    /// What was found in the files that are rendered.
+    /// Objects of the files that are rendered.
     pub manifests: CollectedObjects,
-    /// What was found in files that only add SidecarSets.
+    /// Objects of files that only add SidecarSets.
     pub sidecar_sets: CollectedObjects,
-    /// What was found in files with ledgers.
+    /// Objects of the files with ledgers.
     pub ledgers: CollectedObjects,
-    /// What was found in files with earlier states of SidecarSets, oldest first.
+    /// Objects of the files with earlier revisions of SidecarSets, oldest first.
     pub history: CollectedObjects,
-    /// Files and folders of which somebody said that they hold SidecarSets.
+    /// Files and folders that are configured to contain SidecarSets.
     pub sidecar_set_paths: &'a [PathBuf],
-    /// What pillion.yaml says.
+    /// pillion.yaml.
     pub repository: &'a RepositoryConfig,
     /// Which annotations are written, where that is not left to pillion.yaml.
     pub annotations: Option<config::AnnotationMode>,
@@ -59,7 +59,7 @@ pub struct RendererSetup {
     pub declared_namespaces: BTreeSet<String>,
 }
 
-/// Prepares a renderer, and says what is wrong with the sets and the ledgers.
+/// Builds a renderer, and reports errors of SidecarSets and ledgers.
 pub fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Diagnostic>) {
     // A ledger tells of a SidecarSet that is deleted.
     let has_sets_to_find = !from.sidecar_set_paths.is_empty()
@@ -104,7 +104,7 @@ pub fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Diagnosti
     for set in &sets {
         match ledgers.get(set.name.as_str()) {
             Some(ledger) => diagnostics.extend(ledger_notes(set, ledger)),
-            // What is wrong with a ledger is said already.
+            // Errors of a ledger are already reported.
             None if expects_ledgers && is_broken(set) => {}
             None if expects_ledgers => diagnostics.push(missing_ledger(set)),
             None => {}
@@ -127,7 +127,7 @@ pub fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Diagnosti
     (RendererSetup { renderer, sets, ledgers, history, expects_ledgers, declared_namespaces }, diagnostics)
 }
 
-/// The namespace of a SidecarSet says nothing: kustomize's `namespace:` writes it, and an API server takes it out.
+/// Ignores the namespace of a SidecarSet: kustomize's `namespace:` sets it, and the API server drops it.
 fn ignore_namespace(mut wrong: Diagnostic) -> Diagnostic {
     if wrong.code == Code::ForbiddenField && wrong.field.as_deref() == Some("metadata.namespace") {
         wrong.severity = Severity::Note;
@@ -145,7 +145,7 @@ impl RendererSetup {
         self.ledgers.insert(Arc::clone(&ledger.name), ledger);
     }
 
-    /// Returns a renderer like this one's that goes by another ledger of one SidecarSet. Where only some workloads
+    /// Returns a renderer with another ledger of one SidecarSet. Where only some workloads
     /// are going to be rendered, their lines are enough.
     pub fn renderer_with(&self, ledger: &Ledger, only: Option<&BTreeSet<Arc<str>>>) -> Renderer {
         let Self { sets, ledgers, history, expects_ledgers, .. } = self;
@@ -160,7 +160,7 @@ impl RendererSetup {
     }
 }
 
-/// Adds the ledgers that a plan supposes, and says which of them nobody has written.
+/// Adds the hypothetical ledgers of a plan, and notes which of them do not exist.
 fn add_hypothetical_ledgers<'s>(
     ledgers: &mut BTreeMap<Arc<str>, Ledger>,
     hypothetical: &BTreeMap<Arc<str>, Ledger>,
@@ -181,7 +181,7 @@ fn add_hypothetical_ledgers<'s>(
     notes
 }
 
-/// What the ledgers say, one of them in another state; sets without one are as they are written.
+/// The assignments of the ledgers, one of them replaced; SidecarSets without a ledger are as written.
 fn assign_revisions(
     sets: &[Arc<SidecarSet>],
     ledgers: &BTreeMap<Arc<str>, Ledger>,
@@ -199,7 +199,7 @@ fn assign_revisions(
         RevisionAssignments::from_ledgers(all, prepare_sets(by_file), prepare_sets(history.to_vec()), only);
     // One that has no ledger yet is to get one.
     for set in &by_ledger {
-        // What a rollout would add: workloads that only this content selects are looked at too.
+        // A rollout may add workloads that only this content selects.
         contents.add_revision(&revision_name(set).into(), set);
     }
     contents.set_sources(sets);
@@ -246,7 +246,7 @@ fn duplicate_ledger(name: &str, [second, first]: [&DocumentObject; 2]) -> Diagno
         .help("remove one of the files; if they belong to two clusters, add these to `clusters:` of pillion.yaml")
 }
 
-/// What the file of a SidecarSet says and its ledger does not let happen.
+/// Notes on the parts of a SidecarSet's file that have no effect because of its ledger.
 fn ledger_notes(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
     let mut notes = Vec::new();
     let name = revision_name(set);
@@ -279,7 +279,7 @@ fn ledger_notes(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
     notes
 }
 
-/// Returns whether something is wrong with the file that a SidecarSet's ledger is in, by the file's name.
+/// Returns whether an error is in the ledger file of a SidecarSet, by the file's name.
 fn concerns_ledger_of(wrong: &Diagnostic, set: &SidecarSet) -> bool {
     let stem =
         |label: &Span| std::path::Path::new(&*label.file).file_stem().is_some_and(|stem| stem == &*set.name);

@@ -100,13 +100,13 @@ impl Document {
         &self.value
     }
 
-    /// Returns whether a part of it refers to another one (`*name`).
+    /// Returns whether it has aliases (`*name`).
     pub fn has_aliases(&self) -> bool {
         let ids = 0..NodeId::try_from(self.tree.len()).unwrap_or(NodeId::MAX);
         ids.into_iter().any(|id| self.tree.target(id).is_some())
     }
 
-    /// Returns what is wrong though Kubernetes reads it: keys duplicated in one mapping, at most twenty.
+    /// Returns the problems that Kubernetes tolerates: duplicate keys, at most twenty.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
@@ -133,7 +133,7 @@ impl Document {
             _ => value,
         };
         let range = self.tree.span(marked);
-        // What is not written is shown at its key.
+        // A missing value is shown at its key.
         if range.is_empty() { key.map_or(range, |k| self.tree.span(k)) } else { range }
     }
 

@@ -17,13 +17,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How "without this SidecarSet" is written where a revision's name could be.
+/// The text for "no revision" in place of a revision name.
 pub const NO_REVISION: &str = "-";
 
-/// The name of a revision; None: without this SidecarSet (nothing released yet, or the set is deleted).
+/// The name of a revision; None: no revision (nothing released yet, or the SidecarSet is deleted).
 pub type RevisionName = Option<Arc<str>>;
 
-/// Returns the text of a name, `-` for nothing.
+/// Returns the text of a name, `-` for none.
 pub fn revision_text(name: &RevisionName) -> &str {
     name.as_deref().unwrap_or(NO_REVISION)
 }
@@ -37,24 +37,24 @@ pub type LedgerEntries = RedBlackTreeMapSync<Arc<str>, LedgerEntry>;
 pub struct Ledger {
     /// Name of the SidecarSet.
     pub name: Arc<str>,
-    /// What a workload without a line has.
+    /// The released revision: that of workloads without an entry.
     pub released: RevisionName,
-    /// Where the open rollout goes; the outer None: no rollout is open.
+    /// The target of the running rollout; the outer None: no rollout is running.
     pub target: Option<RevisionName>,
-    /// Why and in which batch the rollout is paused.
+    /// The pause of the rollout: batch, reason and person.
     pub paused: Option<PauseRecord>,
-    /// Targets that are not staged again unless somebody says so, sorted.
+    /// Targets that are not staged again without an explicit request, sorted.
     pub rejected: Vec<Arc<str>>,
     /// Revisions in use, by name.
     pub revisions: BTreeMap<Arc<str>, Revision>,
     /// Revisions that were in use, oldest first.
     pub history: Vec<Revision>,
-    /// What the open rollout counts; fewer workloads later, without a commit that removed them, is an error.
+    /// The scope of the running rollout. Fewer workloads later, without a commit that removed them, is an error.
     pub scope: Option<RolloutScope>,
     /// SidecarSets whose containers this one adds to workloads that they do not select any more: a workload that
     /// has a revision of this set has none of those containers twice. Sorted.
     pub replaces: Vec<Arc<str>>,
-    /// Pods of workloads, where git does not say; in byte order of the keys.
+    /// Replica counts of workloads that git does not have, in byte order of the keys.
     pub replicas: BTreeMap<Arc<str>, u32>,
     /// Workloads that have another revision than the released one, in byte order of the keys. While a rollout
     /// goes back to the released revision, the workloads that are back have one too, which tells their batch.
@@ -63,7 +63,7 @@ pub struct Ledger {
     pub approvals: Vec<BatchApproval>,
 }
 
-/// The workloads that a rollout counts, as Start has counted them.
+/// The workloads of a rollout, as Start counted them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RolloutScope {
     /// Their number.
@@ -72,9 +72,9 @@ pub struct RolloutScope {
     pub pods: u32,
     /// Digest of their keys ([`RolloutScope::digest_of`]): eight hexadecimal digits.
     pub digest: String,
-    /// They came from a build or from `--manifests`, and not from plain files of git.
+    /// The workloads came from a build or `--manifests`, not from plain files of git.
     pub is_from_build: bool,
-    /// Workloads that the rollout takes the sidecar away from. Without any, no batch may do so.
+    /// Workloads that lose the sidecar in this rollout. No batch may remove it from others.
     pub removals: u32,
 }
 
@@ -91,25 +91,25 @@ impl RolloutScope {
 /// One content of a SidecarSet.
 #[derive(Debug, Clone)]
 pub struct Revision {
-    /// Its name, made of its content ([`revision_name`]).
+    /// Its name, a hash of its content ([`revision_name`]).
     pub name: Arc<str>,
     /// The content.
     pub set: Arc<SidecarSet>,
 }
 
-/// What one workload has.
+/// The entry of one workload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LedgerEntry {
     /// The revision.
     pub revision: RevisionName,
-    /// The batch that added it there, from 1.
+    /// The batch that changed it, from 1.
     pub batch: Option<u32>,
-    /// Where the workload is split: pods that its native partition keeps old.
+    /// Of a split workload: pods that its native partition keeps old.
     pub partition: Option<u32>,
     /// Hash of the source's pod template ([`template_hash`]) that the line was made for, where it is split or held by
     /// the planner.
     pub template_hash: Option<Arc<str>>,
-    /// Why no rollout moves it.
+    /// Why no rollout changes it.
     pub hold_reason: Option<Arc<str>>,
     /// The person who holds it, `NAME <ADDRESS>`; None if the planner does (a Job). A hold by a person outlasts
     /// changes of the source.
@@ -129,7 +129,7 @@ pub struct PauseRecord {
     pub batch: u32,
     /// Why.
     pub reason: String,
-    /// Who has paused it: a person, `NAME <ADDRESS>`, or `pillion`; None in ledgers of older versions.
+    /// Who paused it: a person, `NAME <ADDRESS>`, or `pillion`; None in ledgers of older versions.
     pub by: Option<String>,
 }
 
@@ -150,7 +150,7 @@ impl Revision {
 }
 
 impl LedgerEntry {
-    /// Returns a line that says only which revision a workload has.
+    /// Returns an entry with a revision only.
     pub fn with_revision(revision: RevisionName) -> Self {
         Self { revision, ..Self::default() }
     }
@@ -208,7 +208,7 @@ impl Ledger {
         self.revisions.get(name)
     }
 
-    /// Returns whether some workload may have a content of the SidecarSet.
+    /// Returns whether some workload may have a revision of the SidecarSet.
     pub fn is_in_use(&self) -> bool {
         self.released.is_some() || self.entries.values().any(|entry| entry.revision.is_some())
     }
@@ -224,7 +224,7 @@ impl Ledger {
         self.entries.values().filter(|l| l.revision == *target).filter_map(|l| l.batch).max().unwrap_or(0)
     }
 
-    /// Takes out the lines that are not to be kept.
+    /// Removes the entries that are not kept.
     pub fn retain_workloads(&mut self, mut is_kept: impl FnMut(&Arc<str>, &LedgerEntry) -> bool) {
         let gone: Vec<Arc<str>> = self
             .entries
@@ -237,7 +237,7 @@ impl Ledger {
         }
     }
 
-    /// Moves revisions that nothing names any more to the history, of which the newest `limit` stay.
+    /// Moves unused revisions to the history, and keeps its newest `limit`.
     pub fn archive_unused_revisions(&mut self, limit: usize) {
         let target = self.target.clone().flatten();
         let is_used = |name: &Arc<str>| {
@@ -261,7 +261,7 @@ pub fn revision_name(set: &SidecarSet) -> String {
     content_revision_name(&set.name, &set.content)
 }
 
-/// Returns the hash by which a line knows the pod template of a source: eight hexadecimal digits.
+/// Returns the hash of a source's pod template, as entries have it: eight hexadecimal digits.
 pub fn template_hash(template: &Value) -> String {
     let digest = Sha256::digest(to_sorted_go_json(template));
     digest.iter().take(4).map(|b| format!("{b:02x}")).collect()

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// A ledger: which workload has which content of a SidecarSet. Written by pillion.
+/// A ledger: which workload runs which revision of a SidecarSet. Written by pillion.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(title = "SidecarRollout")]
@@ -20,7 +20,7 @@ pub(super) struct LedgerWire {
     pub(super) _kind: String,
     /// Name and annotations.
     pub(super) metadata: LedgerMetadataWire,
-    /// What the ledger says.
+    /// The contents of the ledger.
     pub(super) spec: LedgerSpecWire,
 }
 
@@ -35,15 +35,15 @@ pub(super) struct LedgerMetadataWire {
     pub(super) _annotations: BTreeMap<String, String>,
 }
 
-/// What the ledger says.
+/// The contents of the ledger.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LedgerSpecWire {
-    /// What a workload without a line has; `-` is nothing.
+    /// Revision of workloads without an entry; `-` for none.
     pub(super) released: Option<String>,
-    /// Where an open rollout goes; `-` is nothing; absent: none is open.
+    /// Target of the running rollout; `-` for none. Absent if no rollout is running.
     pub(super) target: Option<String>,
-    /// Why nothing more is released.
+    /// Pause of the rollout.
     pub(super) paused: Option<PauseWire>,
     /// Targets that are not staged again.
     #[serde(default)]
@@ -54,23 +54,23 @@ pub(super) struct LedgerSpecWire {
     /// Revisions that were in use, oldest first.
     #[serde(default)]
     pub(super) history: Vec<RevisionWire>,
-    /// What the open rollout counts.
+    /// Scope of the running rollout.
     pub(super) scope: Option<RolloutScopeWire>,
     /// SidecarSets whose containers this one adds to workloads that they do not select any more.
     #[serde(default)]
     pub(super) replaces: Vec<String>,
-    /// Pods of workloads, where git does not say.
+    /// Replica counts of workloads that git does not have.
     #[serde(default)]
     pub(super) replicas: Vec<WorkloadReplicasWire>,
     /// Batches that a person has approved.
     #[serde(default)]
     pub(super) approved: Vec<BatchApprovalWire>,
-    /// Workloads that have another revision than the released one.
+    /// Workloads with another revision than the released one.
     #[serde(default)]
     pub(super) workloads: Vec<LedgerEntryWire>,
 }
 
-/// Why nothing more is released.
+/// Pause of the rollout.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PauseWire {
@@ -78,11 +78,11 @@ pub(super) struct PauseWire {
     pub(super) batch: u32,
     /// Why.
     pub(super) reason: String,
-    /// Who has paused it.
+    /// Who paused it.
     pub(super) by: Option<String>,
 }
 
-/// The workloads that a rollout counts.
+/// The workloads of a rollout.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RolloutScopeWire {
@@ -95,7 +95,7 @@ pub(super) struct RolloutScopeWire {
     /// They came from a build or from `--manifests`.
     #[serde(default)]
     pub(super) built: bool,
-    /// Workloads that the rollout takes the sidecar away from.
+    /// Workloads that lose the sidecar in this rollout.
     #[serde(default)]
     pub(super) removed: u32,
 }
@@ -104,7 +104,7 @@ pub(super) struct RolloutScopeWire {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RevisionWire {
-    /// Name, made of the content.
+    /// Name: a hash of the content.
     pub(super) name: String,
     /// Kruise's hash of the containers.
     pub(super) hash: String,
@@ -114,7 +114,7 @@ pub(super) struct RevisionWire {
     pub(super) sidecar_set: Map<String, Value>,
 }
 
-/// The size of a workload.
+/// The replica count of a workload.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct WorkloadReplicasWire {
@@ -134,21 +134,21 @@ pub(super) struct BatchApprovalWire {
     pub(super) plan: String,
 }
 
-/// What one workload has.
+/// The entry of one workload.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LedgerEntryWire {
     /// `KIND[.GROUP]/NAMESPACE/NAME`.
     pub(super) workload: String,
-    /// Name of the revision; `-` is nothing.
+    /// Name of the revision; `-` for none.
     pub(super) revision: String,
-    /// The batch that added it there.
+    /// The batch that changed it.
     pub(super) batch: Option<u32>,
     /// Pods that the workload's own partition keeps old.
     pub(super) partition: Option<u32>,
     /// Hash of the source's pod template.
     pub(super) template: Option<String>,
-    /// Why no rollout moves it.
+    /// Why no rollout changes it.
     pub(super) held: Option<String>,
     /// The person who holds it.
     pub(super) by: Option<String>,
