@@ -308,7 +308,7 @@ fn a_ledger_with_a_day_that_does_not_exist_is_broken() {
     let text = file(&repo, "ledgers/log.yaml");
     repo.put("ledgers/log.yaml", text.replace("2026-12-31", "2026-12-32")).commit("by hand");
     let (code, said) = repo.refused(&["verify"]);
-    assert!(code == 1 && said.contains("`2026-12-32` is no day"), "{said}");
+    assert!(code == 1 && said.contains("`2026-12-32` is not a date"), "{said}");
 }
 
 #[test]
