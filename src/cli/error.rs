@@ -9,7 +9,7 @@ use crate::stage;
 use crate::write;
 use std::io::ErrorKind as IoErrorKind;
 
-/// Whose fault an error is; it decides the exit code.
+/// The party at fault; it decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ErrorKind {
     /// The files, or what a person asked of them.

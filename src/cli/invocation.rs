@@ -5,7 +5,7 @@
 
 use super::error::CommandError;
 use super::reporter::Reporter;
-use super::{ColorChoice, EXIT_SUCCESS, GlobalArgs, MessageFormat, krm, kustomize_exec, render};
+use super::{ColorChoice, EXIT_SUCCESS, GlobalArgs, MessageFormat, commands::render, krm, kustomize_exec};
 use crate::model::config::function_config;
 use crate::model::workload::{api_group, type_meta};
 use crate::read::{read_file, read_stream};

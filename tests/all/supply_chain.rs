@@ -270,7 +270,7 @@ fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) {
 /// L15: a tag of an action may be moved, a commit may not.
 #[test]
 fn actions_are_pinned_and_credentials_are_not_kept() {
-    let mut files = vec![root().join("action.yml"), root().join("src/cli/init_workflow.yaml")];
+    let mut files = vec![root().join("action.yml"), root().join("src/cli/commands/init/workflow.yaml")];
     for folder in [".github", "src/integrations/templates", "deploy", "examples"] {
         yaml_files(&root().join(folder), &mut files);
     }

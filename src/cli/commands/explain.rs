@@ -1,0 +1,209 @@
+//! `pillion explain KIND/NAME`: explains which SidecarSets reach a workload, which do not, and what each adds.
+
+use crate::cli::error::CommandError;
+use crate::cli::inputs::{InputArgs, collect_inputs};
+use crate::cli::progress::Progress;
+use crate::cli::reporter::Reporter;
+use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, clock, print_text};
+use crate::inject::{InjectionTrace, InjectionVerdict, LedgerTrace};
+use crate::model::ledger::LedgerEntry;
+use crate::render::FileRenderOptions;
+use crate::rollout::report::revision_with_images;
+use crate::workspace::WorkspaceRenderOptions;
+use crate::yaml::{Document, EntryPart, FieldPath, PathSegment};
+use clap::Args;
+
+/// Arguments of `pillion explain`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ExplainArgs {
+    /// Workload: `Deployment/web`, `Deployment/shop/web` or `Deployment.apps/shop/web`
+    #[arg(value_name = "KIND/NAME")]
+    workload: String,
+    #[command(flatten)]
+    inputs: InputArgs,
+}
+
+/// Runs `pillion explain`.
+pub(in crate::cli) fn run(
+    args: &ExplainArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    let (workspace, diagnostics) = args.inputs.sources.open_workspace(&args.inputs.paths, common, None);
+    reporter.add(diagnostics);
+    let mut workspace = workspace.ok_or_else(|| CommandError::invalid_config([]))?;
+    let Some(wanted) = WorkloadQuery::parse(&args.workload) else {
+        return Err(CommandError::usage(
+            "a workload is named KIND/NAME or KIND/NAMESPACE/NAME, for example `Deployment/web`",
+        ));
+    };
+    workspace.retain_selected_cluster();
+    let mut inputs = collect_inputs(&mut workspace, common);
+    let options = WorkspaceRenderOptions { trace: true, ..WorkspaceRenderOptions::default() };
+    let (renderers, diagnostics) = workspace.build_renderers(&mut inputs, options);
+    reporter.add(diagnostics);
+    // What an unread file says could change every answer.
+    reporter.fail_on_errors()?;
+    let mut text = String::new();
+    let (mut known, today) = (Vec::new(), clock::today());
+    let mut progress = Progress::new("rendered", inputs.texts.len(), common);
+    renderers.render_inputs(&inputs.texts, FileRenderOptions { explains: true }, |done| {
+        progress.step();
+        let is_wanted = done.rendered.workloads.iter().any(|(key, _)| wanted.matches(key));
+        if is_wanted {
+            reporter.add(done.rendered.diagnostics);
+        }
+        for (key, outcome) in done.rendered.workloads {
+            if wanted.matches(&key) {
+                text.push_str(&explain_workload(&key, &done.input.name, &outcome.trace, &today));
+            } else {
+                known.push(key);
+            }
+        }
+    });
+    if text.is_empty() {
+        return Err(CommandError::findings(workload_not_found(&args.workload, &known)));
+    }
+    print_text(&text)?;
+    Ok(if reporter.has_errors() { EXIT_FINDINGS } else { EXIT_SUCCESS })
+}
+
+/// One workload: what each set does, then where each injected line comes from.
+fn explain_workload(key: &str, file: &str, trace: &InjectionTrace, today: &str) -> String {
+    let mut text = format!("{key} in {file}\n");
+    for set in &trace.sets {
+        let carried = trace.ledgers.iter().find(|c| *c.set == *set.set).map(|c| describe_revision(c, today));
+        let line = match (&set.verdict, carried) {
+            (InjectionVerdict::Injected(_), Some(carried)) => format!("  {}: injected, {carried}\n", set.set),
+            (InjectionVerdict::Injected(what), None) => format!("  {}: injected, {what}\n", set.set),
+            (InjectionVerdict::Skipped(why), Some(carried)) => {
+                format!("  {}: not injected, {why} ({carried})\n", set.set)
+            }
+            (InjectionVerdict::Skipped(why), None) => format!("  {}: not injected, {why}\n", set.set),
+        };
+        text.push_str(&line);
+    }
+    // A set of which a workload carries nothing is not looked at.
+    for carried in trace.ledgers.iter().filter(|c| trace.sets.iter().all(|set| *set.set != *c.set)) {
+        text.push_str(&format!("  {}: not injected, {}\n", carried.set, describe_revision(carried, today)));
+    }
+    for origin in &trace.origins {
+        let set = origin.set.as_ref().map_or_else(String::new, |s| format!("{s}, "));
+        let place = origin.from.as_ref().map_or_else(String::new, |(document, path)| {
+            let label = document.label(&path_in_ledger(document, path), EntryPart::Key, "");
+            format!(" ({}:{}:{})", label.file, label.line, label.column)
+        });
+        text.push_str(&format!("  + {}: {set}{}{place}\n", origin.path, origin.reason));
+    }
+    for (path, why) in &trace.removed {
+        text.push_str(&format!("  - {path}: {why}\n"));
+    }
+    text
+}
+
+/// Which revision a workload is at, and why.
+fn describe_revision(carried: &LedgerTrace, today: &str) -> String {
+    let LedgerTrace { released, target, entry: line, .. } = carried;
+    let at = revision_with_images(line.as_ref().map_or(released, |l| &l.revision), line.as_ref());
+    let Some(line) = line else {
+        return match (released, target) {
+            (Some(_), None) => format!("{at}, which is released"),
+            (None, None) => "nothing is released".to_owned(),
+            (_, Some(target)) if target == released => {
+                format!("{at}, which is released and where the rollout goes back to")
+            }
+            (_, Some(target)) => {
+                format!(
+                    "{at}, which is released; the open rollout goes to {}",
+                    revision_with_images(target, None)
+                )
+            }
+        };
+    };
+    let batch = line.batch.map_or_else(String::new, |n| format!(" (batch {n})"));
+    match (&line.hold_reason, target) {
+        (Some(reason), _) => format!("{at}, {}", describe_hold(line, reason, today)),
+        (None, Some(target)) if *target == line.revision => {
+            let kept = line.partition.map_or_else(String::new, |n| {
+                format!("; its partition keeps {n} pods on {}", revision_with_images(released, None))
+            });
+            let what = if target == released { "where the rollout goes back to" } else { "the target" };
+            format!("{at}, {what}{batch}{kept}")
+        }
+        (None, Some(target)) => {
+            format!("{at}{batch}; the open rollout goes to {}", revision_with_images(target, None))
+        }
+        (None, None) => format!("{at}{batch}"),
+    }
+}
+
+/// Who holds a workload, since when and until when.
+fn describe_hold(line: &LedgerEntry, reason: &str, today: &str) -> String {
+    let Some(by) = &line.held_by else { return format!("held: {reason}") };
+    if line.is_hold_expired(Some(today)) {
+        let until = line.held_until.as_deref().unwrap_or_default();
+        return format!("where it was held by {by} until {until}; a batch moves it on");
+    }
+    let since = line.held_since.as_ref().map_or_else(String::new, |day| format!(" since {day}"));
+    let until = line.held_until.as_ref().map_or_else(String::new, |day| format!(" until {day}"));
+    format!("held by {by}{since}{until}: {reason}")
+}
+
+/// In a ledger the content of a set stands under another key than in a SidecarSet.
+fn path_in_ledger(document: &Document, path: &FieldPath) -> FieldPath {
+    if path.find(document.value()).is_some() {
+        return path.clone();
+    }
+    let steps = path.segments().iter().map(|step| match step {
+        PathSegment::Key(key) if key == "spec" => PathSegment::Key("sidecarSet".into()),
+        step => step.clone(),
+    });
+    let mut steps: Vec<PathSegment> = steps.collect();
+    // The ledger's own `spec` comes first.
+    if let Some(first) =
+        steps.iter_mut().find(|step| matches!(step, PathSegment::Key(key) if key == "sidecarSet"))
+    {
+        *first = PathSegment::Key("spec".into());
+    }
+    let within = FieldPath::from(steps);
+    if within.find(document.value()).is_some() { within } else { path.clone() }
+}
+
+fn workload_not_found(wanted: &str, known: &[String]) -> String {
+    let near =
+        known.iter().min_by_key(|key| strsim::osa_distance(&key.to_lowercase(), &wanted.to_lowercase()));
+    let hint = near
+        .map_or_else(|| "no workload was found at all".to_owned(), |key| format!("did you mean `{key}`?"));
+    format!("there is no workload `{wanted}` among the inputs: {hint}")
+}
+
+/// A workload as a person names it.
+struct WorkloadQuery<'a> {
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+impl<'a> WorkloadQuery<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts[..] {
+            [kind, name] => Some(Self { kind, namespace: None, name }),
+            [kind, namespace, name] => Some(Self { kind, namespace: Some(namespace), name }),
+            _ => None,
+        }
+    }
+
+    /// Tells whether a key (`KIND[.GROUP]/NAMESPACE/NAME`) is meant; kinds in any case, group and namespace
+    /// only where they are named.
+    fn matches(&self, key: &str) -> bool {
+        let mut parts = key.splitn(3, '/');
+        let (Some(kind), Some(namespace), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+            return false;
+        };
+        let plain = kind.split('.').next().unwrap_or(kind);
+        (self.kind.eq_ignore_ascii_case(kind) || self.kind.eq_ignore_ascii_case(plain))
+            && self.namespace.is_none_or(|n| n == namespace)
+            && self.name == name
+    }
+}

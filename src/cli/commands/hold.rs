@@ -1,0 +1,222 @@
+//! `pillion hold`: keeps a workload at its revision, or gives it an emergency image, until a date or `--off`.
+
+use super::ledger_change::{
+    LedgerArgs, LedgerChange, VerbContext, commit_change_despite, find_ledger, parse_reason,
+};
+use crate::cli::GlobalArgs;
+use crate::cli::error::CommandError;
+use crate::cli::reporter::Reporter;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::ledger::{Ledger, RevisionName};
+use crate::rollout::report::workload_title;
+use crate::rollout::transitions::{self, DEFAULT_HOLD_REASON, HoldRequest, TransitionError};
+use crate::rollout::workload_set::PlannedWorkload;
+use crate::rollout::{ExternalState, RolloutContext};
+use crate::stage::{ClusterView, CommitAction, verify};
+use clap::Args;
+use std::collections::BTreeMap;
+
+/// Arguments of `pillion hold`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HoldArgs {
+    /// Workload: `KIND/NAME`, `KIND/NAMESPACE/NAME` or its whole key
+    workload: String,
+    /// Reason, written to the ledger [default: the reason there, else `by hand`]
+    #[arg(long, value_parser = parse_reason)]
+    reason: Option<String>,
+    /// Emergency image for a container of the SidecarSet (repeatable)
+    #[arg(long = "image", value_name = "CONTAINER=IMAGE")]
+    images: Vec<String>,
+    /// Last day of the hold, `YYYY-MM-DD` in UTC [default: until `--off`]
+    #[arg(long, value_name = "DATE")]
+    until: Option<String>,
+    /// End the hold: rollouts update the workload again
+    #[arg(long, conflicts_with_all = ["images", "reason", "until"])]
+    off: bool,
+    /// SidecarSet, where several reach the workload
+    #[arg(long = "sidecarset", value_name = "NAME")]
+    sidecar_set: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// Runs `pillion hold`.
+pub(in crate::cli) fn run(
+    args: &HoldArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    // A workload that is gone is held until its hold is taken off.
+    let answers = |site: &ClusterView, d: &Diagnostic| {
+        args.off
+            && d.code == Code::WorkloadsMissing
+            && find_workload(args, &BTreeMap::new(), site).is_ok_and(is_absent(site))
+    };
+    commit_change_despite(&args.ledger, common, reporter, answers, |seen| {
+        let images = parse_images(&args.images)?;
+        let (name, key) = find_workload(args, &images, seen.cluster_view)?;
+        let before = find_ledger(seen.cluster_view, &name)?;
+        let (course, _) = seen.cluster_view.rollout_context(&name);
+        let mut wanted = match args.off {
+            true => {
+                let body = "Rollouts move it again; until then it carries what the others do.".to_owned();
+                let after = transitions::release_hold(&before, &key)?;
+                LedgerChange::new(
+                    after,
+                    CommitAction::Hold,
+                    format!("no longer hold {}", workload_title(&key)),
+                    body,
+                )
+            }
+            false => hold_workload(args, &images, seen, (&course, &before), &key)?,
+        };
+        wanted.notes = voided_approvals(seen, &course, &before, &wanted.ledger);
+        Ok(wanted)
+    })
+}
+
+fn is_absent(site: &ClusterView) -> impl Fn((String, String)) -> bool {
+    |(name, key)| {
+        let (course, _) = site.rollout_context(&name);
+        course.workloads.find(&key).is_none() && !course.unselected_holds.contains(&*key)
+    }
+}
+
+fn hold_workload(
+    args: &HoldArgs,
+    images: &BTreeMap<String, String>,
+    seen: &VerbContext<'_>,
+    (course, before): (&RolloutContext<'_>, &Ledger),
+    key: &str,
+) -> Result<LedgerChange, CommandError> {
+    let unit =
+        course.workloads.find(key).ok_or_else(|| TransitionError(format!("there is no `{key}` in git")))?;
+    let until = args.until.as_deref();
+    let hold = HoldRequest { reason: args.reason.as_deref(), images, by: seen.by, today: seen.today, until };
+    let after = transitions::hold(before, unit, &hold)?;
+    let line = after.entries.get(key);
+    let mut body = match args.images.is_empty() {
+        true => "It keeps what it carries, whatever is released.".to_owned(),
+        false => format!("Emergency image: {}", args.images.join(", ")),
+    };
+    body.push_str(&match line.and_then(|l| l.held_until.as_ref()) {
+        Some(until) => format!("\nThe hold lasts until {until}, or until `pillion hold {key} --off`."),
+        None => format!("\nThe hold lasts until `pillion hold {key} --off`."),
+    });
+    let reason = line.and_then(|l| l.hold_reason.as_deref()).unwrap_or(DEFAULT_HOLD_REASON);
+    let off = format!("pillion hold {key} --sidecarset {} --off", before.name);
+    let wanted = LedgerChange::new(
+        after.clone(),
+        CommitAction::Hold,
+        format!("hold {}, {reason}", workload_title(key)),
+        body,
+    );
+    Ok(wanted.with_next_command(off, "lets rollouts move it again"))
+}
+
+/// Approvals of batches that are other ones without or with the workload.
+fn voided_approvals(
+    seen: &VerbContext<'_>,
+    course: &RolloutContext<'_>,
+    before: &Ledger,
+    after: &Ledger,
+) -> Vec<String> {
+    let given = ExternalState { today: Some(seen.today.to_owned()), ..ExternalState::default() };
+    let counts = |ledger: &Ledger, batch: u32, plan: &str| {
+        verify::upcoming_batch_digest(course, ledger, batch, &given).is_some_and(|digest| digest == plan)
+    };
+    let void = before
+        .approvals
+        .iter()
+        .filter(|a| counts(before, a.batch, &a.plan) && !counts(after, a.batch, &a.plan));
+    void.map(|a| {
+        format!(
+            "the approval of batch {0} no longer applies: its plan is another one now; `pillion approve {1} {0}` approves that",
+            a.batch, before.name
+        )
+    })
+    .collect()
+}
+
+/// The SidecarSet and the key of the workload that is meant: of several sets the one that brings the containers that
+/// get an image.
+fn find_workload(
+    args: &HoldArgs,
+    images: &BTreeMap<String, String>,
+    site: &ClusterView,
+) -> Result<(String, String), TransitionError> {
+    let names = site.prepared.ledgers.keys().map(ToString::to_string);
+    let names = names.filter(|n| args.sidecar_set.as_ref().is_none_or(|wanted| wanted == n));
+    let mut found = Vec::new();
+    for name in names {
+        let (course, _) = site.rollout_context(&name);
+        let ledger = site.ledger(&name);
+        let reaches = |unit: &PlannedWorkload| {
+            let is_line = ledger.entries.contains_key(unit.key());
+            // A workload may be held before the first revision comes to it, too.
+            let next =
+                ledger.target.clone().unwrap_or_else(|| course.source.as_ref().map(|r| r.name.clone()));
+            let brings = |name: &RevisionName| !course.workloads.change_to(unit, &None, name).diff.is_empty();
+            is_line || brings(&ledger.released) || brings(&next)
+        };
+        let units =
+            course.workloads.as_slice().iter().filter(|u| matches_key(u.key(), &args.workload) && reaches(u));
+        found.extend(units.map(|unit| {
+            let brings = transitions::has_containers(&ledger, unit, images.keys());
+            (name.clone(), unit.key().to_string(), brings)
+        }));
+        // What is no longer in git may still be held, until the next step drops its line.
+        let lines = ledger.entries.iter().filter(|(_, line)| args.off && line.hold_reason.is_some());
+        let gone =
+            lines.filter(|(key, _)| course.workloads.find(key).is_none() && matches_key(key, &args.workload));
+        found.extend(gone.map(|(key, _)| (name.clone(), key.to_string(), false)));
+    }
+    if !images.is_empty() && found.iter().any(|(_, _, brings)| *brings) {
+        found.retain(|(_, _, brings)| *brings);
+    }
+    let mut found: Vec<(String, String)> = found.into_iter().map(|(name, key, _)| (name, key)).collect();
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(TransitionError(format!(
+            "no SidecarSet with a ledger reaches a workload `{}`: `pillion explain {0}` explains why",
+            args.workload
+        ))),
+        _ => {
+            let all: Vec<String> =
+                found.iter().map(|(name, key)| format!("{key} (SidecarSet {name})")).collect();
+            Err(TransitionError(format!(
+                "`{}` may be {}: write the whole key, and `--sidecarset NAME`",
+                args.workload,
+                all.join(" or ")
+            )))
+        }
+    }
+}
+
+fn matches_key(key: &str, words: &str) -> bool {
+    let mut parts = key.splitn(3, '/');
+    let (Some(kind), Some(namespace), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let kind = kind.split('.').next().unwrap_or(kind);
+    let is_kind = |word: &str| word.eq_ignore_ascii_case(kind);
+    match words.split('/').collect::<Vec<_>>()[..] {
+        _ if words == key => true,
+        [k, n] => is_kind(k) && n == name,
+        [k, ns, n] => is_kind(k) && ns == namespace && n == name,
+        _ => false,
+    }
+}
+
+fn parse_images(written: &[String]) -> Result<BTreeMap<String, String>, TransitionError> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((_, image)) if image.contains(char::is_whitespace) => {
+            Err(TransitionError(format!("`--image {text}`: an image has no spaces")))
+        }
+        Some((container, image)) if !container.is_empty() && !image.is_empty() => {
+            Ok((container.to_owned(), image.to_owned()))
+        }
+        _ => Err(TransitionError(format!("`--image {text}` is not `CONTAINER=IMAGE`"))),
+    };
+    written.iter().map(pair).collect()
+}

@@ -1,0 +1,239 @@
+//! The files that each front integration needs: printed by `pillion print`, written by `pillion init`, pinned to this version.
+//!
+//! The files are in `src/integrations/templates/` and part of the binary.
+
+use crate::cli::error::CommandError;
+use crate::cli::{EXIT_SUCCESS, print_text};
+use crate::read::MAX_FILE_BYTES;
+use crate::sandbox::{RepositoryRoot, SandboxPath};
+use crate::write::replace_files;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// An integration.
+struct Integration {
+    name: &'static str,
+    about: &'static str,
+    files: &'static [TemplateFile],
+}
+
+/// A file of an integration.
+struct TemplateFile {
+    /// Its path below the folder that the integration is written to.
+    path: &'static str,
+    text: &'static str,
+}
+
+macro_rules! integrations {
+    ($( $name:literal $about:literal { $( $path:literal = $file:literal ),* $(,)? } )*) => {
+        &[ $( Integration { name: $name, about: $about, files: &[ $( TemplateFile {
+            path: $path,
+            text: include_str!(concat!("../../integrations/templates/", $file)),
+        } ),* ] } ),* ]
+    };
+}
+
+const INTEGRATIONS: &[Integration] = integrations! {
+    "kustomize" "A transformer of a kustomization, and names of Kruise's kinds" {
+        "sidecars.yaml" = "kustomize/sidecars.yaml",
+        "kustomizeconfig.yaml" = "kustomize/kustomizeconfig.yaml",
+    }
+    "kustomize-component" "The same as a component to list in overlays" {
+        "kustomization.yaml" = "component/kustomization.yaml",
+        "sidecars.yaml" = "kustomize/sidecars.yaml",
+        "kustomizeconfig.yaml" = "kustomize/kustomizeconfig.yaml",
+    }
+    "kustomizeconfig" "Names, labels and namespaces of Kruise's kinds, for `configurations:`" {
+        "kustomizeconfig.yaml" = "kustomize/kustomizeconfig.yaml",
+    }
+    "kustomize-exec-plugin" "The exec plugin for kubectl and kustomize without functions" {
+        "install-pillion-plugin.sh" = "kustomize-exec-plugin/install.sh",
+    }
+    "cmp" "The config management plugin of Argo CD" {
+        "plugin.yaml" = "cmp/plugin.yaml",
+    }
+    "argocd" "The plugin with a patch of the repo-server, the health of SidecarSets and an Application" {
+        "plugin.yaml" = "cmp/plugin.yaml",
+        "repo-server-patch.yaml" = "argocd/repo-server-patch.yaml",
+        "argocd-cm.yaml" = "argocd-health/argocd-cm.yaml",
+        "kustomization.yaml" = "argocd/kustomization.yaml",
+        "application.yaml" = "argocd/application.yaml",
+    }
+    "argocd-health" "The health of SidecarSets for Argo CD, in Lua and as a patch of argocd-cm" {
+        "sidecarset.lua" = "argocd-health/sidecarset.lua",
+        "argocd-cm.yaml" = "argocd-health/argocd-cm.yaml",
+    }
+    "argocd-rendered" "An Application that follows rendered files, without a plugin" {
+        "application.yaml" = "argocd-rendered/application.yaml",
+    }
+    "github" "Workflows of GitHub Actions: checks of pull requests, rollouts" {
+        ".github/workflows/pillion.yaml" = "github/pillion.yaml",
+        ".github/workflows/pillion-stage.yaml" = "github/pillion-stage.yaml",
+    }
+    "pre-commit" "Hooks of pre-commit" {
+        ".pre-commit-config.yaml" = "pre-commit/.pre-commit-config.yaml",
+    }
+    "helm3" "How Helm 3 is told" {
+        "pillion-helm3.sh" = "helm3/render.sh",
+    }
+    "helm4" "A plugin folder for Helm 4" {
+        "pillion/plugin.yaml" = "helm4/plugin.yaml",
+    }
+    "krew" "The manifest of `kubectl pillion`" {
+        "pillion.yaml" = "krew/pillion.yaml",
+    }
+    "flux" "Flux follows rendered files" {
+        "flux.yaml" = "flux/flux.yaml",
+    }
+    "kpt" "A pipeline of kpt" {
+        "Kptfile" = "kpt/Kptfile",
+        "sidecars.yaml" = "kustomize/sidecars.yaml",
+    }
+};
+
+impl TemplateFile {
+    /// Returns its text for this version.
+    fn text(&self) -> String {
+        let repository = env!("CARGO_PKG_REPOSITORY").trim_start_matches("https://github.com/");
+        self.text.replace("@VERSION@", env!("CARGO_PKG_VERSION")).replace("@REPOSITORY@", repository)
+    }
+}
+
+fn find_integration(name: &str) -> Option<&'static Integration> {
+    INTEGRATIONS.iter().find(|integration| integration.name == name)
+}
+
+/// Arguments of `pillion print`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PrintArgs {
+    /// Integration [default: list all]
+    #[arg(value_parser = PossibleValuesParser::new(INTEGRATIONS.iter().map(|d| d.name)))]
+    integration: Option<String>,
+    /// File of the integration [default: all]
+    file: Option<String>,
+}
+
+/// Runs `pillion print`.
+pub(in crate::cli) fn print_templates(args: &PrintArgs) -> Result<u8, CommandError> {
+    let Some(integration) = args.integration.as_deref().and_then(find_integration) else {
+        let mut list = String::new();
+        for integration in INTEGRATIONS {
+            let _ = writeln!(list, "{:<20} {}", integration.name, integration.about);
+            for file in integration.files {
+                let _ = writeln!(list, "{:<20}   {}", "", file.path);
+            }
+        }
+        print_text(&list)?;
+        return Ok(EXIT_SUCCESS);
+    };
+    let wanted = |file: &&TemplateFile| args.file.as_ref().is_none_or(|name| file.path == name);
+    let files: Vec<&TemplateFile> = integration.files.iter().filter(wanted).collect();
+    let text = match &files[..] {
+        [] => {
+            let names: Vec<&str> = integration.files.iter().map(|f| f.path).collect();
+            return Err(CommandError::usage(format!(
+                "`{}` has no file `{}`; it has {}",
+                integration.name,
+                args.file.as_deref().unwrap_or_default(),
+                names.join(", ")
+            )));
+        }
+        [one] => one.text(),
+        several => several.iter().map(|f| format!("# ---- {}\n{}", f.path, f.text())).collect(),
+    };
+    print_text(&text)?;
+    Ok(EXIT_SUCCESS)
+}
+
+/// `pillion init INTEGRATION`: a subcommand for each integration.
+#[derive(Debug)]
+pub(in crate::cli) struct InitIntegration {
+    integration: String,
+    folder: PathBuf,
+    force: bool,
+}
+
+impl FromArgMatches for InitIntegration {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let (integration, matches) = matches.subcommand().expect("clap wants a subcommand");
+        Ok(Self {
+            integration: integration.to_owned(),
+            folder: matches.get_one::<PathBuf>("dir").cloned().unwrap_or_default(),
+            force: matches.get_flag("force"),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Subcommand for InitIntegration {
+    fn augment_subcommands(command: Command) -> Command {
+        let dir = Arg::new("dir")
+            .long("dir")
+            .value_name("DIR")
+            .default_value(".")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("Folder to write to");
+        let force = Arg::new("force")
+            .long("force")
+            .action(clap::ArgAction::SetTrue)
+            .help("Overwrite files with different content");
+        INTEGRATIONS.iter().fold(command, |command, integration| {
+            command.subcommand(
+                Command::new(integration.name).about(integration.about).args([dir.clone(), force.clone()]),
+            )
+        })
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        find_integration(name).is_some()
+    }
+}
+
+/// Writes the files of an integration, or nothing where one exists with different content.
+pub(in crate::cli) fn init_integration(args: &InitIntegration) -> Result<u8, CommandError> {
+    let files = find_integration(&args.integration).map_or(&[][..], |integration| integration.files);
+    let top = RepositoryRoot::of_git_repository(Path::new(""));
+    let mut places: Vec<(SandboxPath, String)> = Vec::new();
+    let (mut names, mut in_the_way, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
+    for file in files {
+        let name = crate::read::normalize_path(&args.folder.join(file.path));
+        let shown = name.to_string_lossy().into_owned();
+        // What the repository holds in its place may be anybody's: no link is followed on the way to it.
+        let place = RepositoryRoot::resolve_user_path(top.as_ref(), &args.folder).join(Path::new(file.path));
+        match place.read_if_exists(MAX_FILE_BYTES) {
+            Ok(Some(there)) if there == file.text().as_bytes() => {}
+            Ok(None) => places.push((place, file.text())),
+            Ok(Some(_)) => {
+                in_the_way.push(format!("`{shown}`"));
+                places.push((place, file.text()));
+            }
+            Err(refused) => refusals.push(refused.to_diagnostic(&shown)),
+        }
+        names.push(shown);
+    }
+    if !refusals.is_empty() {
+        return Err(CommandError::from_diagnostics(refusals));
+    }
+    if !in_the_way.is_empty() && !args.force {
+        return Err(CommandError::findings(format!(
+            "{} already exists with different content; nothing was written: compare it with `pillion print {}`, or overwrite it with `--force`",
+            in_the_way.join(", "),
+            args.integration
+        )));
+    }
+    if let Err(diagnostic) = replace_files(&places)? {
+        return Err(CommandError::from_diagnostics([*diagnostic]));
+    }
+    print_text(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
+    Ok(EXIT_SUCCESS)
+}

@@ -1,0 +1,177 @@
+//! Commits of a person on a ledger: what `pause`, `resume`, `approve`, `rollback` and `hold` share.
+
+use crate::cli::author::current_author;
+use crate::cli::error::CommandError;
+use crate::cli::reporter::Reporter;
+use crate::cli::repository::{self, RepoContext, RepositoryArgs};
+use crate::cli::retry::{require_pushed, with_retry};
+use crate::cli::sidecar_set_names::SidecarSetNames;
+use crate::cli::{EXIT_SUCCESS, GlobalArgs, clock, print_text};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::git::{Identity, ReleaseStamp, Signing};
+use crate::model::ledger::Ledger;
+use crate::rollout::transitions::TransitionError;
+use crate::stage::{ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, commit_ledger};
+use clap::Args;
+
+/// The repository of the ledger, and the target of the commit.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct LedgerArgs {
+    #[command(flatten)]
+    pub(in crate::cli) repository: RepositoryArgs,
+    /// Write the commit to refs/pillion/outbox instead of pushing it to the deploy branch
+    #[arg(long)]
+    pub(in crate::cli) no_push: bool,
+}
+
+/// The change that a verb makes to a ledger.
+pub(in crate::cli) struct LedgerChange {
+    pub(in crate::cli) ledger: Ledger,
+    pub(in crate::cli) action: CommitAction,
+    pub(in crate::cli) subject: String,
+    pub(in crate::cli) body: String,
+    pub(in crate::cli) trailers: Vec<(&'static str, String)>,
+    /// Notes for the person.
+    pub(in crate::cli) notes: Vec<String>,
+    /// The next command without its options, and what it does.
+    pub(in crate::cli) next_command: Option<(String, &'static str)>,
+}
+
+/// What a verb reads to decide on its change.
+pub(in crate::cli) struct VerbContext<'a> {
+    /// The deploy branch.
+    pub(in crate::cli) deploy_branch: &'a DeployBranch<'a>,
+    /// The cluster.
+    pub(in crate::cli) cluster_view: &'a ClusterView,
+    /// The author, `NAME <ADDRESS>`.
+    pub(in crate::cli) by: &'a str,
+    /// The day, `YYYY-MM-DD` in UTC.
+    pub(in crate::cli) today: &'a str,
+}
+
+impl LedgerChange {
+    pub(in crate::cli) fn new(after: Ledger, action: CommitAction, subject: String, body: String) -> Self {
+        Self {
+            ledger: after,
+            action,
+            subject,
+            body,
+            trailers: Vec::new(),
+            notes: Vec::new(),
+            next_command: None,
+        }
+    }
+
+    /// Adds the next command, and what it does.
+    pub(in crate::cli) fn with_next_command(self, command: String, effect: &'static str) -> Self {
+        Self { next_command: Some((command, effect)), ..self }
+    }
+}
+
+/// Parses the reason of a change, which becomes the end of a commit subject.
+pub(in crate::cli) fn parse_reason(reason: &str) -> Result<String, String> {
+    match reason.trim() {
+        "" => Err("the reason must not be empty".to_owned()),
+        words => Ok(words.to_owned()),
+    }
+}
+
+/// Returns the ledger of a SidecarSet.
+pub(in crate::cli) fn find_ledger(view: &ClusterView, name: &str) -> Result<Ledger, TransitionError> {
+    let unknown = || {
+        TransitionError(
+            SidecarSetNames::from_cluster(view).unknown_name_message([&name.to_owned()]).unwrap_or_default(),
+        )
+    };
+    view.prepared.ledgers.get(name).cloned().ok_or_else(unknown)
+}
+
+/// Reads the deploy branch, lets the verb decide on its change, and releases the commit in the name of its author. After
+/// another push the verb decides again.
+pub(in crate::cli) fn commit_change(
+    args: &LedgerArgs,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+    decide: impl Fn(&VerbContext<'_>) -> Result<LedgerChange, CommandError>,
+) -> Result<u8, CommandError> {
+    commit_change_despite(args, global, reporter, |_, _| false, decide)
+}
+
+/// As [`commit_change`], for a verb that resolves some errors: they do not stop it.
+pub(in crate::cli) fn commit_change_despite(
+    args: &LedgerArgs,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+    resolves: impl Fn(&ClusterView, &Diagnostic) -> bool,
+    decide: impl Fn(&VerbContext<'_>) -> Result<LedgerChange, CommandError>,
+) -> Result<u8, CommandError> {
+    let context = repository::open_for_commit(&args.repository, global, reporter)?;
+    let author = current_author(&context.repository)?;
+    let text = with_retry(&context, || {
+        let deploy_branch = context.read_deploy_branch_reporting(reporter)?;
+        let cluster = single_cluster(&deploy_branch, &args.repository)?;
+        let (view, diagnostics) = deploy_branch.cluster_view(cluster);
+        // A SidecarSet that is not staged yet does not stop a change of its ledger.
+        let counts = |d: &Diagnostic| d.code != Code::NotStaged && !resolves(&view, d);
+        reporter.add(diagnostics.into_iter().filter(counts));
+        reporter.fail_on_errors()?;
+        let (by, today) = (author.to_string(), clock::today());
+        let change = decide(&VerbContext {
+            deploy_branch: &deploy_branch,
+            cluster_view: &view,
+            by: &by,
+            today: &today,
+        })?;
+        release_change(args, (&context, &deploy_branch, &view), &author, change, reporter)
+    })?;
+    print_text(&text)?;
+    Ok(EXIT_SUCCESS)
+}
+
+/// Makes the commit and pushes it; returns what was done, where it is now, and the next command.
+fn release_change(
+    args: &LedgerArgs,
+    (context, deploy_branch, view): (&RepoContext, &DeployBranch<'_>, &ClusterView),
+    author: &Identity,
+    change: LedgerChange,
+    reporter: &mut Reporter,
+) -> Result<String, CommandError> {
+    let LedgerChange { ledger, action, subject, body, trailers, notes, next_command } = change;
+    let commit = LedgerCommit { after: &ledger, action, subject, body, trailers };
+    let (commit, diagnostics) = commit_ledger(deploy_branch, view, &commit, &Signing::disabled())?;
+    reporter.add(diagnostics);
+    let commit = commit.ok_or_else(|| CommandError::from_diagnostics([]))?;
+    let release = ReleaseStamp { at: clock::now(), by: Some(author) };
+    let outcome = match args.no_push {
+        true => context.save_to_outbox(commit.id, &release)?,
+        false => context.release(deploy_branch, commit.id, &release)?,
+    };
+    let (id, place) = require_pushed(outcome, context)?;
+    let options = repository::command_options(&args.repository, view.cluster.as_deref());
+    let next = match args.no_push {
+        true => Some((release_command(context)?, "releases it")),
+        false => next_command.map(|(command, effect)| (format!("{command}{options}"), effect)),
+    };
+    let next = next.map_or_else(String::new, |(command, effect)| format!("next: `{command}` {effect}\n"));
+    let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
+    Ok(format!("{} {}\n{place}\n{notes}{next}", id.short(), commit.subject()))
+}
+
+/// Returns the one cluster that a verb is for.
+pub(in crate::cli) fn single_cluster<'l>(
+    deploy_branch: &'l DeployBranch<'_>,
+    args: &RepositoryArgs,
+) -> Result<Option<&'l str>, CommandError> {
+    let clusters = repository::select_clusters(deploy_branch, args)?;
+    if let [cluster] = clusters[..] {
+        return Ok(cluster);
+    }
+    let known: Vec<&str> = clusters.into_iter().flatten().collect();
+    Err(CommandError::usage(format!("name the cluster with `--cluster`: {}", known.join(", "))))
+}
+
+/// Returns the command that releases what is at the outbox.
+pub(in crate::cli) fn release_command(context: &RepoContext) -> Result<String, Error> {
+    let local = format!("git branch --force {} refs/pillion/outbox", context.branches.deploy);
+    Ok(context.push_command()?.unwrap_or(local))
+}

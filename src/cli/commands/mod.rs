@@ -1,0 +1,147 @@
+//! The commands: one file each.
+
+mod approve;
+mod doctor;
+mod explain;
+mod fix;
+mod generated;
+mod hold;
+mod init;
+mod integration;
+mod ledger_change;
+mod pause;
+mod plan;
+mod promote;
+pub(super) mod render;
+mod resume;
+mod rollback;
+mod stage;
+mod start;
+mod status;
+mod validate;
+mod verify;
+#[cfg(feature = "watch")]
+mod watch;
+
+use super::GlobalArgs;
+use super::error::CommandError;
+use super::reporter::Reporter;
+use crate::diagnostics::Code;
+use clap::Subcommand;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum CliCommand {
+    /// Inject sidecars into workloads
+    Render(render::RenderArgs),
+    /// Validate SidecarSets as the webhook of Kruise does
+    Validate(validate::ValidateArgs),
+    /// Explain which SidecarSets reach a workload, which do not, and what they add
+    Explain(explain::ExplainArgs),
+    /// Repair the indentation of SidecarSets that cannot be read
+    Fix(fix::FixArgs),
+    /// Print the plan of rollouts, batch by batch
+    Plan(plan::PlanArgs),
+    /// Write the commits of rollouts to staged branches, for review
+    Stage(stage::StageArgs),
+    /// Start rollouts with a commit on the deploy branch, which changes no rendered file
+    Start(start::StartArgs),
+    /// Release the batches of rollouts while pods stay healthy
+    #[cfg(feature = "watch")]
+    Watch(Box<watch::WatchArgs>),
+    /// Show the status of rollouts
+    Status(status::StatusArgs),
+    /// Release the next batch of a rollout by hand
+    Promote(promote::PromoteArgs),
+    /// Pause a rollout
+    Pause(pause::PauseArgs),
+    /// Resume a paused rollout, or allow a rolled-back revision to be staged again
+    Resume(resume::ResumeArgs),
+    /// Approve a batch that is waiting for approval
+    Approve(approve::ApproveArgs),
+    /// Roll back to the released revision, or to an earlier batch
+    Rollback(rollback::RollbackArgs),
+    /// Keep a workload at its revision, or give it an emergency image
+    Hold(hold::HoldArgs),
+    /// Write the first ledgers, or the files of an integration
+    Init(init::InitArgs),
+    /// Check that everything in git is what pillion makes
+    Verify(verify::VerifyArgs),
+    /// Generate the manifests of an Application, as a config management plugin of Argo CD
+    Cmp(super::cmp::CmpArgs),
+    /// Print the files of an integration, for this version
+    Print(integration::PrintArgs),
+    /// Check the environment, configuration and repository for problems
+    Doctor(doctor::DoctorArgs),
+    /// Print the JSON Schema of pillion's own files
+    Schema {
+        /// File to describe
+        #[arg(default_value = "repository")]
+        of: generated::SchemaKind,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// Shell to complete commands in
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+impl CliCommand {
+    /// Returns whether it renders or plans SidecarSets: only then a person can act on advice about the order of sets
+    /// and about pods that do not heal by themselves. In other commands such advice hides the answer.
+    fn can_act_on_advice(&self) -> bool {
+        matches!(
+            self,
+            Self::Render(_)
+                | Self::Validate(_)
+                | Self::Plan(_)
+                | Self::Stage(_)
+                | Self::Start(_)
+                | Self::Cmp(_)
+        )
+    }
+}
+
+/// Runs a command and returns its exit code.
+pub(super) fn run(
+    command: &CliCommand,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    if let Some(folder) = &global.directory {
+        std::env::set_current_dir(folder).map_err(|error| {
+            CommandError::usage(format!("cannot change to `{}`: {error}", folder.display()))
+        })?;
+    }
+    if !command.can_act_on_advice() {
+        reporter.suppress_codes(&[Code::SidecarSetOrderMatters, Code::OrderedReadyStuck]);
+    }
+    match command {
+        CliCommand::Render(args) => render::run(args, global, reporter),
+        CliCommand::Validate(args) => validate::run(args, global, reporter),
+        CliCommand::Explain(args) => explain::run(args, global, reporter),
+        CliCommand::Fix(args) => fix::run(args, global, reporter),
+        CliCommand::Plan(args) => plan::run(args, global, reporter),
+        CliCommand::Status(args) => status::run(args, global, reporter),
+        CliCommand::Promote(args) => promote::run(args, global, reporter),
+        CliCommand::Pause(args) => pause::run(args, global, reporter),
+        CliCommand::Resume(args) => resume::run(args, global, reporter),
+        CliCommand::Approve(args) => approve::run(args, global, reporter),
+        CliCommand::Rollback(args) => rollback::run(args, global, reporter),
+        CliCommand::Hold(args) => hold::run(args, global, reporter),
+        CliCommand::Init(args) => init::run(args, global, reporter),
+        CliCommand::Verify(args) => verify::run(args, global, reporter),
+        CliCommand::Stage(args) => stage::run(args, global, reporter),
+        CliCommand::Start(args) => start::run(args, global, reporter),
+        #[cfg(feature = "watch")]
+        CliCommand::Watch(args) => watch::run(args, global, reporter),
+        CliCommand::Cmp(args) => super::cmp::run(args, reporter),
+        CliCommand::Print(args) => integration::print_templates(args),
+        CliCommand::Doctor(args) => doctor::run(args, global, reporter),
+        CliCommand::Schema { of } => generated::schema(*of),
+        CliCommand::Completions { shell } => generated::completions(*shell),
+        CliCommand::Man => generated::man(),
+    }
+}

@@ -1,0 +1,38 @@
+//! `pillion pause`: stops a rollout where it is.
+
+use super::ledger_change::{LedgerArgs, LedgerChange, commit_change, find_ledger, parse_reason};
+use crate::cli::GlobalArgs;
+use crate::cli::error::CommandError;
+use crate::cli::reporter::Reporter;
+use crate::rollout::transitions;
+use crate::stage::CommitAction;
+use clap::Args;
+
+/// Arguments of `pillion pause`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PauseArgs {
+    /// SidecarSet to pause
+    name: String,
+    /// Reason, part of the commit subject
+    #[arg(long, default_value = "by hand", value_parser = parse_reason)]
+    reason: String,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// Runs `pillion pause`.
+pub(in crate::cli) fn run(
+    args: &PauseArgs,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    commit_change(&args.ledger, global, reporter, |context| {
+        let before = find_ledger(context.cluster_view, &args.name)?;
+        let subject = format!("pause at batch {}, {}", before.last_batch(), args.reason);
+        let body = "Nothing more is released until `pillion resume`.".to_owned();
+        let after = transitions::pause(&before, &args.reason, Some(context.by))?;
+        let resume = format!("pillion resume {}", args.name);
+        Ok(LedgerChange::new(after, CommitAction::Pause, subject, body)
+            .with_next_command(resume, "lets it go on"))
+    })
+}

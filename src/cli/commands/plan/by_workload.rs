@@ -1,0 +1,90 @@
+//! `pillion plan`: the whole rollout, batch by batch, over workloads.
+
+use super::plan_inputs::{self, PlanInputs};
+use super::{PlanArgs, PlanOutput};
+use crate::cli::error::CommandError;
+use crate::cli::format::plan::{ClusterRolloutPlan, PlanView, html, json, markdown, text};
+use crate::cli::reporter::Reporter;
+use crate::cli::sidecar_set_names::SidecarSetNames;
+use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, MessageFormat, clock, print_text};
+use crate::diagnostics::Diagnostic;
+use crate::read::Disk;
+use crate::rollout::cluster_state::{ClusterState, read_cluster_state};
+use crate::rollout::report::{PlanExtent, build_report};
+use crate::rollout::{ExternalState, RelatedObject};
+use crate::stage::{ClusterView, unmatched_selector};
+use crate::workspace::{inputs_from_paths, read_input as text_of};
+use std::path::Path;
+
+/// Runs the workload-level form of `pillion plan`.
+pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
+    let seen = match &args.cluster_state {
+        Some(file) => {
+            read_observed(file).map_err(|diagnostic| CommandError::from_diagnostics([diagnostic]))?
+        }
+        None => ClusterState::default(),
+    };
+    let PlanInputs { base, cluster_views: sites } = plan_inputs::read_plan_inputs(args, common, reporter)?;
+    check_names(&args.names, &sites)?;
+    let mut plans = Vec::new();
+    for site in &sites {
+        plans.extend(plan_rollouts(site, &sites, &seen, args, reporter));
+    }
+    reporter.fail_on_errors()?;
+    let shown = PlanView { base, plans, is_next: args.next, is_verbose: common.verbose };
+    print_text(&match args.output {
+        PlanOutput::Text => text::render(&shown),
+        PlanOutput::Json => json::render(&shown),
+        PlanOutput::Markdown => markdown::render(&shown),
+        PlanOutput::Html => html::render(&shown),
+    })?;
+    let warnings = || shown.plans.iter().flat_map(|p| &p.report.warnings);
+    if common.format != MessageFormat::Human {
+        reporter.add(warnings().cloned());
+    }
+    Ok(if warnings().any(Diagnostic::is_error) { EXIT_FINDINGS } else { EXIT_SUCCESS })
+}
+
+fn read_observed(file: &std::path::PathBuf) -> Result<ClusterState, Diagnostic> {
+    let input = inputs_from_paths(std::slice::from_ref(file)).remove(0);
+    read_cluster_state(&input.name, &text_of(&input, &Disk)?)
+}
+
+/// Fails when a name is not that of a SidecarSet with a ledger.
+fn check_names(names: &[String], views: &[ClusterView]) -> Result<(), CommandError> {
+    let mut known = SidecarSetNames::default();
+    views.iter().for_each(|view| known.add_cluster(view));
+    match names.iter().find(|name| !known.contains(name) && Path::new(name).exists()) {
+        Some(path) => Err(CommandError::usage(format!(
+            "`{path}` is a path, not the name of a SidecarSet: `pillion plan -f {path}` reads it"
+        ))),
+        None => known.check(names),
+    }
+}
+
+/// Plans every rollout of one cluster that is asked for.
+fn plan_rollouts<'s>(
+    site: &'s ClusterView,
+    sites: &[ClusterView],
+    seen: &ClusterState,
+    args: &PlanArgs,
+    reporter: &mut Reporter,
+) -> Vec<ClusterRolloutPlan<'s>> {
+    let today = Some(clock::today());
+    let given = ExternalState { observed_replicas: seen.replicas.clone(), today, ..ExternalState::default() };
+    let near: Vec<&RelatedObject> =
+        site.related_objects.objects().iter().chain(&seen.related_objects).collect();
+    let extent = if args.next { PlanExtent::NextStep } else { PlanExtent::Whole };
+    let all: Vec<&ClusterView> = sites.iter().collect();
+    let mut plans = Vec::new();
+    let is_asked_for = |name: &str| args.names.is_empty() || args.names.iter().any(|n| n == name);
+    let names = site.sidecar_set_names();
+    for name in names.iter().filter(|n| site.prepared.ledgers.contains_key(*n) && is_asked_for(n)) {
+        let (course, wrong) = site.rollout_context(name);
+        reporter.add(wrong);
+        let mut report = build_report(&course, &site.ledger(name), &given, &near, extent);
+        report.warnings.extend(unmatched_selector(site, &all, name));
+        plans.push(ClusterRolloutPlan { cluster_view: site, context: course, report });
+    }
+    plans
+}

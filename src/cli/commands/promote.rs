@@ -1,0 +1,277 @@
+//! `pillion promote`: releases the next steps of a rollout by hand, without a look at pods.
+
+use super::ledger_change::{LedgerArgs, release_command, single_cluster};
+use crate::cli::author::current_author;
+use crate::cli::error::CommandError;
+use crate::cli::reporter::Reporter;
+use crate::cli::repository::{self, RepoContext};
+use crate::cli::retry::{require_pushed, with_retry};
+use crate::cli::sidecar_set_names::SidecarSetNames;
+use crate::cli::{EXIT_SUCCESS, GlobalArgs, clock, print_text};
+use crate::diagnostics::{Code, Diagnostic, pluralize};
+use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
+use crate::model::ledger::Ledger;
+use crate::rollout::transitions::TransitionError;
+use crate::rollout::{Batch, BlockedReason, ExternalState, RolloutStep, ledger_before, required_approval};
+use crate::stage::{
+    ClusterView, DeployBranch, Error, RolloutPlan, StagedBranch, StagedCommit, build_stack, check_drift,
+    find_batch_revert, reverted_batch, rewritten_branch,
+};
+use clap::Args;
+use std::fmt::Write as _;
+
+/// Arguments of `pillion promote`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PromoteArgs {
+    /// SidecarSet to promote
+    name: String,
+    /// Last batch to release, a commit each [default: the next step]
+    #[arg(long = "to", value_name = "BATCH", conflicts_with = "full")]
+    batch: Option<u32>,
+    /// Release every batch, and complete the rollout
+    #[arg(long)]
+    full: bool,
+    /// Print the commits without releasing them
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// Runs `pillion promote`.
+pub(in crate::cli) fn run(
+    args: &PromoteArgs,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    let context = repository::open_for_commit(&args.ledger.repository, global, reporter)?;
+    // A dry run commits nothing and needs no author.
+    let author = if args.dry_run { None } else { Some(current_author(&context.repository)?) };
+    let promotion = PromoteRun { args, context: &context, author: author.as_ref() };
+    let text = with_retry(&context, || promotion.release_steps(reporter))?;
+    print_text(&text)?;
+    Ok(EXIT_SUCCESS)
+}
+
+/// What every attempt needs.
+struct PromoteRun<'a> {
+    args: &'a PromoteArgs,
+    context: &'a RepoContext,
+    author: Option<&'a Identity>,
+}
+
+impl PromoteRun<'_> {
+    /// Makes and pushes the commits of the next steps; returns what was released.
+    fn release_steps(&self, reporter: &mut Reporter) -> Result<String, CommandError> {
+        let deploy_branch = &self.context.read_deploy_branch_reporting(reporter)?;
+        let cluster = single_cluster(deploy_branch, &self.args.ledger.repository)?;
+        let (view, diagnostics) = deploy_branch.cluster_view(cluster);
+        reporter.add(diagnostics.into_iter().filter(|d| d.code != Code::NotStaged));
+        reporter.fail_on_errors()?;
+        reporter.add(check_drift(deploy_branch, &view)?);
+        reporter.fail_on_errors()?;
+        let name = &self.args.name;
+        if let Some(message) = SidecarSetNames::from_cluster(&view).unknown_name_message([name]) {
+            return Err(CommandError::findings(message));
+        }
+        let external_state = ExternalState { today: Some(clock::today()), ..ExternalState::default() };
+        let (rollout, diagnostics) = RolloutPlan::plan(&view, name, &external_state);
+        reporter.add(diagnostics);
+        reporter.add(self.manual_changes(deploy_branch, &rollout)?);
+        reporter.fail_on_errors()?;
+        let number = self.count_steps(&rollout)?;
+        let (stack, diagnostics) = build_stack(deploy_branch, &rollout, number, &Signing::disabled(), &[])?;
+        reporter.add(diagnostics);
+        let stack = stack.ok_or_else(|| CommandError::from_diagnostics([]))?;
+        if self.args.dry_run {
+            return Ok(self.dry_run_text(&view, &rollout, &stack.commits));
+        }
+        let ids: Vec<ObjectId> = stack.commits.iter().map(|commit| commit.id).collect();
+        let release = ReleaseStamp { at: clock::now(), by: self.author };
+        let (released, outcome) = match self.args.ledger.no_push {
+            true => self.context.save_all_to_outbox(&ids, &release)?,
+            false => self.context.release_all(deploy_branch, &ids, &release)?,
+        };
+        let (_, place) = require_pushed(outcome, self.context)?;
+        Ok(self.release_text(&view, &rollout, (&released, &stack.commits), &place)?)
+    }
+
+    /// Commits by hand that stop a release until a person has looked at them.
+    fn manual_changes(
+        &self,
+        live: &DeployBranch<'_>,
+        rollout: &RolloutPlan<'_>,
+    ) -> Result<Vec<Diagnostic>, Error> {
+        let cluster = rollout.view.cluster.as_deref();
+        let branch = StagedBranch::find(live, cluster, rollout.name());
+        let examined = branch.examine_refs(live, rollout.name())?;
+        let reverted = find_batch_revert(live, cluster, &rollout.ledger)?;
+        let reverted = reverted.map(|found| reverted_batch(live, cluster, &rollout.ledger, &found));
+        Ok(rewritten_branch(live, &branch, &examined).into_iter().chain(reverted).collect())
+    }
+
+    /// Counts the steps to release.
+    fn count_steps(&self, rollout: &RolloutPlan<'_>) -> Result<usize, TransitionError> {
+        if let Some(refused) = self.blocking_reason(rollout) {
+            return Err(refused);
+        }
+        let number = match (self.args.batch, self.args.full) {
+            (Some(wanted), _) => {
+                let is_before =
+                    |step: &&RolloutStep| matches!(step, RolloutStep::Batch(batch) if batch.number <= wanted);
+                rollout.steps.iter().take_while(is_before).count()
+            }
+            (None, true) => {
+                let is_own =
+                    |step: &&RolloutStep| matches!(step, RolloutStep::Batch(_) | RolloutStep::Complete(_));
+                rollout.steps.iter().take_while(is_own).count()
+            }
+            (None, false) => 1,
+        };
+        self.unapproved_batch(rollout, number).map_or(Ok(number), Err)
+    }
+
+    /// Returns why the next step, or the batch of `--to`, cannot be released by hand.
+    fn blocking_reason(&self, rollout: &RolloutPlan<'_>) -> Option<TransitionError> {
+        let (name, ledger) = (rollout.name(), &rollout.ledger);
+        let options = self.options(rollout.view);
+        if let Some(paused) = &ledger.paused {
+            let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            return Some(TransitionError(format!(
+                "`{name}` is paused at batch {}{by}: {}; `pillion resume {name}{options}` lets it go on",
+                paused.batch, paused.reason
+            )));
+        }
+        let (last, wanted) = (rollout.last_batch(), self.args.batch);
+        let why = match rollout.steps.first() {
+            Some(step @ RolloutStep::Idle) => {
+                format!("no rollout of `{name}` is in progress: {}", step.reason().unwrap_or_default())
+            }
+            Some(RolloutStep::Blocked(rest))
+                if ledger.target.is_none() && !matches!(rest, BlockedReason::EarlierWave(_)) =>
+            {
+                format!("no rollout of `{name}` is in progress: {rest}")
+            }
+            Some(RolloutStep::Blocked(rest)) => format!("no batch of `{name}` can be released: {rest}"),
+            Some(RolloutStep::Start(_)) if ledger.target.is_some() => format!(
+                "the file of `{name}` has a newer revision: `pillion start {name}{options}` makes it the target"
+            ),
+            Some(RolloutStep::Start(_)) => {
+                format!("no rollout of `{name}` is in progress: `pillion start {name}{options}` starts it")
+            }
+            _ if wanted.is_some_and(|batch| batch <= ledger.last_batch()) => format!(
+                "batch {} of `{name}` is already released: {} is the last one that is",
+                wanted.unwrap_or_default(),
+                ledger.last_batch()
+            ),
+            _ if wanted.is_some_and(|batch| batch > last) => format!(
+                "the rollout of `{name}` has no batch {}: {last} is the last one; `--full` releases that, and completes the rollout",
+                wanted.unwrap_or_default()
+            ),
+            _ => return None,
+        };
+        Some(TransitionError(why))
+    }
+
+    /// Returns the first of the steps that waits for an approval.
+    fn unapproved_batch(&self, rollout: &RolloutPlan<'_>, number: usize) -> Option<TransitionError> {
+        let mut before = &rollout.ledger;
+        for step in rollout.steps.iter().take(number) {
+            let RolloutStep::Batch(batch) = step else { break };
+            if is_unapproved(rollout, before, batch) {
+                return Some(self.approval_required(rollout, batch));
+            }
+            before = &batch.ledger;
+        }
+        None
+    }
+
+    fn approval_required(&self, rollout: &RolloutPlan<'_>, batch: &Batch) -> TransitionError {
+        let (name, number, options) = (rollout.name(), batch.number, self.options(rollout.view));
+        let before = number - 1;
+        let nearer = if before > rollout.ledger.last_batch() {
+            format!("; `--to {before}` releases what comes before it")
+        } else {
+            String::new()
+        };
+        TransitionError(format!(
+            "batch {number} of `{name}` waits for `pillion approve {name} {number}{options}`{nearer}"
+        ))
+    }
+
+    fn options(&self, site: &ClusterView) -> String {
+        repository::command_options(&self.args.ledger.repository, site.cluster.as_deref())
+    }
+
+    /// Returns the text of `--dry-run`.
+    fn dry_run_text(
+        &self,
+        site: &ClusterView,
+        rollout: &RolloutPlan<'_>,
+        commits: &[StagedCommit],
+    ) -> String {
+        let mut text = String::new();
+        for commit in commits {
+            let _ = writeln!(text, "would release {}", commit.subject());
+        }
+        let following = self.next_step(site, rollout, commits.len());
+        let _ = writeln!(text, "nothing was released; then {following}");
+        text
+    }
+
+    /// Returns what was released, where it is, and what comes next.
+    fn release_text(
+        &self,
+        site: &ClusterView,
+        rollout: &RolloutPlan<'_>,
+        (released, made): (&[ObjectId], &[StagedCommit]),
+        place: &str,
+    ) -> Result<String, Error> {
+        let mut text = String::new();
+        for (id, commit) in released.iter().zip(made) {
+            let _ = writeln!(text, "{} {}", id.short(), commit.subject());
+        }
+        let _ = writeln!(text, "{place}");
+        if self.args.ledger.no_push {
+            let _ = writeln!(text, "next: `{}` releases it", release_command(self.context)?);
+            return Ok(text);
+        }
+        let _ = writeln!(text, "released by hand: pillion did not check pods or wait for the soak");
+        let _ = writeln!(text, "next: {}", self.next_step(site, rollout, released.len()));
+        Ok(text)
+    }
+
+    /// Returns what follows after the first steps, and the command for it.
+    fn next_step(&self, site: &ClusterView, rollout: &RolloutPlan<'_>, number: usize) -> String {
+        let (name, options) = (rollout.name(), self.options(site));
+        let promote = format!("`pillion promote {name}{options}`");
+        match rollout.steps.get(number) {
+            Some(RolloutStep::Batch(batch)) => {
+                let (pods, moves) = (batch.moved_pods(), batch.updates.len() as u64);
+                let before = ledger_before(&rollout.steps, &rollout.ledger, number);
+                let approve = match is_unapproved(rollout, before, batch) {
+                    true => format!("`pillion approve {name} {}{options}`, then ", batch.number),
+                    false => String::new(),
+                };
+                format!(
+                    "{approve}{promote} releases batch {} of {}: {} of {}",
+                    batch.number,
+                    rollout.last_batch(),
+                    pluralize(pods.into(), "pod"),
+                    pluralize(moves, "workload")
+                )
+            }
+            Some(RolloutStep::Complete(_)) => {
+                format!("{promote} completes the rollout: every workload has the target")
+            }
+            Some(step @ (RolloutStep::Idle | RolloutStep::Blocked(_))) => step.reason().unwrap_or_default(),
+            _ => format!("`pillion status {name}{options}` shows its status"),
+        }
+    }
+}
+
+/// Returns whether a batch waits for a person, and the ledger before it has no approval of its plan.
+fn is_unapproved(rollout: &RolloutPlan<'_>, before: &Ledger, batch: &Batch) -> bool {
+    let awaited = required_approval(&rollout.context, before, batch);
+    awaited.is_some_and(|plan| !before.approvals.iter().any(|a| a.plan == plan))
+}

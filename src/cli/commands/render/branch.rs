@@ -1,0 +1,130 @@
+//! `pillion render --branch`: renders new sources onto the deploy branch, where sources have a branch of their own.
+
+use crate::cli::error::CommandError;
+use crate::cli::reporter::Reporter;
+use crate::cli::repository::{self, RepoContext, RepositoryArgs};
+use crate::cli::retry::with_retry;
+use crate::cli::{EXIT_SUCCESS, GlobalArgs};
+use crate::git::{Commit, ExpectedRef, ObjectId, Repository};
+use crate::model::config::branch_names::BRANCH_PREFIX;
+use crate::stage::{BranchConfig, BranchRender, Error, no_deploy_branch, render_branch};
+
+/// What becomes of the branch.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct Options {
+    /// It is made where there is none.
+    pub(in crate::cli) creates: bool,
+    /// The commit goes to the remote.
+    pub(in crate::cli) pushes: bool,
+    /// It goes on although a branch was rewritten.
+    pub(in crate::cli) accepts_rewritten: bool,
+}
+
+/// Runs `pillion render --branch`.
+pub(in crate::cli) fn run(
+    branch: &str,
+    options: Options,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    let context = repository::open_without_fetch(&RepositoryArgs::default(), global, reporter)?;
+    let Some(source) = &context.branches.source else {
+        return Err(single_branch_error(&context.branches.deploy));
+    };
+    if source == branch {
+        return Err(CommandError::usage(format!(
+            "`{branch}` is the branch of the sources (`git.source` of pillion.yaml); name the deploy branch"
+        )));
+    }
+    if branch == BRANCH_PREFIX.trim_end_matches('/') || branch.starts_with(BRANCH_PREFIX) {
+        return Err(CommandError::usage(format!(
+            "`{branch}` is below `{BRANCH_PREFIX}`, where pillion replaces and removes branches; name the deploy branch"
+        )));
+    }
+    let branches = BranchConfig { deploy: branch.to_owned(), ..context.branches.clone() };
+    let context = RepoContext { branches, ..context };
+    // The named branch may be another one than that of pillion.yaml.
+    context.fetch()?;
+    if options.accepts_rewritten {
+        repository::accept_rewritten(&context, options.pushes)?;
+    }
+    let text = with_retry(&context, || render_onto_branch(&context, options, reporter))?;
+    reporter.print_verbose(&text);
+    Ok(EXIT_SUCCESS)
+}
+
+/// Renders onto the branch once; returns what was done.
+fn render_onto_branch(
+    context: &RepoContext,
+    options: Options,
+    reporter: &mut Reporter,
+) -> Result<String, CommandError> {
+    let Options { creates, pushes, accepts_rewritten } = options;
+    let RepoContext { repository, config, branches, manifest_source: manifests } = context;
+    reporter.add(context.check_rewritten()?);
+    reporter.fail_on_errors()?;
+    let head = render_base(repository, branches)?;
+    // Without its ledgers every SidecarSet would be rendered into all its workloads: a branch that was deleted, or not
+    // fetched, is not created by accident.
+    if head.is_none() && !creates {
+        return Err(no_deploy_branch(branches).into());
+    }
+    let source = repository.commit(repository.resolve("HEAD")?)?;
+    let render = BranchRender {
+        repository,
+        head,
+        source,
+        branches: branches.clone(),
+        config,
+        manifests,
+        is_pushed: pushes,
+        accepts_untrusted_source: accepts_rewritten,
+    };
+    let (rendered, diagnostics) = render_branch(&render, &context.signing()?)?;
+    reporter.add(diagnostics);
+    reporter.fail_on_errors()?;
+    let rendered = rendered.ok_or_else(|| CommandError::from_diagnostics([]))?;
+    let (source, branch) = (render.source.id.short(), &branches.deploy);
+    let tip = rendered.commit.or(render.head.as_ref().map(|(_, head)| head.id));
+    let moved = match (tip, pushes) {
+        (Some(tip), true) => {
+            context.push_deploy_branch(tip)?.ok_or_else(|| CommandError::conflict(branch, tip))?
+        }
+        (Some(tip), false) if rendered.commit.is_some() => {
+            let expected = ExpectedRef::from_found(repository.find_ref(&branches.deploy_ref()));
+            repository.update_ref(&branches.deploy_ref(), tip, expected, "pillion: render")?;
+            format!("on {branch}")
+        }
+        _ => format!("`{branch}` is unchanged"),
+    };
+    let what = match rendered.commit {
+        None => format!("`{branch}` is up to date with {source}"),
+        Some(commit) => format!("{} is rendered from {source}", commit.short()),
+    };
+    Ok(format!("{what}, {} files; {moved}", rendered.files))
+}
+
+/// Returns the parent of the render: the head of the remote, or what was already rendered locally on top of it.
+fn render_base(repository: &Repository, branches: &BranchConfig) -> Result<Option<(String, Commit)>, Error> {
+    let (tracking, local) = (branches.tracking_ref(), branches.deploy_ref());
+    let found: (Option<ObjectId>, Option<ObjectId>) =
+        (repository.find_ref(&tracking), repository.find_ref(&local));
+    let (name, id) = match found {
+        (None, None) => return Ok(None),
+        (Some(remote), None) => (tracking, remote),
+        (None, Some(here)) => (local, here),
+        (Some(remote), Some(here)) if repository.is_ancestor(remote, here)? => (local, here),
+        (Some(remote), Some(here)) if repository.is_ancestor(here, remote)? => (tracking, remote),
+        (Some(_), Some(_)) => {
+            let branch = branches.deploy.clone();
+            return Err(Error::Diverged { branch, remote: branches.remote.clone() });
+        }
+    };
+    Ok(Some((name, repository.commit(id)?)))
+}
+
+fn single_branch_error(branch: &str) -> CommandError {
+    CommandError::usage(format!(
+        "pillion.yaml has one branch, `{branch}`, for sources and rendered files: run `pillion render --out` and commit what it writes, or name another branch as `git.source`"
+    ))
+}

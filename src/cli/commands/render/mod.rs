@@ -1,0 +1,352 @@
+//! `pillion render`: every workload with its sidecars, to standard output, a folder or in place.
+
+mod branch;
+mod check;
+
+use crate::cli::error::CommandError;
+use crate::cli::inputs::{InputArgs, collect_inputs};
+use crate::cli::progress::Progress;
+use crate::cli::reporter::Reporter;
+use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, print_data};
+use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::integrations;
+use crate::model::config::AnnotationMode;
+use crate::read::Disk;
+use crate::render::{CollectedObjects, FileRenderOptions, Renderer};
+use crate::sandbox::{RepositoryRoot, SandboxPath};
+use crate::workspace::InputSource;
+use crate::workspace::{
+    ClusterRenderers, Configuration, InputTexts, RenderedInput, Workspace, WorkspaceRenderOptions,
+};
+use crate::write::{Error, OutputFolder, OutputStream, replace_files};
+use branch::Options;
+use check::RenderCheck;
+use clap::{Args, Parser as _};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Arguments of `pillion render`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RenderArgs {
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// Folder to write the files to, instead of standard output
+    #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
+    out: Option<PathBuf>,
+    /// Write the files back to where they were read
+    #[arg(long)]
+    in_place: bool,
+    /// Deploy branch to render the commit of HEAD onto, with the ledgers on that branch
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "in_place", "check", "diff", "paths"])]
+    branch: Option<String>,
+    /// Create the branch of `--branch`: a cluster that follows it gets every sidecar at once
+    #[arg(long, requires = "branch")]
+    create: bool,
+    /// Push the commit of `--branch` to the remote
+    #[arg(long, requires = "branch")]
+    push: bool,
+    /// Continue with `--branch` although that branch or the branch of the sources was rewritten, or its newest render
+    /// is not trusted
+    #[arg(long, requires = "branch")]
+    accept_rewritten: bool,
+    /// Write nothing, and exit 1 when the output is not up to date
+    #[arg(long)]
+    check: bool,
+    /// Write nothing, and print the difference
+    #[arg(long)]
+    diff: bool,
+    /// Annotations to write
+    #[arg(long, value_enum)]
+    annotations: Option<AnnotationsChoice>,
+    /// Leave SidecarSets in the output
+    #[arg(long)]
+    keep_sidecarsets: bool,
+    /// Leave Helm hooks unchanged, because Helm waits until they end
+    #[arg(long)]
+    skip_hooks: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum AnnotationsChoice {
+    /// `kruise.io/sidecarset-injected-list` only (the default)
+    Minimal,
+    /// All that the webhook of Kruise writes, except timestamps
+    Kruise,
+    /// None; the output cannot be rendered again
+    None,
+}
+
+/// Where the result goes.
+enum RenderTarget<'a> {
+    Stdout(Box<OutputStream<'a>>),
+    Folder(Box<OutputFolder>),
+    /// Files to be replaced, with their new text.
+    InPlace(Vec<(SandboxPath, String)>),
+    /// Nowhere: it is compared with what is there.
+    Comparison(Box<RenderCheck>),
+}
+
+/// Runs `pillion render`.
+pub(in crate::cli) fn run(
+    args: &RenderArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    run_with(args, None, common, reporter)
+}
+
+/// Runs `pillion render -` on a text that came over standard input, for a caller that takes an empty answer for
+/// "delete everything".
+pub(in crate::cli) fn run_filter(
+    text: &str,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    let args = FilterArgs::parse_from(["pillion", "-"]).args;
+    run_with(&args, Some(text), common, reporter)
+}
+
+/// The arguments of a filter.
+#[derive(Debug, clap::Parser)]
+struct FilterArgs {
+    #[command(flatten)]
+    args: RenderArgs,
+}
+
+fn run_with(
+    args: &RenderArgs,
+    stdin: Option<&str>,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    if let Some(branch) = &args.branch {
+        let options =
+            Options { creates: args.create, pushes: args.push, accepts_rewritten: args.accept_rewritten };
+        return branch::run(branch, options, common, reporter);
+    }
+    let (workspace, diagnostics) =
+        args.inputs.sources.open_workspace(&args.inputs.paths, common, args.out.as_deref());
+    reporter.add(diagnostics);
+    let mut workspace = workspace.ok_or_else(|| CommandError::invalid_config([]))?;
+    for input in workspace.manifests.iter_mut().filter(|i| i.source == InputSource::Stdin) {
+        input.source = stdin.map_or(InputSource::Stdin, |text| InputSource::Text(text.into()));
+    }
+    let mut target = render_target(args, &workspace.configuration)
+        .map_err(|diagnostic| CommandError::from_diagnostics([*diagnostic]))?;
+    if let (RenderTarget::InPlace(_), true) =
+        (&target, args.inputs.paths.iter().any(|p| p.as_os_str() == "-"))
+    {
+        return Err(CommandError::usage(
+            "standard input cannot be rendered in place; leave out `-` or `--in-place`",
+        ));
+    }
+    let is_built =
+        workspace.manifests.iter().any(|i| stdin.is_none() && matches!(i.source, InputSource::Text(_)));
+    if let (RenderTarget::InPlace(_), true) = (&target, is_built) {
+        return Err(CommandError::usage(
+            "manifests that a `build` command makes cannot be rendered in place; leave out `--in-place`",
+        ));
+    }
+    let is_pipe = !is_built && workspace.manifests.iter().any(|i| !matches!(i.source, InputSource::File(_)));
+    let mut inputs = collect_inputs(&mut workspace, common);
+    if is_pipe {
+        reporter.add(no_sidecar_set(&workspace, &inputs.collected));
+    }
+    let annotations = args.annotations.map(|a| match a {
+        AnnotationsChoice::Minimal => AnnotationMode::Minimal,
+        AnnotationsChoice::Kruise => AnnotationMode::Kruise,
+        AnnotationsChoice::None => AnnotationMode::None,
+    });
+    let options = WorkspaceRenderOptions {
+        annotations,
+        keeps_sidecar_sets: args.keep_sidecarsets,
+        ..WorkspaceRenderOptions::default()
+    };
+    let (renderers, diagnostics) = workspace.build_renderers(&mut inputs, options);
+    reporter.add(diagnostics);
+    let renderers = if target.targets_sources() { renderers.map_each(Renderer::keep_all) } else { renderers };
+    let renderers = if args.skip_hooks { renderers.map_each(Renderer::skip_hooks) } else { renderers };
+    if reporter.has_errors() {
+        // Workloads are rendered all the same, to show what is wrong with them too. What injection has to say
+        // about places that are known to be wrong is not repeated.
+        target = RenderTarget::InPlace(Vec::new());
+        reporter.suppress_error_locations();
+    }
+    let tally = write_outputs(&inputs.texts, &renderers, &mut target, common, reporter)?;
+    if !tally.workload_keys.is_empty() {
+        reporter.add(renderers.foreign_ledger_entries(&tally.workload_keys, &Span::whole_file("<stdin>")));
+    }
+    if stdin.is_some() && matches!(&target, RenderTarget::Stdout(stream) if stream.is_empty()) {
+        reporter.add([empty_output()]);
+    }
+    reporter.fail_on_errors()?;
+    finish_render(target, reporter, &tally)
+}
+
+/// Manifests that come over a pipe must not go on without their sidecars because pillion was started elsewhere.
+fn no_sidecar_set(workspace: &Workspace, found: &CollectedObjects) -> Option<Diagnostic> {
+    let has_sets = !workspace.sidecar_set_paths.is_empty()
+        || !found.sidecar_sets.is_empty()
+        || !found.ledgers.is_empty()
+        || !found.unreadable.is_empty()
+        || !workspace.configuration.layout.find_ledgers(&Disk).0.is_empty();
+    (!has_sets).then(|| {
+        Diagnostic::error(Code::NoSidecarSet, "no SidecarSet found, so nothing would be injected")
+            .at(Span::whole_file("<stdin>"))
+            .because("none came in, and no pillion.yaml here or above names some")
+            .help("start pillion where pillion.yaml is, or say where they are: `pillion render --sidecarsets PATH -`")
+    })
+}
+
+fn empty_output() -> Diagnostic {
+    let reason = "the input contains only SidecarSets and documents of pillion";
+    integrations::empty_output(Span::whole_file("<stdin>"), reason)
+        .help("hand applications to it; `pillion render --keep-sidecarsets -` leaves SidecarSets in")
+}
+
+fn render_target<'a>(
+    args: &RenderArgs,
+    configuration: &Configuration,
+) -> Result<RenderTarget<'a>, Box<Diagnostic>> {
+    if args.check || args.diff {
+        // Without a place of its own, the output is compared with the folder of rendered files, if there is one.
+        let rendered = configuration.repository.rendered.as_ref().map(|r| configuration.layout.root.join(r));
+        let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
+        let folder = name.as_deref().map(|name| open_output_folder(name, configuration)).transpose()?;
+        return Ok(RenderTarget::Comparison(Box::new(RenderCheck::new(
+            folder,
+            name,
+            args.diff,
+            &configuration.layout,
+        ))));
+    }
+    Ok(match (&args.out, args.in_place) {
+        (Some(name), _) => RenderTarget::Folder(Box::new(open_output_folder(name, configuration)?)),
+        (None, true) => RenderTarget::InPlace(Vec::new()),
+        (None, false) => RenderTarget::Stdout(Box::default()),
+    })
+}
+
+/// Opens a folder of rendered files. One in the repository may be anybody's: no link is followed on the way to it.
+fn open_output_folder(name: &Path, configuration: &Configuration) -> Result<OutputFolder, Box<Diagnostic>> {
+    let top = configuration
+        .layout
+        .repository_root
+        .clone()
+        .or_else(|| RepositoryRoot::of_git_repository(Path::new("")));
+    OutputFolder::open(name, RepositoryRoot::resolve_user_path(top.as_ref(), name))
+}
+
+/// Counts for the last line.
+#[derive(Debug, Default)]
+struct RenderCounts {
+    files: usize,
+    workloads: usize,
+    injected: usize,
+    /// The keys of workloads that came over a pipe or out of a build.
+    workload_keys: BTreeSet<Arc<str>>,
+}
+
+fn write_outputs<'a>(
+    texts: &'a InputTexts,
+    renderers: &ClusterRenderers,
+    target: &mut RenderTarget<'a>,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<RenderCounts, Error> {
+    let mut tally = RenderCounts::default();
+    let mut failure = None;
+    let mut progress = Progress::new("rendered", texts.len(), common);
+    renderers.render_inputs(texts, FileRenderOptions::default(), |mut done| {
+        progress.step();
+        reporter.add(std::mem::take(&mut done.rendered.diagnostics));
+        tally.files += 1;
+        tally.workloads += done.rendered.workloads.len();
+        if !matches!(done.input.source, InputSource::File(_)) {
+            tally
+                .workload_keys
+                .extend(done.rendered.workloads.iter().map(|(key, _)| Arc::from(key.as_str())));
+        }
+        tally.injected += done.rendered.workloads.iter().filter(|(_, o)| !o.injected_sets.is_empty()).count();
+        if failure.is_none() && !reporter.has_errors() {
+            match target.write_input(done) {
+                Ok(wrong) => reporter.add(wrong),
+                Err(error) => failure = Some(error),
+            }
+        }
+    });
+    failure.map_or(Ok(tally), Err)
+}
+
+impl<'a> RenderTarget<'a> {
+    /// Tells whether the result goes to, or is compared with, the very files that it comes from.
+    fn targets_sources(&self) -> bool {
+        match self {
+            Self::InPlace(_) => true,
+            Self::Comparison(compare) => compare.compares_sources(),
+            Self::Stdout(_) | Self::Folder(_) => false,
+        }
+    }
+
+    fn write_input(&mut self, done: RenderedInput<'a>) -> Result<Option<Diagnostic>, Error> {
+        match self {
+            Self::Stdout(_) | Self::Folder(_) if done.rendered.is_dropped => Ok(None),
+            Self::Stdout(stream) => stream.add(done.into_text()).map(|()| None),
+            Self::Folder(folder) => Ok(folder
+                .write_file(&done.input.output_path, &done.input.name, done.text())?
+                .err()
+                .map(|d| *d)),
+            Self::InPlace(changed) => {
+                if let (Some(new), InputSource::File(_)) = (done.rendered.text, &done.input.source) {
+                    changed.push((done.input.sandbox_path.clone(), new));
+                }
+                Ok(None)
+            }
+            Self::Comparison(compare) => Ok(compare.compare_file(&done)),
+        }
+    }
+}
+
+fn finish_render(
+    target: RenderTarget<'_>,
+    reporter: &mut Reporter,
+    tally: &RenderCounts,
+) -> Result<u8, CommandError> {
+    let rendered = format!(
+        "{} files read, {} of {} workloads looked at carry sidecars",
+        tally.files, tally.injected, tally.workloads
+    );
+    match target {
+        RenderTarget::Stdout(stream) => {
+            stream.finish(&mut std::io::stdout().lock())?;
+            reporter.print_verbose(&rendered);
+        }
+        RenderTarget::Folder(folder) => {
+            let (written, removed) = match folder.commit()? {
+                Ok(counts) => counts,
+                Err(wrong) => return report_refusal(*wrong, reporter),
+            };
+            reporter.print_verbose(&format!("{rendered}; {written} files written, {removed} removed"));
+        }
+        RenderTarget::InPlace(changed) => {
+            if let Err(wrong) = replace_files(&changed)? {
+                return report_refusal(*wrong, reporter);
+            }
+            reporter.print_verbose(&format!("{rendered}; {} files changed", changed.len()));
+        }
+        RenderTarget::Comparison(mut compare) => {
+            reporter.add(compare.compare_other_files());
+            print_data(&compare.diff)?;
+            let is_well = !compare.differs && !reporter.has_errors();
+            return Ok(if is_well { EXIT_SUCCESS } else { EXIT_FINDINGS });
+        }
+    }
+    Ok(EXIT_SUCCESS)
+}
+
+/// Says what is in the way of files that were to be written: none of them was.
+fn report_refusal(wrong: Diagnostic, reporter: &mut Reporter) -> Result<u8, CommandError> {
+    reporter.add([wrong]);
+    Ok(EXIT_FINDINGS)
+}

@@ -1,0 +1,126 @@
+//! `pillion rollback`: rolls back to the released revision, to an earlier batch, or to the revision before.
+
+use super::ledger_change::{LedgerArgs, LedgerChange, VerbContext, commit_change, find_ledger, parse_reason};
+use crate::cli::GlobalArgs;
+use crate::cli::error::CommandError;
+use crate::cli::reporter::Reporter;
+use crate::git::trailer;
+use crate::model::ledger::{Ledger, revision_text};
+use crate::rollout::transitions::{self, BatchRollback, TransitionError};
+use crate::stage::{CommitAction, ledger_after_batch, ledger_before_completion, missing_after_change};
+use clap::Args;
+
+/// Arguments of `pillion rollback`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RollbackArgs {
+    /// SidecarSet; a rollout that is complete is started again to go back
+    name: String,
+    /// Batch to go back to in one commit, and pause there; 0 takes back all batches
+    #[arg(long = "to", value_name = "BATCH")]
+    batch: Option<u32>,
+    /// Reason, part of the commit subject
+    #[arg(long, default_value = "by hand", value_parser = parse_reason)]
+    reason: String,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// Runs `pillion rollback`.
+pub(in crate::cli) fn run(
+    args: &RollbackArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    commit_change(&args.ledger, common, reporter, |seen| {
+        let before = find_ledger(seen.cluster_view, &args.name)?;
+        let open = match before.target {
+            Some(_) => before.clone(),
+            None => reopen_last_rollout(seen, &before)?,
+        };
+        match args.batch {
+            Some(batch) => roll_back_to_batch(args, seen, &open, batch),
+            None => roll_back_to_released(args, &before, &open),
+        }
+        .map(|wanted| note_missing_workloads(args, seen, wanted))
+    })
+}
+
+/// Of a rollout that is opened again workloads may have left git since: a person says that it goes on without them.
+fn note_missing_workloads(args: &RollbackArgs, seen: &VerbContext<'_>, wanted: LedgerChange) -> LedgerChange {
+    let Some(missing) = missing_after_change(seen.deploy_branch, seen.cluster_view, &wanted.ledger) else {
+        return wanted;
+    };
+    let command = format!("pillion start {} --accept-missing", args.name);
+    let notes = [wanted.notes.clone(), vec![missing.message]].concat();
+    LedgerChange { notes, ..wanted }
+        .with_next_command(command, "goes on without those that are gone on purpose")
+}
+
+/// The last rollout as it was before its Close.
+fn reopen_last_rollout(seen: &VerbContext<'_>, closed: &Ledger) -> Result<Ledger, CommandError> {
+    let (course, _) = seen.cluster_view.rollout_context(&closed.name);
+    let before = ledger_before_completion(seen.deploy_branch, seen.cluster_view.cluster.as_deref(), closed)?;
+    let before = before.ok_or_else(|| {
+        TransitionError(format!(
+            "no rollout of `{0}` is in progress, and none released `{1}`: to roll out another revision, change the file of the SidecarSet",
+            closed.name,
+            revision_text(&closed.released)
+        ))
+    })?;
+    Ok(transitions::reopen_completed(&course, closed, &before)?)
+}
+
+fn roll_back_to_released(
+    args: &RollbackArgs,
+    before: &Ledger,
+    open: &Ledger,
+) -> Result<LedgerChange, CommandError> {
+    let after = transitions::roll_back(open)?;
+    let target = open.target.as_ref().map_or("-", revision_text);
+    let subject = format!("roll back to {}, {}", revision_text(&open.released), args.reason);
+    let again = match before.target {
+        Some(_) => String::new(),
+        None => format!("The rollout to {target} was closed, and is opened again on its way back.\n"),
+    };
+    let body = format!(
+        "{again}{target} is not staged again until `pillion resume {}` or another content.\n\
+         No rendered file changes with this commit: the batches that follow take the workloads back.",
+        args.name
+    );
+    let stage = format!("pillion stage {}", args.name);
+    Ok(LedgerChange::new(after, CommitAction::RollBack, subject, body)
+        .with_next_command(stage, "shows the way back"))
+}
+
+fn roll_back_to_batch(
+    args: &RollbackArgs,
+    seen: &VerbContext<'_>,
+    open: &Ledger,
+    batch: u32,
+) -> Result<LedgerChange, CommandError> {
+    let (course, _) = seen.cluster_view.rollout_context(&args.name);
+    let last = open.last_batch();
+    let past = match batch <= last {
+        true => ledger_after_batch(seen.deploy_branch, seen.cluster_view.cluster.as_deref(), open, batch)?,
+        false => None,
+    };
+    let past = past.ok_or_else(|| {
+        TransitionError(format!(
+            "the rollout of `{}` had no batch {batch}: {last} is the last one that is out",
+            args.name
+        ))
+    })?;
+    let back = BatchRollback { batch, ledger_at_batch: &past, reason: &args.reason, by: Some(seen.by) };
+    let after = transitions::roll_back_to_batch(&course, open, &back)?;
+    let subject = format!("roll back to batch {batch}, {}", args.reason);
+    let what = match last.saturating_sub(batch) {
+        0 => format!("Batch {batch} is the last one that is out."),
+        1 => format!("Batch {last} is taken back."),
+        _ => format!("Batches {} to {last} are taken back.", batch + 1),
+    };
+    let body =
+        format!("{what}\nNothing more is released until `pillion resume {}`.", course.command_arguments());
+    let trailers = vec![(trailer::BATCH, format!("{batch}/{last}"))];
+    let wanted = LedgerChange { trailers, ..LedgerChange::new(after, CommitAction::RollBack, subject, body) };
+    Ok(wanted.with_next_command(format!("pillion resume {}", args.name), "lets it go on"))
+}

@@ -1,0 +1,523 @@
+//! `pillion stage`: writes the commits of rollouts to staged branches, for review.
+
+use super::start::{StartOptions, StartedRollout};
+use crate::cli::author::current_author;
+use crate::cli::error::CommandError;
+use crate::cli::reporter::Reporter;
+use crate::cli::repository::{self, RepoContext, RepositoryArgs};
+use crate::cli::sidecar_set_names::SidecarSetNames;
+use crate::cli::{EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
+use crate::diagnostics::{Code, Diagnostic, Severity};
+use crate::git::{ObjectId, RefUpdate, Signing, Upstream};
+use crate::model::api::PILLION_API_VERSION;
+use crate::model::ledger::revision_text;
+use crate::read::Disk;
+use crate::rollout::ExternalState;
+use crate::rollout::cluster_state::read_cluster_state;
+use crate::stage::{
+    BranchContents, BranchUpdate, ClusterView, CommitStack, DeployBranch, Error, RefContents, RolloutPlan,
+    StagedBranch, StagedBranchNames, build_stack, check_drift, foreign_commits, rewritten_branch,
+    too_many_batches, unmatched_selector, wave_block_reason,
+};
+use crate::workspace::{inputs_from_paths, read_input};
+use clap::Args;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// Arguments of `pillion stage`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct StageArgs {
+    /// SidecarSets [default: all with a ledger]
+    #[arg(value_name = "NAME")]
+    pub(in crate::cli) names: Vec<String>,
+    /// Push the staged branches
+    #[arg(long)]
+    push: bool,
+    /// Pods of the cluster, from `kubectl get pods -A -o json`: replica counts where git has none; `-` for standard
+    /// input
+    #[arg(long, value_name = "FILE")]
+    cluster_state: Option<PathBuf>,
+    /// Continue although the deploy branch was rewritten; with `--push` every clone accepts it
+    #[arg(long)]
+    accept_rewritten: bool,
+    /// Replace staged branches even when they have commits that pillion did not make
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    repository: RepositoryArgs,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: OutputFormat,
+}
+
+/// What the run did.
+#[derive(Default)]
+struct StageOutcome {
+    /// The deploy branch is not rendered from the newest sources.
+    stale_render: Option<String>,
+    /// Rollouts that were started.
+    started: Vec<StartedRollout>,
+    staged: Vec<StagedBranchReport>,
+}
+
+/// The outcome for one staged branch.
+struct StagedBranchReport {
+    sidecar_set: String,
+    cluster: Option<String>,
+    branch: String,
+    base: ObjectId,
+    commits: Vec<(ObjectId, String)>,
+    end: Value,
+    written: BranchUpdate,
+    /// It was pushed too.
+    pushed: bool,
+    /// Commits of others that were on it.
+    overwritten_commits: Vec<(ObjectId, String)>,
+    /// Why it cannot start yet.
+    blocked_by: Option<String>,
+    /// The rollout has not started, and its first commit starts it.
+    starts: bool,
+    /// Why it is paused: its first commit resumes it.
+    paused: Option<String>,
+    /// The revision of the file, where the rollout has another target.
+    newer_revision: Option<String>,
+    /// Further options of the command that starts it.
+    command_options: String,
+}
+
+/// Runs `pillion stage`.
+pub(in crate::cli) fn run(
+    args: &StageArgs,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    run_stage(args, None, global, reporter)
+}
+
+/// Starts rollouts where that is asked for, then writes the staged branches.
+pub(in crate::cli) fn run_stage(
+    args: &StageArgs,
+    start: Option<StartOptions>,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    let mut done = StageOutcome::default();
+    let result = try_stage(args, start, global, reporter, &mut done);
+    // What was started or written is printed even when something failed after it.
+    if result.is_ok() || !done.started.is_empty() || !done.staged.is_empty() {
+        print_text(&match args.output {
+            OutputFormat::Text => done.to_text(),
+            OutputFormat::Json => done.to_json(),
+        })?;
+    }
+    result.map(|()| EXIT_SUCCESS)
+}
+
+/// What every step of the run needs.
+pub(in crate::cli) struct StageRun<'a> {
+    pub(in crate::cli) args: &'a StageArgs,
+    pub(in crate::cli) start: StartOptions,
+    pub(in crate::cli) context: &'a RepoContext,
+    external_state: ExternalState,
+    signing: Signing<'a>,
+}
+
+fn try_stage(
+    args: &StageArgs,
+    start: Option<StartOptions>,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+    done: &mut StageOutcome,
+) -> Result<(), CommandError> {
+    let context = repository::open_without_fetch(&args.repository, global, reporter)?;
+    if !args.repository.no_fetch {
+        context.fetch_with_staged()?;
+    }
+    if args.accept_rewritten {
+        repository::accept_rewritten(&context, args.push)?;
+    }
+    let starts = start.is_some();
+    let start = start.unwrap_or_default();
+    let external_state = read_external_state(args, start)?;
+    let run = StageRun { args, start, context: &context, external_state, signing: context.signing()? };
+    if starts {
+        context.require_deploy_branch()?;
+        run.start_rollouts(&current_author(&context.repository)?, reporter, &mut done.started)?;
+    }
+    run.write_staged_branches(reporter, done)
+}
+
+/// Reads what was observed of the cluster.
+fn read_external_state(args: &StageArgs, start: StartOptions) -> Result<ExternalState, CommandError> {
+    let (allows_removal, today) = (start.allows_removal, Some(clock::today()));
+    let mut external_state = ExternalState { allows_removal, today, ..ExternalState::default() };
+    if let Some(file) = &args.cluster_state {
+        let input = inputs_from_paths(std::slice::from_ref(file)).remove(0);
+        let state = read_input(&input, &Disk).and_then(|text| read_cluster_state(&input.name, &text));
+        external_state.observed_replicas =
+            state.map_err(|diagnostic| CommandError::invalid_config([diagnostic]))?.replicas;
+    }
+    Ok(external_state)
+}
+
+impl StageRun<'_> {
+    /// Reads every selected cluster.
+    pub(in crate::cli) fn read_clusters(
+        &self,
+        deploy_branch: &DeployBranch<'_>,
+        reporter: &mut Reporter,
+    ) -> Result<Vec<ClusterView>, CommandError> {
+        let mut views = Vec::new();
+        for cluster in repository::select_clusters(deploy_branch, &self.args.repository)? {
+            let (view, diagnostics) = deploy_branch.cluster_view(cluster);
+            // A SidecarSet that is not staged yet is staged now.
+            let is_of_missing =
+                |d: &Diagnostic| matches!(d.code, Code::WorkloadsMissing | Code::LedgerWorkloadUnknown);
+            let accepts = |d: &Diagnostic| self.start.accepts_missing && is_of_missing(d);
+            let counts = |d: &Diagnostic| d.code != Code::NotStaged && !accepts(d);
+            reporter.add(diagnostics.into_iter().filter(counts));
+            if !reporter.has_errors() {
+                reporter.add(check_drift(deploy_branch, &view)?);
+            }
+            views.push(view);
+        }
+        reporter.fail_on_errors()?;
+        let mut known = SidecarSetNames::default();
+        views.iter().for_each(|view| known.add_cluster(view));
+        known.check(&self.args.names)?;
+        Ok(views)
+    }
+
+    /// The SidecarSets of a cluster that count: those asked for that have a ledger.
+    pub(in crate::cli) fn selected_names(&self, site: &ClusterView) -> Vec<String> {
+        let known = site.prepared.ledgers.keys().map(ToString::to_string);
+        known.filter(|n| self.args.names.is_empty() || self.args.names.contains(n)).collect()
+    }
+
+    /// Writes every staged branch, once the commits of all are made.
+    fn write_staged_branches(
+        &self,
+        reporter: &mut Reporter,
+        done: &mut StageOutcome,
+    ) -> Result<(), CommandError> {
+        let deploy_branch = self.context.read_deploy_branch_reporting(reporter)?;
+        done.stale_render = super::status::stale_render_note(&deploy_branch)?;
+        let views = self.read_clusters(&deploy_branch, reporter)?;
+        let (mut stacks, mut later) = (Vec::new(), Vec::new());
+        let staged_names = StagedBranchNames::of(&deploy_branch, &views);
+        for view in &views {
+            for name in self.selected_names(view) {
+                if let Some(error) = staged_names.name_error(view.cluster.as_deref(), &name) {
+                    later.push(error);
+                    continue;
+                }
+                let planned = self.plan_rollout(&deploy_branch, (&views, view), &name, false, reporter)?;
+                if let Some(planned) = planned {
+                    stacks.extend(planned.build_commits(
+                        &deploy_branch,
+                        usize::MAX,
+                        &self.signing,
+                        reporter,
+                    )?);
+                }
+            }
+        }
+        reporter.fail_on_errors()?;
+        // Commits of others on one staged branch do not stop the others.
+        stacks.retain(|stack| {
+            let foreign = stack.foreign_commits_error(&deploy_branch, self.args);
+            let is_refused = foreign.as_ref().is_some_and(Diagnostic::is_error);
+            later.extend(foreign);
+            !is_refused
+        });
+        let updates: Vec<Option<RefUpdate>> = stacks.iter().map(|s| s.push_update(self.args)).collect();
+        for stack in stacks {
+            done.staged.push(stack.write_branch(&deploy_branch, self.args)?);
+        }
+        reporter.add(later);
+        if self.args.push {
+            self.push_staged_branches(updates, &mut done.staged, reporter)?;
+        }
+        reporter.fail_on_errors()
+    }
+
+    fn push_staged_branches(
+        &self,
+        updates: Vec<Option<RefUpdate>>,
+        staged: &mut [StagedBranchReport],
+        reporter: &Reporter,
+    ) -> Result<(), CommandError> {
+        let repository = &self.context.repository;
+        let upstream = repository.upstream(&self.context.branches.remote)?;
+        if upstream == Upstream::Local {
+            reporter.print_note(
+                "pillion: there is no remote to push to: the staged branches are in this repository",
+            );
+            return Ok(());
+        }
+        let (indices, updates): (Vec<usize>, Vec<RefUpdate>) =
+            updates.into_iter().enumerate().filter_map(|(i, update)| Some((i, update?))).unzip();
+        if updates.is_empty() {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        for (i, outcome) in indices.into_iter().zip(repository.push(&upstream, &updates)?) {
+            match outcome {
+                Ok(_) => staged[i].pushed = true,
+                Err(error) => result = Err(error.into()),
+            }
+        }
+        result
+    }
+
+    /// Plans one rollout; None where the reporter knows why there is none.
+    pub(in crate::cli) fn plan_rollout<'s>(
+        &self,
+        live: &DeployBranch<'_>,
+        (sites, site): (&[ClusterView], &'s ClusterView),
+        name: &str,
+        starts: bool,
+        reporter: &mut Reporter,
+    ) -> Result<Option<PlannedStack<'s>>, Error> {
+        let branch = StagedBranch::find(live, site.cluster.as_deref(), name);
+        let examined = branch.examine_refs(live, name)?;
+        let (rollout, mut wrong) = match starts {
+            true => {
+                let starts_paused = self.is_named(name);
+                let given = ExternalState {
+                    is_start_requested: starts,
+                    replaces_paused: starts_paused,
+                    ..self.external_state.clone()
+                };
+                RolloutPlan::plan(site, name, &given)
+            }
+            false => RolloutPlan::plan_resumed(site, name, &self.external_state),
+        };
+        wrong.extend(too_many_batches(&rollout));
+        wrong.extend(unmatched_selector(site, &sites.iter().collect::<Vec<_>>(), name));
+        if !self.args.accept_rewritten {
+            wrong.extend(rewritten_branch(live, &branch, &examined));
+        }
+        let is_refused = wrong.iter().any(crate::diagnostics::Diagnostic::is_error);
+        reporter.add(wrong);
+        Ok((!is_refused).then_some(PlannedStack { rollout, branch, inspection: examined }))
+    }
+}
+
+/// A rollout, before its commits are made.
+pub(in crate::cli) struct PlannedStack<'s> {
+    pub(in crate::cli) rollout: RolloutPlan<'s>,
+    branch: StagedBranch,
+    inspection: BranchContents,
+}
+
+impl<'s> PlannedStack<'s> {
+    /// Says which cluster of an earlier wave comes first.
+    pub(in crate::cli) fn blocking_wave(&self, live: &DeployBranch<'_>) -> Option<String> {
+        let source = self.rollout.context.source.as_ref().map(|r| r.name.clone());
+        wave_block_reason(live, self.rollout.view.cluster.as_deref(), self.rollout.name(), &source)
+    }
+
+    pub(in crate::cli) fn build_commits(
+        self,
+        live: &DeployBranch<'_>,
+        limit: usize,
+        signing: &Signing<'_>,
+        reporter: &mut Reporter,
+    ) -> Result<Option<BuiltStack<'s>>, Error> {
+        let kept = if signing.is_enabled() { self.branch.commits(live)? } else { Vec::new() };
+        let (stack, wrong) = build_stack(live, &self.rollout, limit, signing, &kept)?;
+        reporter.add(wrong);
+        let waits = self.blocking_wave(live).filter(|_| self.rollout.starts_rollout());
+        Ok(stack.map(|stack| BuiltStack { planned: self, stack, blocked_by: waits }))
+    }
+}
+
+/// The commits of one rollout, before any ref is moved.
+pub(in crate::cli) struct BuiltStack<'s> {
+    planned: PlannedStack<'s>,
+    pub(in crate::cli) stack: CommitStack,
+    blocked_by: Option<String>,
+}
+
+impl BuiltStack<'_> {
+    pub(in crate::cli) fn sidecar_set_and_cluster(&self) -> (String, Option<String>) {
+        let rollout = &self.planned.rollout;
+        (rollout.name().to_owned(), rollout.view.cluster.as_ref().map(ToString::to_string))
+    }
+
+    /// Says which commits of others the branch holds: an error where it would have to be replaced.
+    fn foreign_commits_error(&self, live: &DeployBranch<'_>, args: &StageArgs) -> Option<Diagnostic> {
+        let PlannedStack { branch, inspection: examined, rollout } = &self.planned;
+        if args.force {
+            return None;
+        }
+        let config = live.configuration.layout.root.join("pillion.yaml");
+        let options = repository::command_options(&args.repository, rollout.view.cluster.as_deref());
+        let names = (branch.short_name(), rollout.name());
+        let mut wrong = foreign_commits(&config, names, &examined.foreign(), &options)?;
+        let is_other =
+            |side: &RefContents, at: Option<ObjectId>| !side.foreign.is_empty() && at != self.stack.tip();
+        let is_refused = is_other(&examined.local, branch.local)
+            || (args.push && is_other(&examined.remote, branch.remote));
+        // Where nothing is to come, it is only not removed.
+        if !is_refused || self.stack.tip().is_none() {
+            wrong.severity = Severity::Warning;
+        }
+        Some(wrong)
+    }
+
+    /// What a push has to do; a branch is removed only where all of it is pillion's own.
+    fn push_update(&self, args: &StageArgs) -> Option<RefUpdate> {
+        let (tip, there) = (self.stack.tip(), &self.planned.inspection.remote);
+        let may_write =
+            args.force || if tip.is_some() { there.foreign.is_empty() } else { there.is_removable() };
+        self.planned.branch.push_update(tip).filter(|_| may_write)
+    }
+
+    fn write_branch(self, live: &DeployBranch<'_>, args: &StageArgs) -> Result<StagedBranchReport, Error> {
+        let written = match self.stack.tip().is_some() || self.planned.inspection.local.is_removable() {
+            true => self.planned.branch.update_ref(live, &self.stack)?,
+            false => BranchUpdate::Absent,
+        };
+        let (sidecar_set, cluster) = self.sidecar_set_and_cluster();
+        let Self {
+            planned: PlannedStack { rollout, branch, inspection: examined },
+            stack,
+            blocked_by: waits,
+        } = self;
+        Ok(StagedBranchReport {
+            command_options: repository::command_options(&args.repository, cluster.as_deref()),
+            sidecar_set,
+            cluster,
+            branch: branch.short_name().to_owned(),
+            base: stack.base,
+            commits: stack.commits.iter().map(|c| (c.id, c.subject().to_owned())).collect(),
+            end: rollout.end().to_json(),
+            written,
+            pushed: false,
+            overwritten_commits: examined.foreign().iter().map(|c| (c.id, c.subject().to_owned())).collect(),
+            blocked_by: waits,
+            starts: rollout.starts_rollout(),
+            paused: rollout.ledger.paused.as_ref().map(|p| format!("at batch {}: {}", p.batch, p.reason)),
+            newer_revision: rollout.newer_source().map(|name| revision_text(&name).to_owned()),
+        })
+    }
+}
+
+impl StageOutcome {
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        for started in &self.started {
+            let StartedRollout { sidecar_set, cluster, commit, location: place } = started;
+            let set = display_name(sidecar_set, cluster.as_deref());
+            let _ = writeln!(text, "{set}: rollout started: {} {place}", commit.short());
+        }
+        self.staged.iter().for_each(|told| told.write_text(&mut text));
+        if text.is_empty() {
+            text.push_str("no SidecarSet has a ledger: `pillion init rollout` writes them\n");
+        }
+        text.push_str(self.stale_render.as_deref().unwrap_or_default());
+        text
+    }
+
+    fn to_json(&self) -> String {
+        let started = |s: &StartedRollout| json!({"sidecarSet": s.sidecar_set, "cluster": s.cluster, "commit": s.commit.to_string()});
+        let document = json!({
+            "apiVersion": PILLION_API_VERSION,
+            "kind": "Stage",
+            "started": self.started.iter().map(started).collect::<Vec<_>>(),
+            "items": self.staged.iter().map(StagedBranchReport::to_json).collect::<Vec<_>>(),
+        });
+        format!("{document}\n")
+    }
+}
+
+fn display_name(sidecar_set: &str, cluster: Option<&str>) -> String {
+    cluster.map_or_else(|| sidecar_set.to_owned(), |cluster| format!("{sidecar_set} in {cluster}"))
+}
+
+impl StagedBranchReport {
+    fn write_text(&self, text: &mut String) {
+        let what = match self.written {
+            BranchUpdate::Unchanged => "unchanged",
+            BranchUpdate::Created => "created",
+            BranchUpdate::Rebased => "rebased onto",
+            BranchUpdate::Replaced => "recreated",
+            BranchUpdate::Removed => "removed",
+            BranchUpdate::Absent => "not needed",
+        };
+        let what = match self.written {
+            BranchUpdate::Rebased => format!("{what} {}", self.base.short()),
+            _ => what.to_owned(),
+        };
+        let set = display_name(&self.sidecar_set, self.cluster.as_deref());
+        let pushed = if self.pushed { " and pushed" } else { "" };
+        let _ = writeln!(text, "{set}: `{}` {what}{pushed}", self.branch);
+        for (id, subject) in
+            self.overwritten_commits.iter().filter(|_| self.pushed || self.written == BranchUpdate::Replaced)
+        {
+            let _ = writeln!(text, "  replaced {} (\"{subject}\"), which pillion did not make", id.short());
+        }
+        for (id, subject) in &self.commits {
+            let _ = writeln!(text, "  {} {subject}", id.short());
+        }
+        if let Some(reason) = self.end["message"].as_str() {
+            let then = if self.commits.is_empty() { "nothing to stage" } else { "then" };
+            let _ = writeln!(text, "  {then}: {reason}");
+        }
+        if let (Some(paused), false) = (&self.paused, self.commits.is_empty()) {
+            let _ = writeln!(
+                text,
+                "  paused {paused}; `pillion resume {}{}` continues with these commits",
+                self.sidecar_set, self.command_options
+            );
+        }
+        if let Some(newer) = &self.newer_revision {
+            let _ = writeln!(
+                text,
+                "  its file holds {newer}, which waits: `pillion start {}{}` makes it the target",
+                self.sidecar_set, self.command_options
+            );
+        }
+        match &self.blocked_by {
+            Some(reason) => {
+                let _ = writeln!(text, "  cannot start yet: {reason}");
+            }
+            None if self.starts && self.paused.is_none() => {
+                let how = format!("pillion start {}{}", self.sidecar_set, self.command_options);
+                let _ = writeln!(text, "  not started: `{how}` starts the rollout");
+            }
+            None => {}
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let commits = |all: &[(ObjectId, String)]| -> Vec<Value> {
+            all.iter().map(|(id, s)| json!({"id": id.to_string(), "subject": s})).collect()
+        };
+        let written = match self.written {
+            BranchUpdate::Unchanged => "Unchanged",
+            BranchUpdate::Created => "Created",
+            BranchUpdate::Rebased => "Rebased",
+            BranchUpdate::Replaced => "Recreated",
+            BranchUpdate::Removed => "Removed",
+            BranchUpdate::Absent => "NotNeeded",
+        };
+        json!({
+            "sidecarSet": self.sidecar_set,
+            "cluster": self.cluster,
+            "branch": self.branch,
+            "base": self.base.to_string(),
+            "written": written,
+            "pushed": self.pushed,
+            "overwritten": commits(&self.overwritten_commits),
+            "commits": commits(&self.commits),
+            "waits": self.blocked_by,
+            "paused": self.paused,
+            "newer": self.newer_revision,
+            "end": self.end,
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! `pillion start`: puts the first commit of a rollout onto the deploy branch.
+
+use super::stage::{BuiltStack, StageArgs, StageRun, run_stage};
+use crate::cli::error::CommandError;
+use crate::cli::reporter::Reporter;
+use crate::cli::retry::{require_pushed, with_retry};
+use crate::cli::{GlobalArgs, clock};
+use crate::diagnostics::pluralize;
+use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
+use crate::model::ledger::Ledger;
+use crate::rollout::with_current_scope;
+use crate::stage::{
+    ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, RolloutPlan, commit_ledger, sidecar_removal,
+};
+use clap::Args;
+
+/// Arguments of `pillion start`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct StartArgs {
+    #[command(flatten)]
+    stage: StageArgs,
+    /// Start rollouts that remove a sidecar from workloads: its SidecarSet is deleted, or selects fewer of them
+    #[arg(long)]
+    allow_removal: bool,
+    /// Recount the workloads of rollouts in progress and continue without the missing ones
+    #[arg(long, requires = "names")]
+    accept_missing: bool,
+}
+
+/// What a person allows a start to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::cli) struct StartOptions {
+    /// Sidecars may be removed from workloads.
+    pub(in crate::cli) allows_removal: bool,
+    /// Rollouts in progress continue without workloads that are no longer there.
+    pub(in crate::cli) accepts_missing: bool,
+}
+
+/// A rollout that was started.
+pub(in crate::cli) struct StartedRollout {
+    pub(in crate::cli) sidecar_set: String,
+    pub(in crate::cli) cluster: Option<String>,
+    pub(in crate::cli) commit: ObjectId,
+    pub(in crate::cli) location: String,
+}
+
+/// Runs `pillion start`.
+pub(in crate::cli) fn run(
+    args: &StartArgs,
+    global: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    let start = StartOptions { allows_removal: args.allow_removal, accepts_missing: args.accept_missing };
+    run_stage(&args.stage, Some(start), global, reporter)
+}
+
+impl StageRun<'_> {
+    /// Starts every selected rollout, each on top of the one before, in the name of the author.
+    pub(in crate::cli) fn start_rollouts(
+        &self,
+        author: &Identity,
+        reporter: &mut Reporter,
+        started: &mut Vec<StartedRollout>,
+    ) -> Result<(), CommandError> {
+        while let Some(rollout) = with_retry(self.context, || self.start_next_rollout(author, reporter))? {
+            started.push(rollout);
+        }
+        Ok(())
+    }
+
+    /// Starts the first selected rollout that has not started; None when all have.
+    fn start_next_rollout(
+        &self,
+        author: &Identity,
+        reporter: &mut Reporter,
+    ) -> Result<Option<StartedRollout>, CommandError> {
+        let deploy_branch = self.context.read_deploy_branch_reporting(reporter)?;
+        let views = self.read_clusters(&deploy_branch, reporter)?;
+        let (commit, sidecar_set, cluster) = match self.recount_next(&deploy_branch, &views, reporter)? {
+            Some(counted) => counted,
+            None => {
+                let next = self.prepare_next_start(&deploy_branch, &views, reporter)?;
+                reporter.fail_on_errors()?;
+                let Some(stack) = next else { return Ok(None) };
+                let (sidecar_set, cluster) = stack.sidecar_set_and_cluster();
+                (stack.stack.tip_or_base(), sidecar_set, cluster)
+            }
+        };
+        let release = ReleaseStamp { at: clock::now(), by: Some(author) };
+        let outcome = self.context.release(&deploy_branch, commit, &release)?;
+        let (commit, location) = require_pushed(outcome, self.context)?;
+        Ok(Some(StartedRollout { sidecar_set, cluster, commit, location }))
+    }
+
+    /// Finds the first rollout in progress with missing workloads, and makes the commit that counts without them.
+    fn recount_next(
+        &self,
+        deploy_branch: &DeployBranch<'_>,
+        views: &[ClusterView],
+        reporter: &mut Reporter,
+    ) -> Result<Option<(ObjectId, String, Option<String>)>, Error> {
+        let recounted = |view: &ClusterView, name: &String| {
+            let ledger = view.ledger(name);
+            let context = view.rollout_context(name).0;
+            let after = with_current_scope(&context, &ledger);
+            (ledger.scope.is_some() && ledger.target.is_some() && after.scope != ledger.scope)
+                .then_some((ledger, after))
+        };
+        for view in views.iter().filter(|_| self.start.accepts_missing) {
+            for name in self.selected_names(view) {
+                let Some((before, after)) = recounted(view, &name) else { continue };
+                let count = |ledger: &Ledger| ledger.scope.as_ref().map_or(0, |s| s.workloads);
+                let change = LedgerCommit {
+                    after: &after,
+                    action: CommitAction::Start,
+                    subject: format!("go on with {}", pluralize(count(&after).into(), "workload")),
+                    body: format!(
+                        "The rollout counted {}; those that are missing are gone on purpose.\nNo rendered file changes with this commit.",
+                        pluralize(count(&before).into(), "workload")
+                    ),
+                    trailers: Vec::new(),
+                };
+                let (commit, diagnostics) =
+                    commit_ledger(deploy_branch, view, &change, &Signing::disabled())?;
+                reporter.add(diagnostics);
+                let cluster = view.cluster.as_ref().map(ToString::to_string);
+                return Ok(commit.map(|commit| (commit.id, name, cluster)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Finds the first selected rollout that has not started, and makes its first commit.
+    fn prepare_next_start<'s>(
+        &self,
+        deploy_branch: &DeployBranch<'_>,
+        views: &'s [ClusterView],
+        reporter: &mut Reporter,
+    ) -> Result<Option<BuiltStack<'s>>, CommandError> {
+        let mut first = None;
+        for view in views {
+            for name in self.selected_names(view) {
+                let Some(planned) = self.plan_rollout(deploy_branch, (views, view), &name, true, reporter)?
+                else {
+                    continue;
+                };
+                self.refuse_paused(&planned.rollout)?;
+                if planned.rollout.starts_rollout() && planned.blocking_wave(deploy_branch).is_none() {
+                    reporter.add(sidecar_removal(&planned.rollout).filter(|_| !self.start.allows_removal));
+                    first.get_or_insert(planned);
+                }
+            }
+        }
+        // Where one of them is refused, none is started.
+        match first.filter(|_| !reporter.has_errors()) {
+            Some(planned) => Ok(planned.build_commits(deploy_branch, 1, &Signing::disabled(), reporter)?),
+            None => Ok(None),
+        }
+    }
+
+    pub(in crate::cli) fn is_named(&self, name: &str) -> bool {
+        self.args.names.iter().any(|named| named == name)
+    }
+
+    /// Fails where a paused rollout is named and its file has nothing newer.
+    fn refuse_paused(&self, rollout: &RolloutPlan<'_>) -> Result<(), CommandError> {
+        let name = rollout.name();
+        match &rollout.ledger.paused {
+            Some(paused) if self.is_named(name) && !rollout.starts_rollout() => {
+                Err(CommandError::findings(format!(
+                    "`{name}` is paused at batch {}: {}; its file has nothing newer to start: `pillion resume {}` lets it go on",
+                    paused.batch,
+                    paused.reason,
+                    rollout.context.command_arguments()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}

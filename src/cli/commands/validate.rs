@@ -1,0 +1,147 @@
+//! `pillion validate`: the verdict of Kruise's own validation on every SidecarSet.
+
+use crate::cli::error::CommandError;
+use crate::cli::inputs::{InputArgs, collect_inputs};
+use crate::cli::reporter::Reporter;
+use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
+use crate::diagnostics::{Code, Diagnostic, Span, json, sarif};
+use crate::model::ledger::decode;
+use crate::model::sidecar_set::DecodeMode;
+use crate::read::Disk;
+use crate::render::{read_sets, read_states, validate_sets};
+use crate::stage::{ClusterView, unmatched_selector};
+use crate::workspace::{
+    ClusterSources, Configuration, Workspace, collect_files, gather_ledgers, inputs_from_paths,
+};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Arguments of `pillion validate`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ValidateArgs {
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// SidecarSets before the change, to check the rules of an update as well (repeatable)
+    #[arg(long, value_name = "FILE")]
+    old: Vec<PathBuf>,
+    /// Format of the findings
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: ValidateOutput,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ValidateOutput {
+    /// Messages on standard error
+    Text,
+    /// A `Diagnostics` document on standard output
+    Json,
+    /// A SARIF 2.1.0 log on standard output
+    Sarif,
+}
+
+/// Runs `pillion validate`.
+pub(in crate::cli) fn run(
+    args: &ValidateArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    let (workspace, diagnostics) = args.inputs.sources.open_workspace(&args.inputs.paths, common, None);
+    reporter.add(diagnostics);
+    let is_unusable = workspace.is_none();
+    let mut checked = 0;
+    if let Some(mut workspace) = workspace {
+        let (sets, found) = validate_inputs(args, common, &mut workspace);
+        checked = sets;
+        reporter.add(found);
+    }
+    let code = match (is_unusable, reporter.has_errors()) {
+        (true, _) => EXIT_USAGE,
+        (false, true) => EXIT_FINDINGS,
+        (false, false) => EXIT_SUCCESS,
+    };
+    match args.output {
+        ValidateOutput::Text if code == EXIT_SUCCESS => print_text(&format!(
+            "{checked} SidecarSet{} without an error\n",
+            if checked == 1 { "" } else { "s" }
+        ))?,
+        ValidateOutput::Text => {}
+        ValidateOutput::Json => print_text(&json::render(&reporter.take_diagnostics()))?,
+        ValidateOutput::Sarif => {
+            print_text(&sarif::render(&reporter.take_diagnostics(), env!("CARGO_PKG_VERSION")))?
+        }
+    }
+    Ok(code)
+}
+
+/// Returns how many sets were checked, and what is wrong with them.
+fn validate_inputs(
+    args: &ValidateArgs,
+    common: &GlobalArgs,
+    workspace: &mut Workspace,
+) -> (usize, Vec<Diagnostic>) {
+    let mut inputs = collect_inputs(workspace, common);
+    let mut gathered = std::mem::take(&mut inputs.collected);
+    gathered.merge(inputs.collect_additional(&workspace.sidecar_sets));
+    let states = collect_files(&workspace.history, &Disk);
+    let old = collect_files(&inputs_from_paths(&args.old), &Disk);
+    let mut diagnostics = gathered.diagnostics;
+    for unreadable in
+        [gathered.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]
+    {
+        diagnostics.extend(unreadable);
+    }
+    if gathered.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
+        let nothing = Diagnostic::error(Code::NoSidecarSet, "no SidecarSet found among the inputs").help(
+            "a SidecarSet has `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`",
+        );
+        let places = args.inputs.paths.iter().map(|p| Span::whole_file(p.to_string_lossy()));
+        diagnostics.push(places.fold(nothing, Diagnostic::at));
+    }
+    let (sets, wrong) = read_sets(&gathered.sidecar_sets, DecodeMode::Validate);
+    diagnostics.extend(wrong);
+    let (history, wrong) = read_states(&states.sidecar_sets, DecodeMode::Validate);
+    diagnostics.extend(wrong);
+    // What is wrong with an old state cannot be mended any more.
+    let (old, _) = read_states(&old.sidecar_sets, DecodeMode::Validate);
+    diagnostics.extend(validate_sets(&sets, &old, &history));
+    if workspace.is_complete {
+        diagnostics.extend(check_ledgers(&workspace.configuration));
+    }
+    if workspace.is_complete && !diagnostics.iter().any(Diagnostic::is_error) {
+        diagnostics.extend(check_selections(workspace));
+    }
+    (sets.len(), diagnostics)
+}
+
+/// Finds SidecarSets that select nothing, in a repository that has workloads; what a command builds is not looked at.
+fn check_selections(workspace: &Workspace) -> Vec<Diagnostic> {
+    let configuration = &workspace.configuration;
+    let repository = &configuration.repository;
+    if repository.build.is_some() || repository.clusters.iter().any(|cluster| cluster.build.is_some()) {
+        return Vec::new();
+    }
+    let mut sites = Vec::new();
+    for cluster in workspace.selected_clusters() {
+        let cluster = cluster.as_ref().map(|c| &*c.name);
+        let from = ClusterSources { files: &Disk, ledgers: &Disk, built: None, cluster };
+        sites.push(ClusterView::load(configuration, &from).0);
+    }
+    let all: Vec<&ClusterView> = sites.iter().collect();
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for site in &sites {
+        for set in &site.prepared.sets {
+            let wrong = unmatched_selector(site, &all, &set.name);
+            found.extend(wrong.filter(|wrong| !found.contains(wrong)));
+        }
+    }
+    found
+}
+
+/// Reads the ledgers that pillion.yaml names, and returns what is wrong with them.
+fn check_ledgers(configuration: &Configuration) -> Vec<Diagnostic> {
+    let (ledgers, mut wrong) = configuration.layout.find_ledgers(&Disk);
+    let (gathered, more) = gather_ledgers(ledgers.iter().map(|ledger| &ledger.input), &Disk);
+    wrong.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
+    wrong.extend(gathered.ledgers.iter().flat_map(|(document, path)| decode(document, path).1));
+    wrong
+}

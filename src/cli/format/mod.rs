@@ -1,0 +1,3 @@
+//! The output formats of plan, stage, status and watch.
+
+pub(super) mod plan;

@@ -1,0 +1,180 @@
+//! A plan as one HTML file: no script, no other file, for a screen in the dark, in the light, and for paper.
+
+use super::{ClusterRolloutPlan, PlanView};
+use super::{phrases, timeline};
+use crate::diagnostics::{Diagnostic, short};
+use crate::rollout::report::BatchReport;
+use std::fmt::Write as _;
+
+/// Workloads that are listed.
+const MAX_WORKLOADS: usize = 2000;
+
+const STYLE: &str = include_str!("plan.css");
+
+/// Renders plans.
+pub(in crate::cli) fn render(shown: &PlanView<'_>) -> String {
+    let names: Vec<String> = shown.plans.iter().map(|plan| phrases::heading(plan).0).collect();
+    let title = if names.is_empty() { "nothing to plan".to_owned() } else { names.join(", ") };
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>Rollout plan: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>Rollout plan</h1>\n",
+        escape_html(&title)
+    );
+    if let Some(base) = &shown.base {
+        let _ = writeln!(page, "<p class=\"base\">based on commit <code>{}</code></p>", escape_html(base));
+    }
+    if shown.plans.is_empty() {
+        page.push_str("<p>No SidecarSet has a ledger or needs one.</p>\n");
+    }
+    shown.plans.iter().for_each(|plan| section(&mut page, plan));
+    page.push_str("</main>\n</body>\n</html>\n");
+    page
+}
+
+fn section(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
+    let (name, what) = phrases::heading(plan);
+    let report = &plan.report;
+    let id = timeline::element_id(plan);
+    let _ = writeln!(
+        page,
+        "<section aria-labelledby=\"{id}-h\">\n<h2 id=\"{id}-h\">{} <small>{}</small></h2>",
+        escape_html(&name),
+        escape_html(&what)
+    );
+    if !report.is_idle() {
+        let _ = writeln!(page, "<p>{}</p>", escape_html(&phrases::limits(plan)));
+        tiles(page, plan);
+    }
+    page.push_str(&timeline::draw(plan));
+    if !report.batches.is_empty() {
+        page.push_str("<p class=\"legend\"><span class=\"inplace\">in place</span> <span class=\"recreate\">recreated</span> <span class=\"later\">with the pods made next</span></p>\n");
+        batches(page, plan);
+    }
+    let ending = phrases::closing_lines(plan);
+    if !ending.is_empty() {
+        let lines: Vec<String> =
+            ending.iter().map(|line| format!("<li>{}</li>", escape_html(line))).collect();
+        let _ = writeln!(page, "<ul>{}</ul>", lines.join(""));
+    }
+    warnings(page, &report.warnings);
+    workloads(page, plan);
+    page.push_str("</section>\n");
+}
+
+fn tiles(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
+    let report = &plan.report;
+    let unavailable = report.batches.iter().map(|b| b.max_unavailable).max_by_key(|n| n.unwrap_or(u64::MAX));
+    let tiles = [
+        ("workloads", report.matched_workloads.to_string()),
+        ("pods", report.matched_pods.to_string()),
+        ("batches", report.batches.len().to_string()),
+        ("most unavailable", phrases::or_unknown(unavailable.unwrap_or(Some(0)))),
+    ];
+    page.push_str("<dl class=\"tiles\">");
+    for (name, value) in tiles {
+        let _ = write!(page, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+    }
+    page.push_str("</dl>\n");
+}
+
+fn batches(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
+    page.push_str("<div class=\"wide\"><table class=\"batches\">\n<caption>Batches</caption>\n<thead><tr><th scope=\"col\">Batch</th><th scope=\"col\">Workloads</th><th scope=\"col\">Pods</th><th scope=\"col\">Updated</th><th scope=\"col\">Unavailable</th><th scope=\"col\">Restarted</th><th scope=\"col\">Requests</th></tr></thead>\n<tbody>\n");
+    for batch in &plan.report.batches {
+        let _ = writeln!(
+            page,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            phrases::batch_number(plan, batch),
+            escape_html(&first_workloads(batch)),
+            batch.moved_pods,
+            phrases::updated_pods(plan, batch),
+            phrases::or_unknown(batch.max_unavailable),
+            phrases::or_unknown(batch.restarted_containers),
+            escape_html(&phrases::request_delta(batch))
+        );
+    }
+    page.push_str("</tbody>\n</table></div>\n");
+}
+
+fn first_workloads(batch: &BatchReport) -> String {
+    const SHOWN: usize = 3;
+    let mut names: Vec<String> =
+        batch.workloads.iter().take(SHOWN).map(|w| phrases::workload_name(&w.update.key)).collect();
+    match batch.workloads.len().saturating_sub(SHOWN) {
+        0 => {}
+        more => names.push(format!("and {more} more")),
+    }
+    names.join(", ")
+}
+
+fn warnings(page: &mut String, warnings: &[Diagnostic]) {
+    if warnings.is_empty() {
+        return;
+    }
+    page.push_str("<h3>What to know before</h3>\n<ul class=\"warnings\">\n");
+    for warning in warnings {
+        let at = warning.spans.first();
+        let at =
+            at.map_or_else(String::new, |at| format!(" <code>{}:{}</code>", escape_html(&at.file), at.line));
+        let help =
+            warning.help.as_ref().map_or_else(String::new, |help| format!("<br>{}", escape_html(help)));
+        let _ = writeln!(
+            page,
+            "<li class=\"{0}\"><strong>{0}</strong> [{1}]: {2}{at}{help}</li>",
+            short::severity_name(warning.severity),
+            warning.code.name(),
+            escape_html(&warning.message)
+        );
+    }
+    page.push_str("</ul>\n");
+}
+
+/// Every workload with its batch.
+fn workloads(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
+    let report = &plan.report;
+    let all = report.batches.iter().flat_map(|b| b.workloads.iter().map(move |w| (b, w)));
+    let count = all.clone().count();
+    if count + report.held.len() == 0 {
+        return;
+    }
+    page.push_str("<div class=\"wide\"><table>\n<caption>Workloads</caption>\n<thead><tr><th scope=\"col\">Batch</th><th scope=\"col\">Workload</th><th scope=\"col\">Pods</th><th scope=\"col\">How</th></tr></thead>\n<tbody>\n");
+    for (batch, workload) in all.take(MAX_WORKLOADS) {
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
+            phrases::batch_number(plan, batch),
+            escape_html(&phrases::workload_name(&workload.update.key)),
+            phrases::pod_count(workload),
+            escape_html(&phrases::update_method(plan, workload))
+        );
+    }
+    for held in report.held.iter().take(MAX_WORKLOADS) {
+        let (word, name, why) = (
+            held.state_label(),
+            escape_html(&phrases::workload_name(&held.key)),
+            escape_html(&held.description()),
+        );
+        let _ =
+            writeln!(page, "<tr><td>{word}</td><th scope=\"row\">{name}</th><td>-</td><td>{why}</td></tr>");
+    }
+    page.push_str("</tbody>\n</table></div>\n");
+    let more = count.saturating_sub(MAX_WORKLOADS) + report.held.len().saturating_sub(MAX_WORKLOADS);
+    if more > 0 {
+        let _ = writeln!(page, "<p>and {more} more</p>");
+    }
+}
+
+/// Text that is nothing but text, between tags and in attributes.
+pub(super) fn escape_html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}

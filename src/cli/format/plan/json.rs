@@ -1,0 +1,146 @@
+//! A plan for programs: the `Plan` document (pillion.dev/v1alpha1), or with `--next` the `NextStep` document. Every key is in docs/plan.md.
+
+use super::{ClusterRolloutPlan, PlanView};
+use crate::diagnostics::json as findings;
+use crate::model::api::PILLION_API_VERSION;
+use crate::model::ledger::revision_text;
+use crate::read::map_in_order;
+use crate::rollout::pod_resources::PodResources;
+use crate::rollout::report::{BatchReport, HeldWorkloadReport, WorkloadReport};
+use crate::stage::RenderedLocator;
+use serde_json::{Map, Value, json};
+
+/// Renders plans.
+pub(in crate::cli) fn render(shown: &PlanView<'_>) -> String {
+    let items: Vec<Value> = shown.plans.iter().map(|plan| plan_json(plan, shown.is_next)).collect();
+    let document = json!({
+        "apiVersion": PILLION_API_VERSION,
+        "kind": if shown.is_next { "NextStep" } else { "Plan" },
+        "base": shown.base,
+        "items": items,
+    });
+    format!("{document}\n")
+}
+
+fn plan_json(plan: &ClusterRolloutPlan<'_>, is_next: bool) -> Value {
+    let report = &plan.report;
+    let mut item = Map::new();
+    item.insert("sidecarSet".into(), json!(&*report.set));
+    if let Some(cluster) = &plan.cluster_view.cluster {
+        item.insert("cluster".into(), json!(&**cluster));
+    }
+    item.insert("from".into(), json!(revision_text(&report.from)));
+    item.insert("to".into(), json!(revision_text(&report.to)));
+    item.insert("imageOnly".into(), json!(report.is_image_only));
+    let mut matched = json!({"workloads": report.matched_workloads, "pods": report.matched_pods});
+    if report.unknown_replicas > 0 {
+        matched["unknownSizes"] = json!(report.unknown_replicas);
+    }
+    item.insert("matched".into(), matched);
+    if let Some(removal) = &report.removal {
+        let removed =
+            json!({"workloads": removal.workloads, "of": removal.total, "reason": removal.cause.to_string()});
+        item.insert("removal".into(), removed);
+    }
+    if let Some(paused) = &report.paused {
+        let paused = json!({"batch": paused.batch, "reason": paused.reason, "by": paused.by});
+        item.insert("paused".into(), paused);
+    }
+    if let Some(newer) = &report.newer_source {
+        item.insert("newer".into(), json!(revision_text(newer)));
+    }
+    let held = report.held.iter().map(HeldWorkloadReport::to_json);
+    let warnings = findings::to_json_values(&report.warnings);
+    let batches = batches_json(plan);
+    if is_next {
+        item.insert("next".into(), next_json(plan, &batches));
+    } else {
+        item.insert("end".into(), report.end.to_json());
+    }
+    item.insert("held".into(), held.collect());
+    item.insert("warnings".into(), warnings);
+    if !is_next {
+        item.insert("batches".into(), batches);
+    }
+    Value::Object(item)
+}
+
+/// The next step: with Open the batch that it makes way for.
+fn next_json(plan: &ClusterRolloutPlan<'_>, batches: &Value) -> Value {
+    let report = &plan.report;
+    let batch = batches.get(0).cloned();
+    match (report.starts_rollout(), batch) {
+        (true, batch) => json!({"kind": "Start", "batch": batch}),
+        (false, Some(batch)) => json!({"kind": "Batch", "batch": batch}),
+        (false, None) => report.end.to_json(),
+    }
+}
+
+fn batches_json(plan: &ClusterRolloutPlan<'_>) -> Value {
+    let places = plan.cluster_view.rendered_locator();
+    // Patches render workloads anew, which all cores can share.
+    let all: Vec<(usize, &WorkloadReport)> = plan
+        .report
+        .batches
+        .iter()
+        .enumerate()
+        .flat_map(|(i, b)| b.workloads.iter().map(move |w| (i, w)))
+        .collect();
+    let mut rendered = Vec::with_capacity(all.len());
+    map_in_order(&all, |(batch, w)| workload_json(plan, &places, *batch, w), |value| rendered.push(value));
+    let mut rendered = rendered.into_iter();
+    let batches = plan.report.batches.iter();
+    batches.map(|b| batch_json(b, rendered.by_ref().take(b.workloads.len()).collect())).collect()
+}
+
+fn batch_json(batch: &BatchReport, workloads: Value) -> Value {
+    let mut value = json!({
+        "batch": batch.number,
+        "pods": batch.moved_pods,
+        "updated": batch.updated_pods,
+        "maxUnavailable": batch.max_unavailable,
+        "containersRestarted": batch.restarted_containers,
+        "requests": requests_json(&batch.added_requests),
+    });
+    if batch.surge.pods > 0 {
+        let more = requests_json(&batch.surge.requests);
+        value["surge"] = json!({"pods": batch.surge.pods, "cpu": more["cpu"], "memory": more["memory"]});
+    }
+    value["workloads"] = workloads;
+    value
+}
+
+fn workload_json(
+    plan: &ClusterRolloutPlan<'_>,
+    places: &RenderedLocator<'_>,
+    batch: usize,
+    workload: &WorkloadReport,
+) -> Value {
+    let moved = &workload.update;
+    let mut value = json!({
+        "workload": &*moved.key,
+        "from": moved.updated_before,
+        "to": moved.updated_after,
+        "of": moved.replicas,
+        "how": moved.behavior.method.name(),
+        "change": moved.effect.name(),
+    });
+    if let Some(reason) = &moved.behavior.reason {
+        value["reason"] = json!(reason);
+    }
+    if let Some(day) = &moved.hold_ended {
+        value["holdEnded"] = json!(&**day);
+    }
+    if let Some(unit) = plan.context.workloads.find(&moved.key) {
+        let place = places.locate(unit);
+        value["file"] = json!(place.file);
+        value["index"] = json!(place.index);
+        value["patches"] = json!(plan.report.batch_patches(&plan.context, batch, unit, &place.base));
+    }
+    value
+}
+
+fn requests_json(requests: &PodResources) -> Value {
+    let cpu = requests.cpu.clone().rounded_to_milli();
+    json!({"cpu": cpu.to_string(), "memory": requests.memory.rounded_to_units().to_string()})
+}

@@ -1,0 +1,293 @@
+//! The words and numbers that every form of a plan shares.
+
+use super::ClusterRolloutPlan;
+use crate::diagnostics::pluralize;
+use crate::model::duration;
+use crate::model::ledger::revision_text;
+use crate::model::sidecar_set::IntOrPercent;
+use crate::rollout::max_unavailable::max_unavailable;
+use crate::rollout::pod_resources::PodResources;
+use crate::rollout::report::{BatchReport, SetChanges, WorkloadReport, workload_title};
+use crate::rollout::workload_set::SidecarEffect;
+use crate::rollout::{BlockedReason, RolloutEnd, partition};
+
+/// What goes from where to where: `log`, `logtail 1.4.2 -> 1.5.0 (log-5448b598bc -> log-6767bf76cb), image only`.
+pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
+    let report = &plan.report;
+    let cluster = plan.cluster_view.cluster.as_ref().map_or_else(String::new, |c| format!(" in {c}"));
+    let name = format!("{}{cluster}", report.set);
+    let (from, to) = (revision_text(&report.from), revision_text(&report.to));
+    if report.is_idle() {
+        return (name, format!("nothing to do, every workload carries {to}"));
+    }
+    if report.is_hold_release {
+        return (name, format!("holds have expired ({from} -> {to})"));
+    }
+    let back = if report.is_rollback { "back, " } else { "" };
+    let only = if report.is_image_only { ", image only" } else { "" };
+    let what = format!("{back}{} ({from} -> {to}){only}", report.changes);
+    match removal_text(plan) {
+        Some(removed) if report.changes == SetChanges::Deleted => {
+            (name, format!("{removed}, {from} -> {to}"))
+        }
+        Some(removed) => (name, format!("{removed}; {what}")),
+        None => (name, what),
+    }
+}
+
+/// Says which workloads lose the sidecar, and why: what a reviewer must not miss.
+fn removal_text(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
+    let is_replaced = matches!(plan.report.end, RolloutEnd::Blocked(BlockedReason::ReplacedBy(_)));
+    let removal = plan.report.removal.as_ref().filter(|_| !is_replaced)?;
+    Some(format!("REMOVED from {} ({})", removal.share(), removal.cause_text(&plan.context)))
+}
+
+/// What a rollout does in one line: `Plan: 3 workloads updated, 0 added, 0 removed; 21 pods in 3 batches; ...`.
+fn summary(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
+    let report = &plan.report;
+    if report.batches.is_empty()
+        || matches!(report.end, RolloutEnd::MoreSteps | RolloutEnd::TooManyBatches { .. })
+    {
+        return None;
+    }
+    let effects = report.effects();
+    let count = |effect| effects.get(&effect).copied().unwrap_or(0);
+    let updated = pluralize(count(SidecarEffect::Updated) as u64, "workload");
+    let mut parts = vec![format!(
+        "Plan: {updated} updated, {} added, {} removed",
+        count(SidecarEffect::Added),
+        count(SidecarEffect::Removed)
+    )];
+    let pods = report.batches.iter().fold(0_u32, |sum, b| sum.saturating_add(b.moved_pods));
+    let unknown = if report.unknown_replicas > 0 { "at least " } else { "" };
+    let batches = pluralize(report.batches.len() as u64, "batch");
+    parts.push(format!("{unknown}{} in {batches}", pluralize(pods.into(), "pod")));
+    let down: Option<Vec<u64>> = report.batches.iter().map(|b| b.max_unavailable).collect();
+    parts.extend(down.map(|down| format!("at most {} unavailable", down.into_iter().max().unwrap_or(0))));
+    let surge = report.batches.iter().map(|b| b.surge.pods).max().unwrap_or(0);
+    parts.extend((surge > 0).then(|| format!("+{} of surge", pluralize(surge, "pod"))));
+    Some(parts.join("; "))
+}
+
+/// What counts, and what bounds it.
+pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
+    let report = &plan.report;
+    let (settings, pods) = (&plan.context.settings, report.matched_pods);
+    let mut parts = vec![format!(
+        "{}, {}; ",
+        pluralize(report.matched_workloads as u64, "workload"),
+        pluralize(pods.into(), "pod")
+    )];
+    if report.is_rollback {
+        parts.push("latest batch first, free of steps".to_owned());
+    } else {
+        parts.push(match &settings.steps {
+            Some(steps) => {
+                let steps: Vec<String> = steps.iter().map(format_amount).collect();
+                let at = settings.steps_label.as_ref();
+                let default = if settings.has_default_steps { " (default)" } else { "" };
+                let at = at.map_or_else(
+                    || default.to_owned(),
+                    |at| format!(" ({}:{}:{})", at.file, at.line, at.column),
+                );
+                format!("steps {}{at}", steps.join(", "))
+            }
+            None => "no steps".to_owned(),
+        });
+    }
+    let strategy = &settings.strategy;
+    if let Some(bound) = &strategy.max_unavailable {
+        let at = plan.context.source.as_ref().map(|r| r.set.label("spec.updateStrategy.maxUnavailable", ""));
+        let at = at.filter(|at| at.width > 0).map(|at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+        let n = max_unavailable(bound, pods as usize);
+        let written = format_amount(bound);
+        let share = if written.ends_with('%') { format!(" ({written})") } else { String::new() };
+        parts.push(format!("; at most {n}{share} unavailable{}", at.unwrap_or_default()));
+    }
+    if !report.is_rollback {
+        let keep = partition::kept_pods(strategy.partition.as_ref(), pods as usize);
+        let written = strategy.partition.as_ref().map(format_amount).filter(|w| w.ends_with('%'));
+        let share = written.map_or_else(String::new, |w| format!(" ({w})"));
+        let all = if keep > 0 && keep >= pods as usize { ", which keeps all" } else { "" };
+        parts.push(format!("; partition {keep}{share}{all}"));
+        if strategy.selector.is_some() {
+            parts.push("; canaries only".to_owned());
+        }
+    }
+    parts.concat()
+}
+
+/// `1/3`.
+pub(super) fn batch_number(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport) -> String {
+    match (&plan.report.end, plan.report.last_batch) {
+        (RolloutEnd::MoreSteps | RolloutEnd::TooManyBatches { is_counted: false }, _) => {
+            batch.number.to_string()
+        }
+        (_, last) => format!("{}/{last}", batch.number),
+    }
+}
+
+/// The pods of a workload: `3/8`, `10`, `?`, `-`.
+pub(super) fn pod_count(workload: &WorkloadReport) -> String {
+    let moved = &workload.update;
+    match moved.replicas {
+        _ if !workload.counts_pods() => "-".to_owned(),
+        None => "?".to_owned(),
+        Some(of) if workload.is_partial() => format!("{}/{of}", moved.updated_after),
+        Some(of) => of.to_string(),
+    }
+}
+
+/// How a workload takes the template, with the reason where there is one.
+pub(super) fn update_method(plan: &ClusterRolloutPlan<'_>, workload: &WorkloadReport) -> String {
+    let taking = &workload.update.behavior;
+    let mark = plan.report.effect_note(&workload.update).map_or_else(String::new, |mark| format!(", {mark}"));
+    let how = match &taking.reason {
+        Some(reason) => format!("{}{mark}: {reason}", taking.method.description()),
+        None => format!("{}{mark}", taking.method.description()),
+    };
+    match &workload.update.hold_ended {
+        Some(day) => format!("{how}; its hold expired on {day}"),
+        None => how,
+    }
+}
+
+/// A share of all pods, never rounded to nothing or everything.
+pub(super) fn percent(updated: u32, pods: u32) -> u32 {
+    match (updated, pods) {
+        (_, 0) => 100,
+        (0, _) => 0,
+        (updated, pods) if updated >= pods => 100,
+        (updated, pods) => {
+            let share = (u64::from(updated) * 200 + u64::from(pods)) / (2 * u64::from(pods));
+            u32::try_from(share).unwrap_or(99).clamp(1, 99)
+        }
+    }
+}
+
+/// The pods that are updated, and their share; unknown where the number of all pods is.
+pub(super) fn updated_pods(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport) -> String {
+    match plan.report.unknown_replicas {
+        0 => format!("{} ({}%)", batch.updated_pods, percent(batch.updated_pods, plan.report.matched_pods)),
+        _ => format!("{} (?)", batch.updated_pods),
+    }
+}
+
+/// A number that may be unknown.
+pub(super) fn or_unknown(n: Option<u64>) -> String {
+    n.map_or_else(|| "?".to_owned(), |n| n.to_string())
+}
+
+/// What a batch requests more: `=`, `cpu +450m, memory +384Mi`, `+3 pods of surge: …`.
+pub(super) fn request_delta(batch: &BatchReport) -> String {
+    if batch.max_unavailable.is_none() {
+        return "?".to_owned();
+    }
+    let mut parts = Vec::new();
+    parts.extend(added_requests(&batch.added_requests));
+    if batch.surge.pods > 0 {
+        let requests = added_requests(&batch.surge.requests).map_or_else(String::new, |r| format!(": {r}"));
+        parts.push(format!("+{} of surge{requests}", pluralize(batch.surge.pods, "pod")));
+    }
+    if parts.is_empty() { "=".to_owned() } else { parts.join("; ") }
+}
+
+fn added_requests(requests: &PodResources) -> Option<String> {
+    let cpu = requests.cpu.clone().rounded_to_milli().to_string();
+    let each = [("cpu", &requests.cpu, cpu), ("memory", &requests.memory, requests.memory.humanize())];
+    let changed = each.into_iter().filter(|(_, amount, _)| amount.sign() != 0);
+    let said: Vec<String> = changed
+        .map(|(name, amount, text)| format!("{name} {}{text}", if amount.sign() > 0 { "+" } else { "" }))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// What stands below the batches, one sentence a line.
+pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
+    let report = &plan.report;
+    let name = plan.context.command_arguments();
+    let mut lines = Vec::new();
+    if !report.batches.is_empty() {
+        lines.extend(minimum_duration(plan));
+        let waiting =
+            report.batches.iter().filter(|b| plan.context.settings.approval_batches.contains(&b.number));
+        lines.extend(waiting.map(|b| format!("batch {0} waits for `pillion approve {name} {0}`", b.number)));
+    }
+    let is_empty = report.batches.is_empty();
+    match &report.end {
+        RolloutEnd::Complete if is_empty && report.starts_rollout() => {
+            lines.push("no workload changes: Start is followed by Complete".to_owned());
+        }
+        RolloutEnd::Complete if is_empty => lines.push("every workload has it: Complete is next".to_owned()),
+        RolloutEnd::Blocked(rest) => {
+            lines.push(format!("{}: {rest}", if is_empty { "blocked" } else { "then blocked" }));
+        }
+        RolloutEnd::MoreSteps if report.starts_rollout() => {
+            lines.push("next is Start, which changes no rendered file; this batch follows it".to_owned());
+        }
+        RolloutEnd::MoreSteps => lines.push("this batch is next; leave out `--next` to see all".to_owned()),
+        RolloutEnd::Complete | RolloutEnd::Idle | RolloutEnd::TooManyBatches { .. } => {}
+    }
+    if let Some(paused) = &report.paused {
+        let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+        let then = if is_empty { "lets it go on" } else { "continues with these batches" };
+        lines.push(format!("paused at batch {}{by}: {}", paused.batch, paused.reason));
+        lines.push(format!("`pillion resume {name}` {then}"));
+    }
+    if let Some(newer) = &report.newer_source {
+        lines.push(format!(
+            "the file of `{}` holds {}, which waits: `pillion start {name}` makes it the target",
+            report.set,
+            newer.as_deref().unwrap_or("nothing")
+        ));
+    }
+    if report.removal.is_some() && report.starts_rollout() {
+        lines.push(format!("it never starts by itself: `pillion start {name} --allow-removal`"));
+    }
+    lines.extend(summary(plan));
+    lines
+}
+
+/// The shortest time that a rollout takes.
+fn minimum_duration(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
+    let report = &plan.report;
+    if report.is_rollback {
+        return Some("without soak; starting pods and syncing take their time".to_owned());
+    }
+    if matches!(report.end, RolloutEnd::TooManyBatches { .. } | RolloutEnd::MoreSteps) {
+        return None;
+    }
+    let (soak, freezes) = (&plan.context.settings.soak, plan.context.settings.has_freezes);
+    let more = if freezes { "starting pods, syncing and freezes" } else { "starting pods and syncing" };
+    let n = report.batches.len();
+    Some(format!(
+        "not before {} ({n} x soak {soak}; {more} come on top)",
+        duration::humanize(report.minimum_seconds?)
+    ))
+}
+
+/// Kind, namespace and name of a workload.
+pub(super) fn workload_name(key: &str) -> String {
+    workload_title(key)
+}
+
+fn format_amount(amount: &IntOrPercent) -> String {
+    match amount {
+        IntOrPercent::Int(n) => n.to_string(),
+        IntOrPercent::Text(text) => text.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn shares_are_never_rounded_to_the_end() {
+        let cases =
+            [(1, 21, 5), (6, 21, 29), (21, 21, 100), (1, 1000, 1), (999, 1000, 99), (0, 9, 0), (0, 0, 100)];
+        for (updated, pods, wanted) in cases {
+            assert_eq!(percent(updated, pods), wanted, "{updated} of {pods}");
+        }
+    }
+}

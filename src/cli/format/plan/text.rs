@@ -1,0 +1,169 @@
+//! A plan for people, on a terminal.
+
+use super::phrases;
+use super::{ClusterRolloutPlan, PlanView};
+use crate::diagnostics::{Diagnostic, pluralize, short};
+use crate::rollout::report::{BatchReport, HeldWorkloadReport};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Workloads of a batch that are listed; `-v` lists all.
+const MAX_WORKLOADS: usize = 40;
+
+/// Warnings of one kind that are shown; `-v` shows all.
+const MAX_WARNINGS: usize = 5;
+
+const HEADER: [&str; 8] =
+    ["BATCH", "WORKLOAD", "PODS", "HOW", "UPDATED", "UNAVAILABLE", "RESTARTED", "REQUESTS"];
+
+/// The widths that the columns have at least.
+const MIN_WIDTHS: [usize; 8] = [5, 8, 4, 10, 7, 11, 10, 0];
+
+/// Renders plans.
+pub(in crate::cli) fn render(shown: &PlanView<'_>) -> String {
+    if shown.plans.is_empty() {
+        return "no SidecarSet has a ledger or needs one: nothing to plan\n".to_owned();
+    }
+    let plans: Vec<String> = shown.plans.iter().map(|plan| plan_text(plan, shown.is_verbose)).collect();
+    plans.join("\n")
+}
+
+fn plan_text(plan: &ClusterRolloutPlan<'_>, is_verbose: bool) -> String {
+    let (name, what) = phrases::heading(plan);
+    let mut text = format!("{name}: {what}\n");
+    let report = &plan.report;
+    if !report.is_idle() {
+        let _ = writeln!(text, "{}", phrases::limits(plan));
+    }
+    let rows = rows(plan, is_verbose);
+    if !rows.is_empty() {
+        text.push('\n');
+        table(&mut text, &rows);
+    }
+    let ending = phrases::closing_lines(plan);
+    if !ending.is_empty() || !report.warnings.is_empty() {
+        text.push('\n');
+    }
+    for line in ending {
+        let _ = writeln!(text, "{line}");
+    }
+    warnings(&mut text, &report.warnings, is_verbose);
+    replace_control_characters(&text)
+}
+
+fn rows(plan: &ClusterRolloutPlan<'_>, is_verbose: bool) -> Vec<[String; 8]> {
+    let report = &plan.report;
+    let mut rows = Vec::new();
+    for batch in &report.batches {
+        rows.extend(batch_rows(plan, batch, is_verbose));
+    }
+    let hidden =
+        (report.last_batch as usize).saturating_sub(report.batches.last().map_or(0, |b| b.number as usize));
+    if hidden > 0 && !report.batches.is_empty() {
+        rows.push(row(["...", &format!("and {} more", pluralize(hidden as u64, "batch"))]));
+    }
+    let most = if is_verbose { usize::MAX } else { MAX_WORKLOADS };
+    rows.extend(report.held.iter().take(most).map(held_row));
+    if let Some(more) = report.held.len().checked_sub(most).filter(|n| *n > 0) {
+        rows.push(row(["", &format!("and {more} more (-v shows them)")]));
+    }
+    rows
+}
+
+fn batch_rows(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport, is_verbose: bool) -> Vec<[String; 8]> {
+    let most = if is_verbose { usize::MAX } else { MAX_WORKLOADS };
+    let digits = plan.report.matched_pods.to_string().len();
+    let updated = phrases::updated_pods(plan, batch);
+    let missing = digits.saturating_sub(batch.updated_pods.to_string().len());
+    let mut rows: Vec<[String; 8]> = Vec::new();
+    for workload in batch.workloads.iter().take(most) {
+        let name = phrases::workload_name(&workload.update.key);
+        let how = phrases::update_method(plan, workload);
+        rows.push(match rows.is_empty() {
+            true => [
+                phrases::batch_number(plan, batch),
+                name,
+                phrases::pod_count(workload),
+                how,
+                format!("{}{updated}", " ".repeat(missing)),
+                phrases::or_unknown(batch.max_unavailable),
+                phrases::or_unknown(batch.restarted_containers),
+                phrases::request_delta(batch),
+            ],
+            false => row(["", &name, &phrases::pod_count(workload), &how]),
+        });
+    }
+    if let Some(more) = batch.workloads.len().checked_sub(most).filter(|n| *n > 0) {
+        rows.push(row(["", &format!("and {more} more (-v shows them)")]));
+    }
+    rows
+}
+
+fn held_row(held: &HeldWorkloadReport) -> [String; 8] {
+    row([held.state_label(), &phrases::workload_name(&held.key), "-", &held.description()])
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> [String; 8] {
+    let mut row: [String; 8] = Default::default();
+    for (place, cell) in row.iter_mut().zip(cells) {
+        cell.clone_into(place);
+    }
+    row
+}
+
+fn table(text: &mut String, rows: &[[String; 8]]) {
+    let mut widths = MIN_WIDTHS;
+    for row in rows {
+        for (i, width) in widths.iter_mut().enumerate() {
+            // The last cell of a row may stand out.
+            if row[i + 1..].iter().any(|cell| !cell.is_empty()) {
+                *width = (*width).max(row[i].chars().count());
+            }
+        }
+    }
+    let head = HEADER.map(str::to_owned);
+    for row in std::iter::once(&head).chain(rows) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+/// Warnings in short: the message, where it is, and what to do.
+fn warnings(text: &mut String, warnings: &[Diagnostic], is_verbose: bool) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for warning in warnings {
+        let count = counts.entry(warning.code.name()).or_default();
+        *count += 1;
+        if *count > MAX_WARNINGS && !is_verbose {
+            continue;
+        }
+        let _ = writeln!(
+            text,
+            "{}[{}]: {}",
+            short::severity_name(warning.severity),
+            warning.code.name(),
+            warning.message
+        );
+        if let Some(at) = warning.spans.first() {
+            let _ = writeln!(text, "  --> {}:{}:{}", at.file, at.line, at.column);
+        }
+        for note in &warning.notes {
+            let _ = writeln!(text, "  note: {note}");
+        }
+        if let Some(help) = &warning.help {
+            let _ = writeln!(text, "  help: {help}");
+        }
+    }
+    for (code, count) in counts.iter().filter(|(_, count)| **count > MAX_WARNINGS && !is_verbose) {
+        let _ = writeln!(text, "[{code}]: and {} more (-v shows them)", count - MAX_WARNINGS);
+    }
+}
+
+/// Names may hold anything; a terminal must not act on it.
+fn replace_control_characters(text: &str) -> String {
+    let is_odd = |c: char| c.is_control() && c != '\n';
+    text.chars().map(|c| if is_odd(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
