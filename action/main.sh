@@ -324,7 +324,7 @@ stage() {
   show "$work/stage"
   local branches
   # Lines of commits start with a blank. Branches that are removed or not needed are left out.
-  branches=$(sed -nE 's/^[^ ].*: `(.*)` (is )?(as it was|made|made anew|unchanged|created|recreated)(,? and pushed)?$/\1/p' "$work/stage")
+  branches=$(sed -nE 's/^[^ ].*: `(.*)` (unchanged|created|recreated)( and pushed)?$/\1/p' "$work/stage")
   put branches "$branches"
   if [ -n "$branches" ]; then put changed true; else put changed false; fi
   summarize_output Staged "$work/stage"

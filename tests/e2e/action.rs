@@ -285,7 +285,7 @@ fn a_new_image_is_staged_once() {
     repository.push();
     let log = repository.run("stage", ".");
     assert!(log.contains("result=done changed=true branches=pillion/main/log."), "{log}");
-    assert!(log.contains("log: `pillion/main/log` is made, and pushed"), "{log}");
+    assert!(log.contains("log: `pillion/main/log` created and pushed"), "{log}");
     assert!(log.contains("Summary - ### Staged") && log.contains("Job succeeded"), "{log}");
     assert!(!log.contains("secret-token"), "{log}");
     let staged = repository.branches();
@@ -294,7 +294,7 @@ fn a_new_image_is_staged_once() {
     let log = repository.run("stage", ".");
     assert!(log.contains("result=done changed=true branches=pillion/main/log."), "{log}");
     // The runner works in another clone each time, and its branch is new there.
-    assert!(log.contains("log: `pillion/main/log` is made\n"), "{log}");
+    assert!(log.contains("log: `pillion/main/log` created\n"), "{log}");
     assert_eq!(repository.branches(), staged);
 
     repository.edit("sidecars/log.yaml", "logtail:1.5.0", "logtail:1.4.2");
