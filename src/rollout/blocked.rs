@@ -93,7 +93,7 @@ impl fmt::Display for BlockedReason {
             Self::Waiting(workloads) => {
                 let shown = workloads.iter().take(MAX_SHOWN);
                 let said: Vec<_> = shown.map(|(key, why)| format!("{key}: {why}")).collect();
-                write!(f, "waiting: {}", said.join("; "))?;
+                write!(f, "{}", said.join("; "))?;
                 write_more(f, workloads.len())
             }
         }

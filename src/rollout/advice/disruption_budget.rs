@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_worst_batch_is_named() {
-        let wanted = "batch 2 may take down 3 pods at once, and PodDisruptionBudget shop/p allows 2";
+        let wanted = "batch 2 may make 3 pods unavailable at once, and PodDisruptionBudget shop/p allows 2";
         let web = json!({"matchLabels": {"app": "web"}});
         assert_eq!(messages(json!({"maxUnavailable": "15%", "selector": web}), &[1, 3, 3]), [wanted]);
         assert_eq!(messages(json!({"minAvailable": 8, "selector": {}}), &[1, 3, 2]), [wanted]);

@@ -149,7 +149,7 @@ mod tests {
         };
         let diagnostics = lower_qos(&[subject(&old, &new), subject(&new, &old)], &[]);
         let wanted = "pods of Deployment shop/web fall from Guaranteed to Burstable: container `logtail` has no cpu \
-                      limit that is its request";
+                      limit equal to its request";
         assert_eq!(diagnostics.iter().map(|d| d.message.as_str()).collect::<Vec<_>>(), [wanted]);
         let range = json!({"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": [
             {"type": "Container", "default": {"cpu": "1"}}]}});

@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_quota_wants_every_container_to_say() {
-        let wanted = "ResourceQuota shop/q refuses new pods of Deployment shop/web: container `log` does not say its `cpu`";
+        let wanted = "ResourceQuota shop/q refuses new pods of Deployment shop/web: container `log` sets no `cpu`";
         assert_eq!(messages(json!({"cpu": 99, "memory": "9Gi"}), json!({}), &[]), [wanted]);
         assert!(messages(json!({"cpu": 99}), json!({"limits": {"cpu": 1}}), &[]).is_empty());
         assert!(messages(json!(["odd"]), json!({}), &[(0, 10, 3)]).is_empty());

@@ -145,7 +145,7 @@ mod tests {
         let web = subject("Deployment", &Value::Null, &Value::Null);
         assert_eq!(exceeds_max_unavailable(&web, 2, 2, None), None);
         let told = exceeds_max_unavailable(&web, 3, 2, None).unwrap();
-        let wanted = "Deployment shop/web alone may have 3 pods down at once, and maxUnavailable of the SidecarSet is 2";
+        let wanted = "Deployment shop/web alone may have 3 pods unavailable at once, and `maxUnavailable` of the SidecarSet is 2";
         assert_eq!(told.message, wanted);
         assert!(told.help.unwrap().starts_with("lower `spec.strategy.rollingUpdate.maxUnavailable`"));
     }
@@ -164,7 +164,7 @@ mod tests {
     fn many_batches_are_told_with_the_field() {
         assert_eq!(too_many_batches(100, 100, "1 h", "updateStrategy.maxUnavailable", None), None);
         let told = too_many_batches(101, 100, "4 h", "updateStrategy.maxUnavailable", None).unwrap();
-        assert_eq!(told.notes, ["it takes 4 h at least, and is not staged"]);
+        assert_eq!(told.notes, ["it takes at least 4 h, and is not staged"]);
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
         ];
         assert_eq!(ordered_ready_stuck(&[b.clone(), c.clone(), d.clone()]), None);
         let told = ordered_ready_stuck(&[a.clone(), b, c, d]).unwrap();
-        assert_eq!(told.message, "a broken pod of StatefulSet shop/web does not heal from git");
+        assert_eq!(told.message, "a failing pod of StatefulSet shop/web does not recover from git alone");
         let told = ordered_ready_stuck(&[a.clone(), a.clone(), a]).unwrap();
         assert!(told.message.contains("shop/web and 2 other workloads of ordered pods"), "{}", told.message);
     }

@@ -198,7 +198,7 @@ fn two_sets_that_swap_names_lose_nothing() {
     ];
     let head = repo.change(&swapped.each_ref().map(|(path, text)| (*path, text.as_str())), &[]);
     let (_, plan) = repo.says(&["plan"]);
-    assert!(plan.contains("both bring a container"), "{plan}");
+    assert!(plan.contains("both have a container"), "{plan}");
     watch(&repo, 20);
     for container in ["logtail", "proxy"] {
         assert_eq!(repo.carriers("main", container), FILES);

@@ -177,7 +177,7 @@ fn two_living_sets_with_one_container_are_an_error() {
     let logger = set("logger", &[("logtail", "log:2")]);
     repo.change(&[("sidecars/logger.yaml", &logger), ("ledgers/logger.yaml", &empty_ledger("logger"))], &[]);
     let (code, plan) = repo.says(&["plan"]);
-    assert!(code == 1 && plan.contains("`logger` and `log` both have a container `logtail`"), "{plan}");
+    assert!(code == 1 && plan.contains("`logger` and `log` both define the container `logtail`"), "{plan}");
     // With the old file gone it is a rename.
     let base = repo.change(&[], &["sidecars/log.yaml"]);
     repo.pillion(&["start", "logger"]);
