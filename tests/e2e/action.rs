@@ -106,7 +106,7 @@ impl Repository {
     /// The same with a server behind it, where the branch is live and everything is released.
     fn released(live: &str) -> Self {
         let repository = Self::new("rollout");
-        repository.edit("pillion.yaml", "deploy: main", &format!("live: '{live}'"));
+        repository.edit("pillion.yaml", "deploy: main", &format!("deploy: '{live}'"));
         repository.edit("pillion.yaml", "source: main", &format!("source: '{live}'"));
         repository.git(&["checkout", "--quiet", "-b", live, "--"]);
         let server = repository.server().display().to_string();
@@ -334,7 +334,7 @@ fn the_token_goes_to_the_server_and_nowhere_else() {
     });
     repository.git(&["remote", "set-url", "origin", &format!("{server}/acme/deploy.git")]);
     let log = repository.runner.run("stage", ".", &["--env", &format!("GITHUB_SERVER_URL={server}")]);
-    assert!(log.contains("result=wrong") && log.contains("does not accept the credentials"), "{log}");
+    assert!(log.contains("result=wrong") && log.contains("does not accept git's credentials"), "{log}");
     assert!(!log.contains("Summary"), "{log}");
     let basic = "eC1hY2Nlc3MtdG9rZW46c2VjcmV0LXRva2Vu";
     assert!(!log.contains("secret-token") && !log.contains(basic), "{log}");

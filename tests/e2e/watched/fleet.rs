@@ -236,7 +236,7 @@ sidecarSets: [sidecars]
 {}ledgers: ledgers
 namespaces: [{{folder: apps, name: {namespace}}}]
 git:
-  live: {}
+  deploy: {}
   source: main
   identity: {{name: pillion, email: pillion@acme.example}}
 rollout: {{{}}}
