@@ -2,14 +2,9 @@
 
 use super::error::CommandError;
 use super::{GlobalArgs, MessageFormat};
-use crate::diagnostics::{self, Code, Diagnostic, Severity, escape, github, human, json, short};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::diagnostics::{Code, Diagnostic, DiagnosticSink, Severity, escape, github, human, json, short};
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::sync::Arc;
-
-/// File, line and column.
-type SourceLocation = (Arc<str>, usize, usize);
 
 /// Collects diagnostics and shows them, sorted, when the work is done.
 #[derive(Debug)]
@@ -18,14 +13,7 @@ pub(super) struct Reporter {
     color: bool,
     quiet: bool,
     verbose: bool,
-    diagnostics: Vec<Diagnostic>,
-    /// Where the findings with a message and place stand among the collected ones.
-    indices_by_message: BTreeMap<(String, Option<SourceLocation>), Vec<usize>>,
-    /// Places about which nothing more is said.
-    suppressed_locations: BTreeSet<SourceLocation>,
-    has_errors: bool,
-    /// Codes of advice that this command does not pass on.
-    suppressed_codes: &'static [Code],
+    sink: DiagnosticSink,
 }
 
 impl Reporter {
@@ -35,55 +23,33 @@ impl Reporter {
             color: common.has_colors(),
             quiet: common.quiet,
             verbose: common.verbose,
-            diagnostics: Vec::new(),
-            indices_by_message: BTreeMap::new(),
-            suppressed_locations: BTreeSet::new(),
-            has_errors: false,
-            suppressed_codes: &[],
+            sink: DiagnosticSink::default(),
         }
     }
 
-    /// Passes on nothing with these codes but errors.
+    /// Suppresses diagnostics with these codes, except errors.
     pub(super) fn suppress_codes(&mut self, codes: &'static [Code]) {
-        self.suppressed_codes = codes;
+        self.sink.suppress_codes(codes);
     }
 
-    /// Takes diagnostics to be shown.
+    /// Adds diagnostics, to be printed at the end.
     pub(super) fn add(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
-        let left_out = self.suppressed_codes;
-        let passes_on = |d: &Diagnostic| d.is_error() || !left_out.contains(&d.code);
-        for diagnostic in diagnostics.into_iter().filter(passes_on) {
-            self.has_errors |= diagnostic.is_error();
-            let place = source_location(&diagnostic);
-            if place.as_ref().is_some_and(|p| self.suppressed_locations.contains(p)) {
-                continue;
-            }
-            // The same finding about a set comes with every workload that the set reaches.
-            let alike = self.indices_by_message.entry((diagnostic.message.clone(), place)).or_default();
-            if !alike.iter().any(|at| self.diagnostics[*at] == diagnostic) {
-                alike.push(self.diagnostics.len());
-                self.diagnostics.push(diagnostic);
-            }
-        }
+        self.sink.add(diagnostics);
     }
 
-    /// Takes the places of the errors so far as dealt with: nothing more is said about them.
+    /// Suppresses further diagnostics at the locations of the errors so far.
     pub(super) fn suppress_error_locations(&mut self) {
-        let errors = self.diagnostics.iter().filter(|d| d.is_error());
-        self.suppressed_locations.extend(errors.filter_map(source_location));
+        self.sink.suppress_error_locations();
     }
 
-    /// Tells whether any error was taken.
+    /// Returns whether an error was added.
     pub(super) fn has_errors(&self) -> bool {
-        self.has_errors
+        self.sink.has_errors()
     }
 
-    /// Hands back everything taken so far, sorted, for verbs whose data they are.
+    /// Returns the diagnostics so far, sorted, and removes them: for commands that print them as data.
     pub(super) fn take_diagnostics(&mut self) -> Vec<Diagnostic> {
-        diagnostics::sort(&mut self.diagnostics);
-        self.indices_by_message.clear();
-        self.suppressed_locations.clear();
-        std::mem::take(&mut self.diagnostics)
+        self.sink.take()
     }
 
     /// Says what was done, where somebody wants to know.
@@ -95,7 +61,7 @@ impl Reporter {
 
     /// Fails when any error was taken.
     pub(super) fn fail_on_errors(&self) -> Result<(), CommandError> {
-        if self.has_errors { Err(CommandError::from_diagnostics([])) } else { Ok(()) }
+        if self.has_errors() { Err(CommandError::from_diagnostics([])) } else { Ok(()) }
     }
 
     /// Prints an error that has no place in a file, also with `--quiet`.
@@ -150,8 +116,4 @@ impl Reporter {
         // A closed standard error leaves nobody to tell.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
-}
-
-fn source_location(diagnostic: &Diagnostic) -> Option<SourceLocation> {
-    diagnostic.spans.first().map(|l| (l.file.clone(), l.line, l.column))
 }

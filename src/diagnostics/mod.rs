@@ -4,6 +4,7 @@
 //! to show it. Output formats are in the files beside this one.
 
 mod codes;
+mod sink;
 pub mod escape;
 pub mod github;
 pub mod human;
@@ -15,6 +16,7 @@ pub mod sarif;
 pub mod short;
 
 pub use codes::Code;
+pub use sink::DiagnosticSink;
 pub use reference::code_reference;
 
 use std::sync::Arc;

@@ -1,0 +1,70 @@
+//! Collects diagnostics, without duplicates and without what follows from an error at the same place.
+
+use super::{Code, Diagnostic, sort};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// File, line and column.
+type SourceLocation = (Arc<str>, usize, usize);
+
+/// The diagnostics of a command or of an integration.
+#[derive(Debug, Default)]
+pub struct DiagnosticSink {
+    diagnostics: Vec<Diagnostic>,
+    /// The indices of the diagnostics with a message and location.
+    indices_by_message: BTreeMap<(String, Option<SourceLocation>), Vec<usize>>,
+    /// Locations about which nothing more is reported.
+    suppressed_locations: BTreeSet<SourceLocation>,
+    has_errors: bool,
+    /// Codes that are reported as errors only.
+    suppressed_codes: &'static [Code],
+}
+
+impl DiagnosticSink {
+    /// Suppresses diagnostics with these codes, except errors.
+    pub fn suppress_codes(&mut self, codes: &'static [Code]) {
+        self.suppressed_codes = codes;
+    }
+
+    /// Adds diagnostics.
+    pub fn add(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        let codes = self.suppressed_codes;
+        let is_reported = |d: &Diagnostic| d.is_error() || !codes.contains(&d.code);
+        for diagnostic in diagnostics.into_iter().filter(is_reported) {
+            self.has_errors |= diagnostic.is_error();
+            let location = source_location(&diagnostic);
+            if location.as_ref().is_some_and(|l| self.suppressed_locations.contains(l)) {
+                continue;
+            }
+            // The same finding about a set comes with every workload that the set reaches.
+            let alike = self.indices_by_message.entry((diagnostic.message.clone(), location)).or_default();
+            if !alike.iter().any(|i| self.diagnostics[*i] == diagnostic) {
+                alike.push(self.diagnostics.len());
+                self.diagnostics.push(diagnostic);
+            }
+        }
+    }
+
+    /// Suppresses further diagnostics at the locations of the errors so far.
+    pub fn suppress_error_locations(&mut self) {
+        let errors = self.diagnostics.iter().filter(|d| d.is_error());
+        self.suppressed_locations.extend(errors.filter_map(source_location));
+    }
+
+    /// Returns whether an error was added.
+    pub fn has_errors(&self) -> bool {
+        self.has_errors
+    }
+
+    /// Returns everything added so far, sorted, and removes it.
+    pub fn take(&mut self) -> Vec<Diagnostic> {
+        sort(&mut self.diagnostics);
+        self.indices_by_message.clear();
+        self.suppressed_locations.clear();
+        std::mem::take(&mut self.diagnostics)
+    }
+}
+
+fn source_location(diagnostic: &Diagnostic) -> Option<SourceLocation> {
+    diagnostic.spans.first().map(|l| (l.file.clone(), l.line, l.column))
+}
