@@ -1,48 +1,35 @@
-//! `pillion cmp`: pillion as a config management plugin of Argo CD.
+//! Generates the manifests of an Application: pillion as a config management plugin of Argo CD.
 //!
-//! `generate` runs in the folder of an Application, in a copy of its repository that may have no `.git`, with any user
-//! and perhaps a read-only root. It reads below that repository only, and starts no program but `kustomize`.
+//! It runs in the folder of an Application, in a copy of its repository that may have no `.git`, with any user and
+//! perhaps a read-only root. It reads only below that repository, and starts no program except `kustomize`.
 
-use super::error::CommandError;
+use super::cmp_parameters::read_parameters;
 use super::kustomization;
-use super::kustomize::{self, KustomizeError};
+use super::kustomize::{KustomizeError, build_kustomization};
 use super::kustomize_exec::dangling_references;
-use super::reporter::Reporter;
-use super::{EXIT_FINDINGS, EXIT_SUCCESS, cmp_parameters, print_data, print_text};
-use crate::diagnostics::{Code, Diagnostic, Span, line};
+use crate::diagnostics::{Code, Diagnostic, DiagnosticSink, Span};
 use crate::integrations::{IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error};
 use crate::model::config::function_config::FunctionConfig;
 use crate::model::workload::type_meta;
-use crate::programs;
-use crate::read::{MAX_FILE_BYTES, decode_text, read_stream};
+use crate::read::read_stream;
 use crate::render::{CollectedObjects, collect_objects};
 use crate::workspace::{FunctionOptions, find_application_root};
 use crate::yaml::{Document, split_documents};
-use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Arguments of `pillion cmp`.
-#[derive(Debug, Args)]
-pub(super) struct CmpArgs {
-    #[command(subcommand)]
-    command: CmpCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum CmpCommand {
-    /// Print the manifests of the Application in the working folder, with their sidecars
-    Generate {
-        /// Folder of the Application; `-` reads manifests from standard input (`helm template . | pillion cmp generate
-        /// -`)
-        #[arg(default_value = ".")]
-        path: PathBuf,
-        /// Let kustomize fetch remote bases, as PILLION_ALLOW_REMOTE_BASES=true does
-        #[arg(long)]
-        allow_remote_bases: bool,
-    },
-    /// Print the parameters that an Application may set, as Argo CD's user interface shows them
-    Parameters,
+/// Why no manifests were generated.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// Diagnostics report what is wrong with the parameters.
+    #[error("the parameters of the Application are invalid")]
+    InvalidParameters,
+    /// Diagnostics report what is wrong with the manifests.
+    #[error("the manifests are invalid")]
+    InvalidManifests,
+    /// kustomize failed.
+    #[error(transparent)]
+    Kustomize(#[from] KustomizeError),
 }
 
 /// Where the manifests come from.
@@ -53,36 +40,27 @@ enum ManifestOrigin {
     Folder,
 }
 
-/// Runs `pillion cmp`.
-pub(super) fn run(args: &CmpArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
-    let (path, allows_remote) = match &args.command {
-        CmpCommand::Parameters => {
-            print_text(&cmp_parameters::parameters_json())?;
-            return Ok(EXIT_SUCCESS);
-        }
-        CmpCommand::Generate { path, allow_remote_bases } => (path, *allow_remote_bases),
-    };
-    let outcome = generate(path, allows_remote, reporter);
-    // Argo CD shows what stands on standard error, all of it: one line a finding, without lines of the files.
-    let mut told = reporter.take_diagnostics();
-    if let Ok(outcome) = &outcome {
-        for diagnostic in &mut told {
+/// Generates the manifests of the Application in a folder; `-` reads manifests from standard input. `report_slow` gets a
+/// message when kustomize takes long.
+pub(super) fn generate_manifests(
+    path: &Path,
+    allow_remote_bases: bool,
+    report_slow: impl FnOnce(&str),
+) -> (Result<String, Error>, Vec<Diagnostic>) {
+    let mut sink = DiagnosticSink::default();
+    let result = generate(path, allow_remote_bases, report_slow, &mut sink);
+    let mut diagnostics = sink.take();
+    if let Ok(output) = &result {
+        for diagnostic in &mut diagnostics {
             explain_patch_error(diagnostic);
-            outcome.items.locate(diagnostic);
+            output.items.locate(diagnostic);
         }
     }
-    let text: String = told.iter().map(line::render).collect();
-    if !text.is_empty() {
-        reporter.print_note(text.trim_end());
-    }
-    match outcome {
-        Ok(outcome) if !told.iter().any(Diagnostic::is_error) => {
-            print_data(&outcome.text)?;
-            Ok(EXIT_SUCCESS)
-        }
-        Ok(_) => Ok(EXIT_FINDINGS),
-        Err(error) => Err(error),
-    }
+    let result = result.and_then(|output| match diagnostics.iter().any(Diagnostic::is_error) {
+        true => Err(Error::InvalidManifests),
+        false => Ok(output.text),
+    });
+    (result, diagnostics)
 }
 
 /// What was generated.
@@ -94,12 +72,17 @@ struct CmpOutput {
 }
 
 /// Generates the manifests of an Application.
-fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result<CmpOutput, CommandError> {
+fn generate(
+    path: &Path,
+    allow_remote_bases: bool,
+    report_slow: impl FnOnce(&str),
+    sink: &mut DiagnosticSink,
+) -> Result<CmpOutput, Error> {
     let text = std::env::var("ARGOCD_APP_PARAMETERS").unwrap_or_default();
-    let (given, wrong) = cmp_parameters::read_parameters(&text);
+    let (parameters, wrong) = read_parameters(&text);
     if !wrong.is_empty() {
-        reporter.add(wrong);
-        return Err(CommandError::invalid_config([]));
+        sink.add(wrong);
+        return Err(Error::InvalidParameters);
     }
     let folder = match path.as_os_str() == "-" {
         true => PathBuf::new(),
@@ -114,24 +97,30 @@ fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result
         ManifestOrigin::Stdin => match read_stream(&mut std::io::stdin().lock(), &STREAM_NAME.into()) {
             Ok(text) => Some(text),
             Err(wrong) => {
-                reporter.add([wrong]);
-                return Err(CommandError::from_diagnostics([]));
+                sink.add([wrong]);
+                return Err(Error::InvalidManifests);
             }
         },
-        ManifestOrigin::Kustomize => Some(build_kustomization(&folder, allows_remote, reporter)?),
+        ManifestOrigin::Kustomize => match build_kustomization(&folder, allow_remote_bases, report_slow) {
+            Err(KustomizeError::InvalidKustomization(wrong)) => {
+                sink.add(wrong);
+                return Err(Error::InvalidManifests);
+            }
+            built => Some(built?),
+        },
         ManifestOrigin::Folder => None,
     };
-    let mut spec = given.spec;
+    let mut spec = parameters.spec;
     if stream.is_none() {
         spec.sources = vec![".".to_owned()];
     }
-    let told = FunctionOptions {
+    let options = FunctionOptions {
         folder,
         repository_root: repository_root(),
         is_application: true,
-        namespace: given.namespace,
+        namespace: parameters.namespace,
         fallback_namespace: std::env::var("ARGOCD_APP_NAMESPACE").ok(),
-        cluster: given.cluster,
+        cluster: parameters.cluster,
         ..FunctionOptions::in_working_folder(
             FunctionConfig { spec, inline: Vec::new() },
             Span::whole_file("the parameters of the Application"),
@@ -140,61 +129,61 @@ fn generate(path: &Path, allows_remote: bool, reporter: &mut Reporter) -> Result
     let name: Arc<str> = STREAM_NAME.into();
     let found =
         stream.as_deref().map_or_else(CollectedObjects::default, |text| collect_objects(&name, text, true));
-    let (door, wrong) = IntegrationSession::open(&told, found, false);
-    reporter.add(wrong);
-    let door = door.ok_or_else(|| CommandError::from_diagnostics([]))?;
-    if reporter.has_errors() {
-        reporter.suppress_error_locations();
+    let (session, wrong) = IntegrationSession::open(&options, found, false);
+    sink.add(wrong);
+    let session = session.ok_or(Error::InvalidManifests)?;
+    if sink.has_errors() {
+        sink.suppress_error_locations();
     }
     let mut generated = CmpOutput::default();
     match &stream {
         Some(text) => {
             generated.items = StreamObjects::from_stream(text);
-            let (text, wrong) = door.render(&name, text);
-            reporter.add(wrong);
-            append_manifests(&mut generated.text, &name, &text, reporter);
+            let (text, wrong) = session.render(&name, text);
+            sink.add(wrong);
+            append_manifests(&mut generated.text, &name, &text, sink);
         }
         None => {
-            let (texts, wrong) = door.render_sources();
-            reporter.add(wrong);
+            let (texts, wrong) = session.render_sources();
+            sink.add(wrong);
             for (name, text) in &texts {
-                append_manifests(&mut generated.text, name, text, reporter);
+                append_manifests(&mut generated.text, name, text, sink);
             }
         }
     }
-    if reporter.has_errors() {
+    if sink.has_errors() {
         return Ok(generated);
     }
-    finish_output(generated, &door, &origin, reporter)
+    finish_output(generated, &session, &origin, sink)
 }
 
 fn finish_output(
     generated: CmpOutput,
-    door: &IntegrationSession,
+    session: &IntegrationSession,
     origin: &ManifestOrigin,
-    reporter: &mut Reporter,
-) -> Result<CmpOutput, CommandError> {
+    sink: &mut DiagnosticSink,
+) -> Result<CmpOutput, Error> {
     if generated.text.is_empty() {
         // Argo CD would take it for an Application without resources, and with `prune` delete all it has.
         let wrong = Diagnostic::error(
             Code::EmptyOutput,
             "no manifests were generated: Argo CD would prune the Application",
         );
-        reporter.add([match origin {
+        sink.add([match origin {
             ManifestOrigin::Stdin => wrong.help("the command before `| pillion cmp generate -` printed nothing"),
             ManifestOrigin::Kustomize => wrong.help("`kustomize build` printed SidecarSets at most: list applications in `resources:`"),
             ManifestOrigin::Folder => wrong.help(
                 "check `path` of the Application; pillion.yaml names folders of rendered files and ledgers, which are no sources",
             ),
         }]);
-        return Err(CommandError::from_diagnostics([]));
+        return Err(Error::InvalidManifests);
     }
-    reporter.add(dangling_references(&generated.text, door));
+    sink.add(dangling_references(&generated.text, session));
     Ok(generated)
 }
 
 /// Adds the manifests of a text; Argo CD refuses documents without a kind, which other readers pass over.
-fn append_manifests(output: &mut String, name: &Arc<str>, text: &str, reporter: &mut Reporter) {
+fn append_manifests(output: &mut String, name: &Arc<str>, text: &str, sink: &mut DiagnosticSink) {
     for (index, piece) in split_documents(name, text).0.into_iter().enumerate() {
         let part = &text[piece.span];
         let Ok(document) = Document::read(name, index, piece.first_line, part) else { continue };
@@ -203,7 +192,7 @@ fn append_manifests(output: &mut String, name: &Arc<str>, text: &str, reporter: 
         }
         if type_meta(document.value()).is_none() {
             let message = "a document without `apiVersion` and `kind` is left out";
-            reporter.add([Diagnostic::note(Code::FolderSkipped, message).at(document.label(
+            sink.add([Diagnostic::note(Code::FolderSkipped, message).at(document.label(
                 &crate::yaml::FieldPath::root(),
                 crate::yaml::EntryPart::Value,
                 "",
@@ -216,70 +205,6 @@ fn append_manifests(output: &mut String, name: &Arc<str>, text: &str, reporter: 
         output.push_str(part);
         if !output.ends_with('\n') {
             output.push('\n');
-        }
-    }
-}
-
-/// Builds the kustomization of a folder. No plugins, functions or charts: what a repository names is not executed.
-fn build_kustomization(
-    folder: &Path,
-    allows_remote: bool,
-    reporter: &mut Reporter,
-) -> Result<String, CommandError> {
-    let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let may_fetch = kustomize::may_fetch(allows_remote).map_err(CommandError::usage)?;
-    let built = kustomize::build(at, may_fetch, |time| {
-        reporter.print_note(&format!(
-            "pillion: `kustomize build {}` has not ended after {} s; what it takes from elsewhere may not answer",
-            at.display(),
-            time.as_secs()
-        ));
-    });
-    match built {
-        Ok(ended) if ended.status.success() => {
-            decode_text(ended.stdout, &STREAM_NAME.into()).map_err(|wrong| {
-                reporter.add([wrong]);
-                CommandError::from_diagnostics([])
-            })
-        }
-        Ok(ended) => {
-            let said = String::from_utf8_lossy(&ended.stderr);
-            let error =
-                CommandError::findings(format!("`kustomize build {}` failed: {}", at.display(), said.trim()));
-            Err(match said.contains("external plugins disabled") {
-                true => error.hint("this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds"),
-                false => error,
-            })
-        }
-        Err(KustomizeError::InvalidKustomization(wrong)) => {
-            reporter.add(wrong);
-            Err(CommandError::from_diagnostics([]))
-        }
-        Err(KustomizeError::Program(failure)) => Err(kustomize_error(at, &failure)),
-    }
-}
-
-/// Returns why kustomize was not started, or was stopped.
-fn kustomize_error(at: &Path, failure: &programs::Error) -> CommandError {
-    let at = at.display();
-    match failure {
-        programs::Error::Start(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            CommandError::environment(
-                "the folder has a kustomization, and `kustomize` is not on PATH: put it into the image of the plugin",
-            )
-        }
-        programs::Error::Start(error) => {
-            CommandError::environment(format!("`kustomize` cannot be started: {error}"))
-        }
-        programs::Error::OutputTooLarge(_) => CommandError::findings(format!(
-            "`kustomize build {at}` was ended: it printed more than {} MiB",
-            MAX_FILE_BYTES >> 20
-        )),
-        programs::Error::TimedOut(_) | programs::Error::OutputStillOpen | programs::Error::Stopped => {
-            CommandError::findings(format!(
-                "`kustomize build {at}` was ended: it took longer than `{}` allows; what it takes from elsewhere may not answer",
-                kustomize::TIMEOUT_VARIABLE
-            ))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The error of a command: every command returns it, and [`super::run`] prints it once.
 
+use super::cmp;
+use super::kustomize::KustomizeError;
 use super::reporter::Reporter;
 use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_USAGE};
 use crate::diagnostics::Diagnostic;
@@ -131,6 +133,33 @@ impl From<stage::Error> for CommandError {
 impl From<git::Error> for CommandError {
     fn from(error: git::Error) -> Self {
         stage::Error::from(error).into()
+    }
+}
+
+impl From<cmp::Error> for CommandError {
+    fn from(error: cmp::Error) -> Self {
+        match error {
+            cmp::Error::InvalidParameters => Self::invalid_config([]),
+            cmp::Error::InvalidManifests => Self::from_diagnostics([]),
+            cmp::Error::Kustomize(error) => error.into(),
+        }
+    }
+}
+
+impl From<KustomizeError> for CommandError {
+    fn from(error: KustomizeError) -> Self {
+        let message = error.to_string();
+        match error {
+            KustomizeError::InvalidKustomization(diagnostics) => Self::from_diagnostics(diagnostics),
+            KustomizeError::InvalidSwitch(_) => Self::usage(message),
+            KustomizeError::NotInstalled | KustomizeError::Start(_) => Self::environment(message),
+            KustomizeError::Failed { stderr, .. } if stderr.contains("external plugins disabled") => {
+                Self::findings(message).hint("this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds")
+            }
+            KustomizeError::Failed { .. } | KustomizeError::OutputTooLarge(_) | KustomizeError::TimedOut(_) => {
+                Self::findings(message)
+            }
+        }
     }
 }
 

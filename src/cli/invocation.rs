@@ -5,7 +5,11 @@
 
 use super::error::CommandError;
 use super::reporter::Reporter;
-use super::{ColorChoice, EXIT_SUCCESS, GlobalArgs, MessageFormat, commands::render, krm, kustomize_exec};
+use super::{
+    ColorChoice, EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, MessageFormat, commands::render, krm,
+    kustomize_exec, print_data,
+};
+use crate::diagnostics::Diagnostic;
 use crate::model::config::function_config;
 use crate::model::workload::{api_group, type_meta};
 use crate::read::{read_file, read_stream};
@@ -25,7 +29,7 @@ type StdinAction = Box<dyn Fn(&str, &mut Reporter) -> Result<u8, CommandError>>;
 pub(super) fn run_other_invocation(arguments: &[OsString]) -> Option<u8> {
     let work: StdinAction = match (plugin_config(arguments), arguments) {
         (Some(config), [_, _]) => {
-            Box::new(move |text, reporter| kustomize_exec::run(&config, text, reporter))
+            Box::new(move |text, reporter| finish(kustomize_exec::render_resources(&config, text), reporter))
         }
         (Some(_), further) => {
             let words: Vec<_> = further[2..].iter().map(|w| w.to_string_lossy()).collect();
@@ -98,12 +102,24 @@ fn function_or_filter(text: &str, reporter: &mut Reporter) -> Result<u8, Command
         return Ok(EXIT_SUCCESS);
     }
     match is_resource_list(text) {
-        true => krm::run(text, reporter),
+        true => finish(krm::render_resource_list(text), reporter),
         false => render::run_filter(text, &default_global_args(), reporter),
     }
 }
 
-/// Tells whether the first document is a ResourceList.
+/// Prints what an integration rendered and returns the exit code.
+fn finish(
+    (output, diagnostics): (Option<String>, Vec<Diagnostic>),
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
+    reporter.add(diagnostics);
+    if let Some(output) = output {
+        print_data(&output)?;
+    }
+    Ok(if reporter.has_errors() { EXIT_FINDINGS } else { EXIT_SUCCESS })
+}
+
+/// Returns whether the first document is a ResourceList.
 fn is_resource_list(text: &str) -> bool {
     if !text.contains("ResourceList") {
         return false;

@@ -1,11 +1,8 @@
-//! A ResourceList on standard input becomes a ResourceList: pillion as a KRM function of kustomize and kpt.
+//! Renders a ResourceList: pillion as a KRM function of kustomize and kpt.
 //!
-//! The text stays as it came but for what is injected, taken out or told in `results`.
+//! The text keeps every byte except for what is injected, removed or reported in `results`.
 
-use super::error::CommandError;
-use super::reporter::Reporter;
-use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
-use crate::diagnostics::{Code, Diagnostic, Span, krm};
+use crate::diagnostics::{Code, Diagnostic, DiagnosticSink, Span, krm};
 use crate::integrations::{
     self, IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error, is_from_file,
     is_function_config,
@@ -24,39 +21,37 @@ pub(super) const GROUP: &str = "config.kubernetes.io";
 /// An object with this annotation is left out by kustomize and `kpt live` at the end.
 const LOCAL_CONFIG: &str = "config.kubernetes.io/local-config";
 
-/// Runs as a function.
-pub(super) fn run(text: &str, reporter: &mut Reporter) -> Result<u8, CommandError> {
+/// Renders a ResourceList and adds the diagnostics to its `results`. Returns no list where there is none to add them to.
+pub(super) fn render_resource_list(text: &str) -> (Option<String>, Vec<Diagnostic>) {
     let document = match read_resource_list(text) {
         Ok(document) => document,
-        Err(wrong) => {
-            // There is no list that results could be put into.
-            reporter.add([*wrong]);
-            return Ok(EXIT_FINDINGS);
-        }
+        Err(error) => return (None, vec![*error]),
     };
     let items = StreamObjects::from_resource_list(&document);
-    let outcome = transform(&document, reporter);
+    let mut sink = DiagnosticSink::default();
+    let outcome = transform(&document, &mut sink);
     let mut results = Vec::new();
-    let mut told = reporter.take_diagnostics();
-    for diagnostic in &mut told {
+    let mut diagnostics = sink.take();
+    for diagnostic in &mut diagnostics {
         explain_patch_error(diagnostic);
         let about = items.locate(diagnostic);
         results.push(krm::to_result(diagnostic, about));
     }
-    reporter.add(told);
     let text = match outcome {
-        Some((text, dangling)) if !reporter.has_errors() => {
+        Some((text, dangling)) if !sink.has_errors() => {
             results.extend(dangling.iter().map(|(d, about)| krm::to_result(d, about.as_ref())));
-            reporter.add(dangling.into_iter().map(|(d, _)| d));
+            diagnostics.extend(dangling.into_iter().map(|(d, _)| d));
             text
         }
         _ => document.text().to_owned(),
     };
     match with_results(&text, results) {
-        Ok(text) => print_data(&text)?,
-        Err(wrong) => reporter.add([*wrong]),
+        Ok(text) => (Some(text), diagnostics),
+        Err(error) => {
+            diagnostics.push(*error);
+            (None, diagnostics)
+        }
     }
-    Ok(if reporter.has_errors() { EXIT_FINDINGS } else { EXIT_SUCCESS })
 }
 
 /// Reads a ResourceList. Aliases are written out: kustomize takes its items apart before it reads them.
@@ -91,55 +86,56 @@ fn read_resource_list(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
 type ItemDiagnostic = (Diagnostic, Option<krm::ResourceRef>);
 
 /// Returns the new text of the list, unless something is wrong with it, and what is to be said of that.
-fn transform(document: &Arc<Document>, reporter: &mut Reporter) -> Option<(String, Vec<ItemDiagnostic>)> {
+fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(String, Vec<ItemDiagnostic>)> {
     let name: Arc<str> = STREAM_NAME.into();
     let (config, wrong) = match document.value().get("functionConfig") {
         Some(Value::Object(_)) => function_config::decode(document, &FieldPath::dotted("functionConfig")),
         _ => (Some(FunctionConfig::default()), Vec::new()),
     };
-    reporter.add(wrong);
+    sink.add(wrong);
     let config = config?;
     let spec = config.spec.clone();
     let at = document.label(&FieldPath::dotted("functionConfig"), crate::yaml::EntryPart::Value, "");
-    let told = FunctionOptions {
+    let options = FunctionOptions {
         config_path: Some((Arc::clone(document), FieldPath::dotted("functionConfig"))),
         ..FunctionOptions::in_working_folder(config, at.clone())
     };
     let incoming = KrmInput::from_list(document.value());
     let is_generator = incoming.is_empty();
-    let (door, wrong) = IntegrationSession::open(&told, collect_objects(&name, document.text(), true), true);
-    reporter.add(wrong);
-    let door = door?;
-    if reporter.has_errors() {
+    let (session, wrong) =
+        IntegrationSession::open(&options, collect_objects(&name, document.text(), true), true);
+    sink.add(wrong);
+    let session = session?;
+    if sink.has_errors() {
         // What is wrong with the workloads is said too, but not once more what is wrong with the sets.
-        reporter.suppress_error_locations();
+        sink.suppress_error_locations();
     }
-    let (text, wrong) = door.render(&name, document.text());
-    reporter.add(wrong);
+    let (text, wrong) = session.render(&name, document.text());
+    sink.add(wrong);
     let mut added = Vec::new();
     if is_generator {
-        let (texts, wrong) = door.render_sources();
-        reporter.add(wrong);
+        let (texts, wrong) = session.render_sources();
+        sink.add(wrong);
         for (name, text) in &texts {
             let (values, wrong) = read_values(name, text);
-            reporter.add(wrong);
+            sink.add(wrong);
             added.extend(values.into_iter().filter(|v| is_manifest(v, &spec)));
         }
     }
-    if reporter.has_errors() {
+    if sink.has_errors() {
         return None;
     }
     match rewrite_items(&text, &spec, added, &incoming) {
         Ok((_, 0)) if incoming.count > 0 => {
-            reporter.add([empty_output(at, is_generator)]);
+            sink.add([empty_output(at, is_generator)]);
             None
         }
         Ok((text, _)) => {
-            let dangling = dangling_references(&text, &door);
+            let dangling = dangling_references(&text, &session);
             Some((text, dangling))
         }
         Err(wrong) => {
-            reporter.add([*wrong]);
+            sink.add([*wrong]);
             None
         }
     }
@@ -159,12 +155,12 @@ impl<'a> KrmInput<'a> {
         Self { config: list.get("functionConfig"), items, count: items.len() }
     }
 
-    /// Tells whether nothing but the configuration came in: then pillion is a generator.
+    /// Returns whether nothing but the configuration came in: then pillion is a generator.
     fn is_empty(&self) -> bool {
         self.items.iter().all(|item| self.is_own(item))
     }
 
-    /// Tells whether an item is pillion's own, or the configuration that a generator finds among its items.
+    /// Returns whether an item is pillion's own, or the configuration that a generator finds among its items.
     fn is_own(&self, item: &Value) -> bool {
         let same = |key: &str| self.config.is_some_and(|c| c.get(key) == item.get(key));
         let is_config = || {
@@ -206,7 +202,7 @@ pub(super) fn is_sidecar_set(object: &Value) -> bool {
     type_meta(object).is_some_and(|(a, k)| api_group(a) == KRUISE_GROUP && k == "SidecarSet")
 }
 
-/// Tells whether a document of the sources is handed on.
+/// Returns whether a document of the sources is handed on.
 pub(super) fn is_manifest(value: &Value, spec: &SidecarsSpec) -> bool {
     let Some((api_version, kind)) = type_meta(value) else { return false };
     let is_own = match (api_group(api_version), kind) {
@@ -272,13 +268,13 @@ pub(super) fn read_values(name: &Arc<str>, text: &str) -> (Vec<Value>, Vec<Diagn
     (values, diagnostics)
 }
 
-fn dangling_references(text: &str, door: &IntegrationSession) -> Vec<ItemDiagnostic> {
+fn dangling_references(text: &str, session: &IntegrationSession) -> Vec<ItemDiagnostic> {
     let Ok(document) = Document::read(&STREAM_NAME.into(), 0, 1, text) else { return Vec::new() };
     let count = document.value().get("items").and_then(Value::as_array).map_or(0, Vec::len);
     let places: Vec<(&Document, FieldPath)> =
         (0..count).map(|i| (&document, FieldPath::dotted("items").child(i))).collect();
     let found =
-        find_dangling_references(&places, &door.renderer, &super::kustomization::name_reference_kinds());
+        find_dangling_references(&places, &session.renderer, &super::kustomization::name_reference_kinds());
     let items = StreamObjects::from_resource_list(&document);
     let place = |mut diagnostic: Diagnostic| {
         let about = items.locate(&mut diagnostic).cloned();

@@ -1,43 +1,40 @@
-//! Builds a kustomization for a plugin of Argo CD: by the real kustomize, for no longer than Argo CD says, and only from
-//! what the repository holds.
+//! Builds a kustomization for a plugin of Argo CD: with the real kustomize, within the time limit of Argo CD, and only
+//! from files of the repository.
 
-use super::permissions::parse_switch;
 use super::remote_bases::find_remote_bases;
 use crate::diagnostics::Diagnostic;
+use crate::integrations::STREAM_NAME;
 use crate::model::duration;
-use crate::programs::{
-    self, CredentialAccess, Error, MAX_STDERR_BYTES, OutputLimit, ProgramLimits, ProgramOutput,
-};
-use crate::read::MAX_FILE_BYTES;
-use std::path::Path;
+use crate::programs::{self, CredentialAccess, MAX_STDERR_BYTES, OutputLimit, ProgramLimits};
+use crate::read::{MAX_FILE_BYTES, decode_text};
+use crate::workspace::parse_switch;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// After this time it is said what is waited for. Argo CD ends a plugin when its own time is over, after a minute by
-/// default, and then shows what stands on standard error.
+/// After this time pillion reports the wait. Argo CD ends a plugin at its own timeout, one minute by default, and then
+/// shows its standard error.
 const SLOW_BUILD: Duration = Duration::from_secs(10);
 
-/// How long a build may take where nobody says less.
+/// The timeout of a build without a configured one.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The variable that Argo CD's documentation gives administrators for the time of a plugin. Its server does not read
 /// it (v3.2.11 cmpserver/plugin/plugin.go runCommand).
-pub(super) const TIMEOUT_VARIABLE: &str = "ARGOCD_EXEC_TIMEOUT";
+const TIMEOUT_VARIABLE: &str = "ARGOCD_EXEC_TIMEOUT";
 
 /// The variable with which an operator lets kustomize fetch. What an Application sets has a name that begins with
 /// `ARGOCD_ENV_`.
 pub(super) const ALLOW_REMOTE_VARIABLE: &str = "PILLION_ALLOW_REMOTE_BASES";
 
-/// Returns whether kustomize may fetch what a kustomization names elsewhere.
-///
-/// # Errors
-/// When the variable says neither.
-pub(super) fn may_fetch(flag: bool) -> Result<bool, String> {
+/// Returns whether kustomize may fetch remote bases: a flag or [`ALLOW_REMOTE_VARIABLE`] allows it.
+fn may_fetch(flag: bool) -> Result<bool, KustomizeError> {
     let variable = std::env::var_os(ALLOW_REMOTE_VARIABLE).map_or(Ok(false), |value| parse_switch(&value));
-    variable.map(|allowed| allowed || flag).map_err(|why| format!("{ALLOW_REMOTE_VARIABLE}: {why}"))
+    variable.map(|allowed| allowed || flag).map_err(KustomizeError::InvalidSwitch)
 }
 
-/// Returns how long a build may take.
-pub(super) fn build_timeout() -> Duration {
+/// Returns the timeout of a build.
+fn build_timeout() -> Duration {
     let limit = std::env::var(TIMEOUT_VARIABLE)
         .ok()
         .and_then(|text| duration::parse(&text))
@@ -45,37 +42,91 @@ pub(super) fn build_timeout() -> Duration {
     limit.map_or(DEFAULT_TIMEOUT, Duration::from_secs)
 }
 
-/// Why there is nothing built.
+/// Why a kustomization was not built.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum KustomizeError {
-    /// Something in the kustomizations is wrong.
+    /// [`ALLOW_REMOTE_VARIABLE`] has another value than a switch.
+    #[error("{ALLOW_REMOTE_VARIABLE}: {0}")]
+    InvalidSwitch(String),
+    /// The kustomization, or the output, is invalid.
+    #[error("the kustomization is invalid")]
     InvalidKustomization(Vec<Diagnostic>),
-    /// kustomize did not come to its end.
-    Program(Error),
+    /// kustomize is not installed.
+    #[error(
+        "the folder has a kustomization, and `kustomize` is not on PATH: put it into the image of the plugin"
+    )]
+    NotInstalled,
+    /// kustomize cannot be started.
+    #[error("`kustomize` cannot be started: {0}")]
+    Start(#[source] io::Error),
+    /// kustomize failed; its folder and standard error.
+    #[error("`kustomize build {}` failed: {stderr}", folder.display())]
+    Failed { folder: PathBuf, stderr: String },
+    /// kustomize printed too much.
+    #[error("`kustomize build {}` was ended: it printed more than {} MiB", .0.display(), MAX_FILE_BYTES >> 20)]
+    OutputTooLarge(PathBuf),
+    /// kustomize did not end in time.
+    #[error(
+        "`kustomize build {}` was ended: it took longer than `{TIMEOUT_VARIABLE}` allows; what it takes from elsewhere may not answer",
+        .0.display()
+    )]
+    TimedOut(PathBuf),
 }
 
-/// Builds the kustomization of a folder. `slow` is called when it takes long.
-pub(super) fn build(
+impl KustomizeError {
+    fn from_program(error: programs::Error, folder: &Path) -> Self {
+        match error {
+            programs::Error::Start(error) if error.kind() == io::ErrorKind::NotFound => Self::NotInstalled,
+            programs::Error::Start(error) => Self::Start(error),
+            programs::Error::OutputTooLarge(_) => Self::OutputTooLarge(folder.to_owned()),
+            programs::Error::TimedOut(_) | programs::Error::OutputStillOpen | programs::Error::Stopped => {
+                Self::TimedOut(folder.to_owned())
+            }
+        }
+    }
+}
+
+/// Builds the kustomization of a folder, without plugins, functions or charts: no program that a repository names is
+/// run. `report_slow` gets a message when it takes long.
+///
+/// # Errors
+/// When the kustomization is invalid, or kustomize fails.
+pub(super) fn build_kustomization(
     folder: &Path,
-    may_fetch: bool,
-    slow: impl FnOnce(Duration),
-) -> Result<ProgramOutput, KustomizeError> {
-    let trust = if may_fetch { CredentialAccess::Git } else { CredentialAccess::None };
-    let mut kustomize = programs::command_without_secrets("kustomize", trust);
+    allow_remote_bases: bool,
+    report_slow: impl FnOnce(&str),
+) -> Result<String, KustomizeError> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let may_fetch = may_fetch(allow_remote_bases)?;
+    let access = if may_fetch { CredentialAccess::Git } else { CredentialAccess::None };
+    let mut kustomize = programs::command_without_secrets("kustomize", access);
     if !may_fetch {
         let found = find_remote_bases(folder);
         if !found.is_empty() {
             return Err(KustomizeError::InvalidKustomization(found));
         }
-        // kustomize clones by git: what was overlooked ends there.
+        // kustomize clones with git: a base that the search missed fails there.
         kustomize.env("GIT_ALLOW_PROTOCOL", "none");
     }
     kustomize.arg("build").arg(folder);
-    let most = usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX);
     let limits = ProgramLimits {
         timeout: build_timeout(),
-        output: OutputLimit::All(most),
+        output: OutputLimit::All(usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX)),
         stderr_bytes: MAX_STDERR_BYTES,
     };
-    programs::run_program(kustomize, None, &limits, (SLOW_BUILD, || slow(SLOW_BUILD)))
-        .map_err(KustomizeError::Program)
+    let report_slow = || {
+        report_slow(&format!(
+            "pillion: `kustomize build {}` has not ended after {} s; what it takes from elsewhere may not answer",
+            folder.display(),
+            SLOW_BUILD.as_secs()
+        ));
+    };
+    let output = programs::run_program(kustomize, None, &limits, (SLOW_BUILD, report_slow))
+        .map_err(|error| KustomizeError::from_program(error, folder))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(KustomizeError::Failed { folder: folder.to_owned(), stderr });
+    }
+    decode_text(output.stdout, &STREAM_NAME.into())
+        .map_err(|diagnostic| KustomizeError::InvalidKustomization(vec![diagnostic]))
 }

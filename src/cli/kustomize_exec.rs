@@ -1,13 +1,10 @@
-//! A stream of documents and a configuration file: pillion as an exec plugin of kustomize, the older form.
+//! Renders a stream of documents with a configuration file: pillion as an exec plugin of kustomize, the older form.
 //!
 //! kustomize calls it as `…/pillion.dev/v1alpha1/sidecars/Sidecars CONFIG`, with the resources on standard input;
 //! as a generator it gets none.
 
-use super::error::CommandError;
 use super::krm::{is_manifest, is_sidecar_set, read_values};
-use super::reporter::Reporter;
-use super::{EXIT_FINDINGS, EXIT_SUCCESS, print_data};
-use crate::diagnostics::{Diagnostic, Span};
+use crate::diagnostics::{Diagnostic, DiagnosticSink, Span};
 use crate::integrations::{self, IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error};
 use crate::model::config::function_config::{self, KeepSidecarSets, SidecarsSpec};
 use crate::read::read_file;
@@ -15,93 +12,88 @@ use crate::render::{collect_objects, find_dangling_references};
 use crate::workspace::FunctionOptions;
 use crate::yaml::{Document, FieldPath, emit, split_documents};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What the configuration is called in messages: its file is a temporary one of kustomize.
 const CONFIG_NAME: &str = "the plugin's configuration";
 
-/// Runs as a plugin.
-pub(super) fn run(config: &std::path::Path, text: &str, reporter: &mut Reporter) -> Result<u8, CommandError> {
+/// Renders the resources of a stream with the configuration in a file; without errors only.
+pub(super) fn render_resources(config: &Path, text: &str) -> (Option<String>, Vec<Diagnostic>) {
     let items = StreamObjects::from_stream(text);
-    let output = transform(config, text, reporter);
-    let mut told = reporter.take_diagnostics();
-    for diagnostic in &mut told {
+    let mut sink = DiagnosticSink::default();
+    let output = transform(config, text, &mut sink);
+    let mut diagnostics = sink.take();
+    for diagnostic in &mut diagnostics {
         explain_patch_error(diagnostic);
         items.locate(diagnostic);
     }
-    reporter.add(told);
-    match output {
-        Some(output) if !reporter.has_errors() => {
-            print_data(&output)?;
-            Ok(EXIT_SUCCESS)
-        }
-        _ => Ok(EXIT_FINDINGS),
-    }
+    (output.filter(|_| !sink.has_errors()), diagnostics)
 }
 
-fn transform(config: &std::path::Path, text: &str, reporter: &mut Reporter) -> Option<String> {
+fn transform(config: &Path, text: &str, sink: &mut DiagnosticSink) -> Option<String> {
     let name: Arc<str> = CONFIG_NAME.into();
     let document = match read_file(config, &name).and_then(|text| Document::read(&name, 0, 1, &text)) {
         Ok(document) => Arc::new(document),
         Err(error) => {
-            reporter.add([error]);
+            sink.add([error]);
             return None;
         }
     };
     let (decoded, wrong) = function_config::decode(&document, &FieldPath::root());
-    reporter.add(wrong);
+    sink.add(wrong);
     let decoded = decoded?;
     let spec = decoded.spec.clone();
     let at = document.label(&FieldPath::root(), crate::yaml::EntryPart::Value, "");
-    let told = FunctionOptions {
+    let options = FunctionOptions {
         config_path: Some((Arc::clone(&document), FieldPath::root())),
         ..FunctionOptions::in_working_folder(decoded, at.clone())
     };
     let stdin: Arc<str> = STREAM_NAME.into();
-    let (door, wrong) = IntegrationSession::open(&told, collect_objects(&stdin, text, true), false);
-    reporter.add(wrong);
-    let door = door?;
-    if reporter.has_errors() {
-        reporter.suppress_error_locations();
+    let (session, wrong) = IntegrationSession::open(&options, collect_objects(&stdin, text, true), false);
+    sink.add(wrong);
+    let session = session?;
+    if sink.has_errors() {
+        sink.suppress_error_locations();
     }
     if text.trim().is_empty() {
-        return render_sources(&door, &spec, &at, reporter);
+        return render_sources(&session, &spec, &at, sink);
     }
-    let (rendered, wrong) = door.render(&stdin, text);
-    reporter.add(wrong);
-    if reporter.has_errors() {
+    let (rendered, wrong) = session.render(&stdin, text);
+    sink.add(wrong);
+    if sink.has_errors() {
         return None;
     }
     let output = mark_local_sidecar_sets(&rendered, &spec);
     if output.trim().is_empty() {
-        reporter.add([empty_output(at, "the resources are SidecarSets only, and these are left out")]);
+        sink.add([empty_output(at, "the resources are SidecarSets only, and these are left out")]);
         return None;
     }
-    reporter.add(dangling_references(&output, &door));
+    sink.add(dangling_references(&output, &session));
     Some(output)
 }
 
 /// The manifests of `sources:`, as one stream.
 fn render_sources(
-    door: &IntegrationSession,
+    session: &IntegrationSession,
     spec: &SidecarsSpec,
     at: &Span,
-    reporter: &mut Reporter,
+    sink: &mut DiagnosticSink,
 ) -> Option<String> {
-    let (texts, wrong) = door.render_sources();
-    reporter.add(wrong);
+    let (texts, wrong) = session.render_sources();
+    sink.add(wrong);
     let mut output = String::new();
     for (name, text) in &texts {
         let (found, wrong) = read_values(name, text);
-        reporter.add(wrong);
+        sink.add(wrong);
         for value in found.iter().filter(|v| is_manifest(v, spec)) {
             output.push_str("---\n");
             output.push_str(&emit(value));
         }
     }
     let output = mark_local_sidecar_sets(&output, spec);
-    if output.is_empty() && !reporter.has_errors() {
-        reporter.add([empty_output(at.clone(), "no resource came in, and `sources:` names none")]);
+    if output.is_empty() && !sink.has_errors() {
+        sink.add([empty_output(at.clone(), "no resource came in, and `sources:` names none")]);
     }
     Some(output)
 }
@@ -142,14 +134,14 @@ fn with_local_config(value: &Value) -> String {
 }
 
 /// Finds references that lead nowhere in a stream of documents.
-pub(super) fn dangling_references(text: &str, door: &IntegrationSession) -> Vec<Diagnostic> {
+pub(super) fn dangling_references(text: &str, session: &IntegrationSession) -> Vec<Diagnostic> {
     let name: Arc<str> = STREAM_NAME.into();
     let pieces = split_documents(&name, text).0.into_iter().enumerate();
     let read = pieces.filter_map(|(i, p)| Document::read(&name, i, p.first_line, &text[p.span]).ok());
     let documents: Vec<Document> = read.collect();
     let places: Vec<(&Document, FieldPath)> = documents.iter().map(|d| (d, FieldPath::root())).collect();
     let mut found =
-        find_dangling_references(&places, &door.renderer, &super::kustomization::name_reference_kinds());
+        find_dangling_references(&places, &session.renderer, &super::kustomization::name_reference_kinds());
     // Lines of what came in are no longer those of what goes out.
     let items = StreamObjects::from_stream(text);
     for diagnostic in &mut found {

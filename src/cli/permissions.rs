@@ -1,7 +1,7 @@
 //! What the owner of a machine allows: programs and addresses that the files of a repository name.
 
 use super::GlobalArgs;
-use crate::workspace::{BuildDenial, BuildPolicy};
+use crate::workspace::{BuildDenial, BuildPolicy, parse_switch};
 use std::ffi::OsStr;
 
 /// Variables of which one is set wherever a CI system runs something.
@@ -44,19 +44,7 @@ fn ci_variable() -> Option<&'static str> {
     CI_VARIABLES.iter().find(is_set).copied()
 }
 
-/// Reads a switch as variables of the environment have it.
-///
-/// # Errors
-/// When it is neither on nor off.
-pub(super) fn parse_switch(text: &OsStr) -> Result<bool, String> {
-    match text.to_string_lossy().trim().to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "" | "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err("write `true` or `false`".to_owned()),
-    }
-}
-
-/// The same for a flag that has a variable.
+/// Reads the switch of a flag that has a variable.
 pub(super) fn parse_flag(text: &str) -> Result<bool, String> {
     parse_switch(OsStr::new(text))
 }

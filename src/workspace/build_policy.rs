@@ -1,6 +1,8 @@
 //! Decides whether the `build` commands of pillion.yaml may run. A person who can write that file can run any program
 //! with them, so where no person reviews the file first they are off until the owner of the machine allows them.
 
+use std::ffi::OsStr;
+
 /// Whether `build` commands may run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuildPolicy {
@@ -52,5 +54,17 @@ impl BuildDenial {
                 "read the command, then allow builds with `--allow-build` (or `PILLION_ALLOW_BUILD=true`), or pass its output with `--manifests FILE`"
             }
         }
+    }
+}
+
+/// Reads a switch of the environment, such as `true` or `off`.
+///
+/// # Errors
+/// When it is neither on nor off.
+pub fn parse_switch(text: &OsStr) -> Result<bool, String> {
+    match text.to_string_lossy().trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "" | "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("write `true` or `false`".to_owned()),
     }
 }

@@ -23,7 +23,7 @@ mod what_if;
 mod workload_files;
 
 pub use applied_files::{is_applied, may_be_applied};
-pub use build_policy::{BuildDenial, BuildPolicy};
+pub use build_policy::{BuildDenial, BuildPolicy, parse_switch};
 pub use cluster_inputs::{ClusterInputs, ClusterSources, WorkloadDocuments, manifests_of};
 pub use config_lookup::{find_application_root, find_config};
 pub use configuration::Configuration;

@@ -1,6 +1,7 @@
 //! The commands: one file each.
 
 mod approve;
+mod cmp;
 mod doctor;
 mod explain;
 mod fix;
@@ -68,7 +69,7 @@ pub(super) enum CliCommand {
     /// Check that everything in git is what pillion makes
     Verify(verify::VerifyArgs),
     /// Generate the manifests of an Application, as a config management plugin of Argo CD
-    Cmp(super::cmp::CmpArgs),
+    Cmp(cmp::CmpArgs),
     /// Print the files of an integration, for this version
     Print(integration::PrintArgs),
     /// Check the environment, configuration and repository for problems
@@ -137,7 +138,7 @@ pub(super) fn run(
         CliCommand::Start(args) => start::run(args, global, reporter),
         #[cfg(feature = "watch")]
         CliCommand::Watch(args) => watch::run(args, global, reporter),
-        CliCommand::Cmp(args) => super::cmp::run(args, reporter),
+        CliCommand::Cmp(args) => cmp::run(args, reporter),
         CliCommand::Print(args) => integration::print_templates(args),
         CliCommand::Doctor(args) => doctor::run(args, global, reporter),
         CliCommand::Schema { of } => generated::schema(*of),
