@@ -45,7 +45,7 @@ pub mod stage;
 #[cfg(feature = "watch")]
 pub mod watch;
 
-/// What integrations share: the objects of a stream, and the session that renders them.
+/// Integrations with other tools: KRM functions, plugins of kustomize and Argo CD, templates.
 pub mod integrations;
 
 /// The command line.

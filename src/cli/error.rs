@@ -1,11 +1,10 @@
 //! The error of a command: every command returns it, and [`super::run`] prints it once.
 
-use super::cmp;
-use super::kustomize::KustomizeError;
 use super::reporter::Reporter;
 use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_USAGE};
 use crate::diagnostics::Diagnostic;
 use crate::git::{self, ObjectId};
+use crate::integrations::cmp::{self, KustomizeError};
 use crate::rollout::transitions::TransitionError;
 use crate::stage;
 use crate::write;

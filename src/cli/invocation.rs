@@ -6,10 +6,10 @@
 use super::error::CommandError;
 use super::reporter::Reporter;
 use super::{
-    ColorChoice, EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, MessageFormat, commands::render, krm,
-    kustomize_exec, print_data,
+    ColorChoice, EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, MessageFormat, commands::render, print_data,
 };
 use crate::diagnostics::Diagnostic;
+use crate::integrations::{krm, kustomize_exec};
 use crate::model::config::function_config;
 use crate::model::workload::{api_group, type_meta};
 use crate::read::{read_file, read_stream};

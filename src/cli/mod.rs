@@ -2,21 +2,14 @@
 
 mod author;
 mod clock;
-mod cmp;
-mod cmp_parameters;
 mod commands;
 mod error;
 mod format;
 mod inputs;
 mod invocation;
-mod krm;
-mod kustomization;
-mod kustomize;
-mod kustomize_exec;
 mod permissions;
 mod progress;
 mod reference;
-mod remote_bases;
 mod reporter;
 mod repository;
 mod retry;

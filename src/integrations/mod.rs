@@ -1,5 +1,10 @@
-//! What integrations share: the objects of a stream, and the session that renders them.
+//! Integrations with other tools, one file or folder each, and what they share: the objects of a stream, and the session
+//! that renders them.
 
+pub(crate) mod cmp;
+pub(crate) mod krm;
+pub(crate) mod kustomization;
+pub(crate) mod kustomize_exec;
 mod session;
 mod stream_objects;
 

@@ -58,7 +58,11 @@ const MODULES: &[(&str, &[&str], &[&str])] = &[
             "thiserror",
         ],
     ),
-    ("integrations", &["diagnostics", "yaml", "model", "read", "render", "workspace"], &[]),
+    (
+        "integrations",
+        &["diagnostics", "yaml", "model", "sandbox", "read", "render", "workspace", "programs"],
+        &["thiserror"],
+    ),
     (
         "cli",
         &[

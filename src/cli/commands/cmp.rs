@@ -1,11 +1,10 @@
 //! `pillion cmp`: runs pillion as a config management plugin of Argo CD.
 
-use crate::cli::cmp::generate_manifests;
-use crate::cli::cmp_parameters::parameters_json;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::{EXIT_SUCCESS, print_data, print_text};
 use crate::diagnostics::line;
+use crate::integrations::cmp::{generate_manifests, parameters_json};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 

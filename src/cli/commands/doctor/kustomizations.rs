@@ -3,7 +3,7 @@
 use super::yaml_files::find_yaml_files;
 use super::{CheckState, DoctorCheck};
 use crate::cli::GlobalArgs;
-use crate::cli::kustomization::FILE_NAMES;
+use crate::integrations::kustomization::FILE_NAMES;
 use crate::model::config::function_config;
 use crate::model::workload::type_meta;
 use crate::read::decode_text;

@@ -1,9 +1,9 @@
 //! What would kustomize fetch from elsewhere? Every reference of a kustomization, and of the local ones that it lists,
 //! is looked at before kustomize is started (kustomize v5 api/internal/loader/fileloader.go, api/internal/git/repospec.go).
 
-use super::kustomization::FILE_NAMES;
 use super::kustomize::ALLOW_REMOTE_VARIABLE;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::integrations::kustomization::FILE_NAMES;
 use crate::read::{normalize_path, read_file};
 use crate::yaml::{Document, EntryPart, FieldPath as YamlPath, split_documents};
 use serde_json::Value;

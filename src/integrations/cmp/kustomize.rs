@@ -44,7 +44,7 @@ fn build_timeout() -> Duration {
 
 /// Why a kustomization was not built.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum KustomizeError {
+pub(crate) enum KustomizeError {
     /// [`ALLOW_REMOTE_VARIABLE`] has another value than a switch.
     #[error("{ALLOW_REMOTE_VARIABLE}: {0}")]
     InvalidSwitch(String),

@@ -3,9 +3,14 @@
 //! It runs in the folder of an Application, in a copy of its repository that may have no `.git`, with any user and
 //! perhaps a read-only root. It reads only below that repository, and starts no program except `kustomize`.
 
-use super::cmp_parameters::read_parameters;
+mod kustomize;
+mod parameters;
+mod remote_bases;
+
+pub(crate) use kustomize::KustomizeError;
+pub(crate) use parameters::parameters_json;
+
 use super::kustomization;
-use super::kustomize::{KustomizeError, build_kustomization};
 use super::kustomize_exec::dangling_references;
 use crate::diagnostics::{Code, Diagnostic, DiagnosticSink, Span};
 use crate::integrations::{IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error};
@@ -15,12 +20,14 @@ use crate::read::read_stream;
 use crate::render::{CollectedObjects, collect_objects};
 use crate::workspace::{FunctionOptions, find_application_root};
 use crate::yaml::{Document, split_documents};
+use kustomize::build_kustomization;
+use parameters::read_parameters;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Why no manifests were generated.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     /// Diagnostics report what is wrong with the parameters.
     #[error("the parameters of the Application are invalid")]
     InvalidParameters,
@@ -42,7 +49,7 @@ enum ManifestOrigin {
 
 /// Generates the manifests of the Application in a folder; `-` reads manifests from standard input. `report_slow` gets a
 /// message when kustomize takes long.
-pub(super) fn generate_manifests(
+pub(crate) fn generate_manifests(
     path: &Path,
     allow_remote_bases: bool,
     report_slow: impl FnOnce(&str),

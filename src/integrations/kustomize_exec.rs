@@ -19,7 +19,7 @@ use std::sync::Arc;
 const CONFIG_NAME: &str = "the plugin's configuration";
 
 /// Renders the resources of a stream with the configuration in a file; without errors only.
-pub(super) fn render_resources(config: &Path, text: &str) -> (Option<String>, Vec<Diagnostic>) {
+pub(crate) fn render_resources(config: &Path, text: &str) -> (Option<String>, Vec<Diagnostic>) {
     let items = StreamObjects::from_stream(text);
     let mut sink = DiagnosticSink::default();
     let output = transform(config, text, &mut sink);

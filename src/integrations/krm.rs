@@ -17,12 +17,12 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The group of a ResourceList; its versions (v1alpha1, v1beta1, v1) have the same form.
-pub(super) const GROUP: &str = "config.kubernetes.io";
+pub(crate) const GROUP: &str = "config.kubernetes.io";
 /// An object with this annotation is left out by kustomize and `kpt live` at the end.
 const LOCAL_CONFIG: &str = "config.kubernetes.io/local-config";
 
 /// Renders a ResourceList and adds the diagnostics to its `results`. Returns no list where there is none to add them to.
-pub(super) fn render_resource_list(text: &str) -> (Option<String>, Vec<Diagnostic>) {
+pub(crate) fn render_resource_list(text: &str) -> (Option<String>, Vec<Diagnostic>) {
     let document = match read_resource_list(text) {
         Ok(document) => document,
         Err(error) => return (None, vec![*error]),

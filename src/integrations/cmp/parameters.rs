@@ -50,7 +50,7 @@ const PARAMETERS: [(&str, &str, &str, bool); 6] = [
 const SOURCE_NAME: &str = "the parameters of the Application";
 
 /// Returns what `parameters.dynamic` of a plugin prints.
-pub(super) fn parameters_json() -> String {
+pub(crate) fn parameters_json() -> String {
     let all = PARAMETERS.iter().map(|(name, title, tooltip, is_list)| {
         let collection = if *is_list { "array" } else { "string" };
         json!({
