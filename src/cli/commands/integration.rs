@@ -1,9 +1,8 @@
-//! The files that each front integration needs: printed by `pillion print`, written by `pillion init`, pinned to this version.
-//!
-//! The files are in `src/integrations/templates/` and part of the binary.
+//! `pillion print` and `pillion init INTEGRATION`: prints and writes the files that an integration needs.
 
 use crate::cli::error::CommandError;
 use crate::cli::{EXIT_SUCCESS, print_text};
+use crate::integrations::templates::{INTEGRATIONS, TemplateFile, find_integration};
 use crate::read::MAX_FILE_BYTES;
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use crate::write::replace_files;
@@ -11,99 +10,6 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-
-/// An integration.
-struct Integration {
-    name: &'static str,
-    about: &'static str,
-    files: &'static [TemplateFile],
-}
-
-/// A file of an integration.
-struct TemplateFile {
-    /// Its path below the folder that the integration is written to.
-    path: &'static str,
-    text: &'static str,
-}
-
-macro_rules! integrations {
-    ($( $name:literal $about:literal { $( $path:literal = $file:literal ),* $(,)? } )*) => {
-        &[ $( Integration { name: $name, about: $about, files: &[ $( TemplateFile {
-            path: $path,
-            text: include_str!(concat!("../../integrations/templates/", $file)),
-        } ),* ] } ),* ]
-    };
-}
-
-const INTEGRATIONS: &[Integration] = integrations! {
-    "kustomize" "A transformer of a kustomization, and names of Kruise's kinds" {
-        "sidecars.yaml" = "kustomize/sidecars.yaml",
-        "kustomizeconfig.yaml" = "kustomize/kustomizeconfig.yaml",
-    }
-    "kustomize-component" "The same as a component to list in overlays" {
-        "kustomization.yaml" = "component/kustomization.yaml",
-        "sidecars.yaml" = "kustomize/sidecars.yaml",
-        "kustomizeconfig.yaml" = "kustomize/kustomizeconfig.yaml",
-    }
-    "kustomizeconfig" "Names, labels and namespaces of Kruise's kinds, for `configurations:`" {
-        "kustomizeconfig.yaml" = "kustomize/kustomizeconfig.yaml",
-    }
-    "kustomize-exec-plugin" "The exec plugin for kubectl and kustomize without functions" {
-        "install-pillion-plugin.sh" = "kustomize-exec-plugin/install.sh",
-    }
-    "cmp" "The config management plugin of Argo CD" {
-        "plugin.yaml" = "cmp/plugin.yaml",
-    }
-    "argocd" "The plugin with a patch of the repo-server, the health of SidecarSets and an Application" {
-        "plugin.yaml" = "cmp/plugin.yaml",
-        "repo-server-patch.yaml" = "argocd/repo-server-patch.yaml",
-        "argocd-cm.yaml" = "argocd-health/argocd-cm.yaml",
-        "kustomization.yaml" = "argocd/kustomization.yaml",
-        "application.yaml" = "argocd/application.yaml",
-    }
-    "argocd-health" "The health of SidecarSets for Argo CD, in Lua and as a patch of argocd-cm" {
-        "sidecarset.lua" = "argocd-health/sidecarset.lua",
-        "argocd-cm.yaml" = "argocd-health/argocd-cm.yaml",
-    }
-    "argocd-rendered" "An Application that follows rendered files, without a plugin" {
-        "application.yaml" = "argocd-rendered/application.yaml",
-    }
-    "github" "Workflows of GitHub Actions: checks of pull requests, rollouts" {
-        ".github/workflows/pillion.yaml" = "github/pillion.yaml",
-        ".github/workflows/pillion-stage.yaml" = "github/pillion-stage.yaml",
-    }
-    "pre-commit" "Hooks of pre-commit" {
-        ".pre-commit-config.yaml" = "pre-commit/.pre-commit-config.yaml",
-    }
-    "helm3" "How Helm 3 is told" {
-        "pillion-helm3.sh" = "helm3/render.sh",
-    }
-    "helm4" "A plugin folder for Helm 4" {
-        "pillion/plugin.yaml" = "helm4/plugin.yaml",
-    }
-    "krew" "The manifest of `kubectl pillion`" {
-        "pillion.yaml" = "krew/pillion.yaml",
-    }
-    "flux" "Flux follows rendered files" {
-        "flux.yaml" = "flux/flux.yaml",
-    }
-    "kpt" "A pipeline of kpt" {
-        "Kptfile" = "kpt/Kptfile",
-        "sidecars.yaml" = "kustomize/sidecars.yaml",
-    }
-};
-
-impl TemplateFile {
-    /// Returns its text for this version.
-    fn text(&self) -> String {
-        let repository = env!("CARGO_PKG_REPOSITORY").trim_start_matches("https://github.com/");
-        self.text.replace("@VERSION@", env!("CARGO_PKG_VERSION")).replace("@REPOSITORY@", repository)
-    }
-}
-
-fn find_integration(name: &str) -> Option<&'static Integration> {
-    INTEGRATIONS.iter().find(|integration| integration.name == name)
-}
 
 /// Arguments of `pillion print`.
 #[derive(Debug, Args)]
