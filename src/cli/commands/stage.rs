@@ -1,15 +1,15 @@
 //! `pillion stage`: writes the commits of rollouts to staged branches, for review.
 
-use super::start::{StartOptions, StartedRollout};
+use super::start::StartOptions;
 use crate::cli::author::current_author;
 use crate::cli::error::CommandError;
+use crate::cli::format::stage::{StageOutcome, StagedBranchReport};
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext, RepositoryArgs};
 use crate::cli::sidecar_set_names::SidecarSetNames;
 use crate::cli::{EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::git::{ObjectId, RefUpdate, Signing, Upstream};
-use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::revision_text;
 use crate::read::Disk;
 use crate::rollout::ExternalState;
@@ -21,8 +21,6 @@ use crate::stage::{
 };
 use crate::workspace::{inputs_from_paths, read_input};
 use clap::Args;
-use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Arguments of `pillion stage`.
@@ -49,41 +47,6 @@ pub(in crate::cli) struct StageArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
-}
-
-/// What the run did.
-#[derive(Default)]
-struct StageOutcome {
-    /// The deploy branch is not rendered from the newest sources.
-    stale_render: Option<String>,
-    /// Rollouts that were started.
-    started: Vec<StartedRollout>,
-    staged: Vec<StagedBranchReport>,
-}
-
-/// The outcome for one staged branch.
-struct StagedBranchReport {
-    sidecar_set: String,
-    cluster: Option<String>,
-    branch: String,
-    base: ObjectId,
-    commits: Vec<(ObjectId, String)>,
-    end: Value,
-    written: BranchUpdate,
-    /// It was pushed too.
-    pushed: bool,
-    /// Commits of others that were on it.
-    overwritten_commits: Vec<(ObjectId, String)>,
-    /// Why it cannot start yet.
-    blocked_by: Option<String>,
-    /// The rollout has not started, and its first commit starts it.
-    starts: bool,
-    /// Why it is paused: its first commit resumes it.
-    paused: Option<String>,
-    /// The revision of the file, where the rollout has another target.
-    newer_revision: Option<String>,
-    /// Further options of the command that starts it.
-    command_options: String,
 }
 
 /// Runs `pillion stage`.
@@ -402,122 +365,6 @@ impl BuiltStack<'_> {
             starts: rollout.starts_rollout(),
             paused: rollout.ledger.paused.as_ref().map(|p| format!("at batch {}: {}", p.batch, p.reason)),
             newer_revision: rollout.newer_source().map(|name| revision_text(&name).to_owned()),
-        })
-    }
-}
-
-impl StageOutcome {
-    fn to_text(&self) -> String {
-        let mut text = String::new();
-        for started in &self.started {
-            let StartedRollout { sidecar_set, cluster, commit, location: place } = started;
-            let set = display_name(sidecar_set, cluster.as_deref());
-            let _ = writeln!(text, "{set}: rollout started: {} {place}", commit.short());
-        }
-        self.staged.iter().for_each(|told| told.write_text(&mut text));
-        if text.is_empty() {
-            text.push_str("no SidecarSet has a ledger: `pillion init rollout` writes them\n");
-        }
-        text.push_str(self.stale_render.as_deref().unwrap_or_default());
-        text
-    }
-
-    fn to_json(&self) -> String {
-        let started = |s: &StartedRollout| json!({"sidecarSet": s.sidecar_set, "cluster": s.cluster, "commit": s.commit.to_string()});
-        let document = json!({
-            "apiVersion": PILLION_API_VERSION,
-            "kind": "Stage",
-            "started": self.started.iter().map(started).collect::<Vec<_>>(),
-            "items": self.staged.iter().map(StagedBranchReport::to_json).collect::<Vec<_>>(),
-        });
-        format!("{document}\n")
-    }
-}
-
-fn display_name(sidecar_set: &str, cluster: Option<&str>) -> String {
-    cluster.map_or_else(|| sidecar_set.to_owned(), |cluster| format!("{sidecar_set} in {cluster}"))
-}
-
-impl StagedBranchReport {
-    fn write_text(&self, text: &mut String) {
-        let what = match self.written {
-            BranchUpdate::Unchanged => "unchanged",
-            BranchUpdate::Created => "created",
-            BranchUpdate::Rebased => "rebased onto",
-            BranchUpdate::Replaced => "recreated",
-            BranchUpdate::Removed => "removed",
-            BranchUpdate::Absent => "not needed",
-        };
-        let what = match self.written {
-            BranchUpdate::Rebased => format!("{what} {}", self.base.short()),
-            _ => what.to_owned(),
-        };
-        let set = display_name(&self.sidecar_set, self.cluster.as_deref());
-        let pushed = if self.pushed { " and pushed" } else { "" };
-        let _ = writeln!(text, "{set}: `{}` {what}{pushed}", self.branch);
-        for (id, subject) in
-            self.overwritten_commits.iter().filter(|_| self.pushed || self.written == BranchUpdate::Replaced)
-        {
-            let _ = writeln!(text, "  replaced {} (\"{subject}\"), which pillion did not make", id.short());
-        }
-        for (id, subject) in &self.commits {
-            let _ = writeln!(text, "  {} {subject}", id.short());
-        }
-        if let Some(reason) = self.end["message"].as_str() {
-            let then = if self.commits.is_empty() { "nothing to stage" } else { "then" };
-            let _ = writeln!(text, "  {then}: {reason}");
-        }
-        if let (Some(paused), false) = (&self.paused, self.commits.is_empty()) {
-            let _ = writeln!(
-                text,
-                "  paused {paused}; `pillion resume {}{}` continues with these commits",
-                self.sidecar_set, self.command_options
-            );
-        }
-        if let Some(newer) = &self.newer_revision {
-            let _ = writeln!(
-                text,
-                "  its file holds {newer}, which waits: `pillion start {}{}` makes it the target",
-                self.sidecar_set, self.command_options
-            );
-        }
-        match &self.blocked_by {
-            Some(reason) => {
-                let _ = writeln!(text, "  cannot start yet: {reason}");
-            }
-            None if self.starts && self.paused.is_none() => {
-                let how = format!("pillion start {}{}", self.sidecar_set, self.command_options);
-                let _ = writeln!(text, "  not started: `{how}` starts the rollout");
-            }
-            None => {}
-        }
-    }
-
-    fn to_json(&self) -> Value {
-        let commits = |all: &[(ObjectId, String)]| -> Vec<Value> {
-            all.iter().map(|(id, s)| json!({"id": id.to_string(), "subject": s})).collect()
-        };
-        let written = match self.written {
-            BranchUpdate::Unchanged => "Unchanged",
-            BranchUpdate::Created => "Created",
-            BranchUpdate::Rebased => "Rebased",
-            BranchUpdate::Replaced => "Recreated",
-            BranchUpdate::Removed => "Removed",
-            BranchUpdate::Absent => "NotNeeded",
-        };
-        json!({
-            "sidecarSet": self.sidecar_set,
-            "cluster": self.cluster,
-            "branch": self.branch,
-            "base": self.base.to_string(),
-            "written": written,
-            "pushed": self.pushed,
-            "overwritten": commits(&self.overwritten_commits),
-            "commits": commits(&self.commits),
-            "waits": self.blocked_by,
-            "paused": self.paused,
-            "newer": self.newer_revision,
-            "end": self.end,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::stage::{BuiltStack, StageArgs, StageRun, run_stage};
 use crate::cli::error::CommandError;
+use crate::cli::format::stage::StartedRollout;
 use crate::cli::reporter::Reporter;
 use crate::cli::retry::{require_pushed, with_retry};
 use crate::cli::{GlobalArgs, clock};
@@ -34,14 +35,6 @@ pub(in crate::cli) struct StartOptions {
     pub(in crate::cli) allows_removal: bool,
     /// Rollouts in progress continue without workloads that are no longer there.
     pub(in crate::cli) accepts_missing: bool,
-}
-
-/// A rollout that was started.
-pub(in crate::cli) struct StartedRollout {
-    pub(in crate::cli) sidecar_set: String,
-    pub(in crate::cli) cluster: Option<String>,
-    pub(in crate::cli) commit: ObjectId,
-    pub(in crate::cli) location: String,
 }
 
 /// Runs `pillion start`.

@@ -1,22 +1,19 @@
 //! `pillion status`: shows the state of rollouts, since when, and what each waits for.
 
 use crate::cli::error::CommandError;
+use crate::cli::format::status::{LedgerStatus, to_json};
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
 use crate::cli::sidecar_set_names::SidecarSetNames;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
-use crate::git::{Commit, HistoryWalk};
-use crate::model::api::PILLION_API_VERSION;
-use crate::model::ledger::{Ledger, RevisionName, revision_text};
-use crate::model::timestamp::format_day;
+use crate::git::HistoryWalk;
+use crate::model::ledger::Ledger;
 use crate::rollout::removal::SidecarRemoval;
-use crate::rollout::report::{HeldWorkloadReport, HoldState, ledger_holds};
-use crate::rollout::{ExternalState, RolloutState, RolloutStep};
+use crate::rollout::report::ledger_holds;
+use crate::rollout::{ExternalState, RolloutStep};
 use crate::stage::{ClusterView, DeployBranch, Error, RolloutPlan, wave_block_reason};
 use clap::Args;
-use serde_json::{Value, json};
-use std::fmt::Write as _;
 
 /// Arguments of `pillion status`.
 #[derive(Debug, Args)]
@@ -36,32 +33,6 @@ pub(in crate::cli) struct StatusArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
-}
-
-/// Holds that are listed.
-const MAX_HOLDS: usize = 10;
-
-/// The status of one rollout.
-struct LedgerStatus {
-    name: String,
-    cluster: Option<String>,
-    ledger: Ledger,
-    /// The last commit that changed the ledger.
-    since: Option<Commit>,
-    state: RolloutState,
-    /// Nothing is rolled out but the released revision, to workloads with an expired hold.
-    has_expired_hold: bool,
-    batches: u32,
-    updated: u32,
-    pods: u32,
-    held: Vec<HeldWorkloadReport>,
-    /// The revision of the file, where the rollout has another target.
-    newer_revision: Option<RevisionName>,
-    /// Further options of the next command.
-    command_options: String,
-    /// The next step changes the target: the numbers of pods are about the new one.
-    starts: bool,
-    next: String,
 }
 
 /// Runs `pillion status`.
@@ -123,13 +94,7 @@ fn collect_status(
             "no SidecarSet has a ledger: `pillion init rollout` writes them\n".to_owned()
         }
         OutputFormat::Text => all.iter().map(LedgerStatus::to_text).chain(stale_render).collect(),
-        OutputFormat::Json => {
-            let items: Vec<Value> = all.iter().map(LedgerStatus::to_json).collect();
-            let head = deploy_branch.head.id.to_string();
-            let document =
-                json!({"apiVersion": PILLION_API_VERSION, "kind": "Status", "head": head, "items": items});
-            format!("{document}\n")
-        }
+        OutputFormat::Json => to_json(deploy_branch.head.id, &all),
     })
 }
 
@@ -222,105 +187,4 @@ fn describe_step(rollout: &RolloutPlan<'_>, first: Option<&RolloutStep>, options
         Some(step @ (RolloutStep::Idle | RolloutStep::Blocked(_))) => step.reason().unwrap_or_default(),
         None => String::new(),
     }
-}
-
-impl LedgerStatus {
-    fn to_text(&self) -> String {
-        let mut text = String::new();
-        let of = self.cluster.as_ref().map_or_else(String::new, |c| format!(" ({c})"));
-        let ledger = &self.ledger;
-        let released = revision_text(&ledger.released);
-        let target = ledger.target.as_ref().map(revision_text);
-        let number = ledger.last_batch();
-        let state = match (self.state, target) {
-            (RolloutState::Idle, _) => {
-                format!("{} is released", ledger.released.as_deref().unwrap_or("nothing"))
-            }
-            (RolloutState::Pending | RolloutState::Blocked, None) if self.has_expired_hold => {
-                format!("{released} is released, and holds have expired")
-            }
-            (RolloutState::Pending | RolloutState::Blocked, None) => {
-                format!("{released} is released, and the file holds something else")
-            }
-            (RolloutState::Rejected, _) => {
-                format!("{released} is released; what the file holds was rolled back")
-            }
-            (RolloutState::RollingBack, _) => format!("going back to {released}, batch {number} is out"),
-            (_, Some(target)) => {
-                let paused = if self.state == RolloutState::Paused { "paused, " } else { "" };
-                format!(
-                    "{paused}{released} -> {target}, batch {number} of {} is out",
-                    self.batches.max(number)
-                )
-            }
-            (_, None) => format!("{released} is released, paused"),
-        };
-        let _ = writeln!(text, "{}{of}: {state}", self.name);
-        if let Some(since) = &self.since {
-            let _ = writeln!(
-                text,
-                "  since {} ({} {})",
-                format_rfc3339(since.time.seconds),
-                since.id.short(),
-                since.subject()
-            );
-        }
-        if self.pods > 0 && ledger.target.is_some() && !self.starts {
-            let _ = writeln!(
-                text,
-                "  {} of {} have the target",
-                self.updated,
-                pluralize(self.pods.into(), "pod")
-            );
-        }
-        if let Some(paused) = &ledger.paused {
-            let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
-            let _ = writeln!(text, "  paused at batch {}{by}: {}", paused.batch, paused.reason);
-        }
-        for held in self.held.iter().take(MAX_HOLDS) {
-            let why = if held.is_held_by_person() { held.description() } else { held.reason.to_string() };
-            let _ = writeln!(text, "  {}: {}, {why}", held.state_label(), held.key);
-        }
-        if let Some(more) = self.held.len().checked_sub(MAX_HOLDS).filter(|n| *n > 0) {
-            let _ = writeln!(text, "  and {more} more holds");
-        }
-        let _ = writeln!(text, "  next: {}", self.next);
-        if let Some(newer) = &self.newer_revision {
-            let _ = writeln!(
-                text,
-                "  its file holds {}, which waits: `pillion start {}{}` makes it the target",
-                newer.as_deref().unwrap_or("nothing"),
-                self.name,
-                self.command_options
-            );
-        }
-        text
-    }
-
-    fn to_json(&self) -> Value {
-        let ledger = &self.ledger;
-        json!({
-            "sidecarSet": self.name,
-            "cluster": self.cluster,
-            "state": self.state.to_string(),
-            "released": revision_text(&ledger.released),
-            "target": ledger.target.as_ref().map(revision_text),
-            "batch": ledger.last_batch(),
-            "batches": self.batches,
-            "updated": self.updated,
-            "pods": self.pods,
-            "paused": ledger.paused.as_ref().map(|p| json!({"batch": p.batch, "reason": p.reason, "by": p.by})),
-            "held": self.held.iter().filter(|h| h.hold_state == HoldState::Active).count(),
-            "holds": self.held.iter().map(HeldWorkloadReport::to_json).collect::<Vec<_>>(),
-            "newer": self.newer_revision.as_ref().map(revision_text),
-            "since": self.since.as_ref().map(|c| json!({"commit": c.id.to_string(), "time": format_rfc3339(c.time.seconds)})),
-            "next": self.next,
-        })
-    }
-}
-
-/// Returns a time as RFC 3339 writes it, in UTC.
-fn format_rfc3339(seconds: i64) -> String {
-    let rest = seconds.rem_euclid(86_400);
-    format!("{}T{:02}:{:02}:{:02}Z", format_day(seconds), rest / 3600, rest / 60 % 60, rest % 60)
 }

@@ -1,4 +1,4 @@
-//! What a watcher's listeners make of evaluations: a log and metrics in the long run, a text with `--once`.
+//! Logs and counts what a watcher does.
 
 use crate::diagnostics::{Diagnostic, short};
 use crate::git::Commit;
@@ -10,7 +10,6 @@ use crate::watch::report::{EvaluationReport, RolloutReport};
 use crate::watch::serve::Liveness;
 use crate::watch::service::ServiceEventSink;
 use crate::watch::watch_loop::EventSink;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -182,104 +181,6 @@ impl ServiceEventSink for LogSink {
 /// `file:line:column: error[code]: message`.
 fn one_line(diagnostic: &Diagnostic) -> String {
     short::render(diagnostic).trim().to_owned()
-}
-
-/// Keeps what `--once` prints.
-#[derive(Default)]
-pub(super) struct OnceOutput {
-    released: Vec<RolloutReport>,
-    staged: Vec<String>,
-    /// Staged branches that hold commits of others.
-    pub(super) foreign_commits: Vec<Diagnostic>,
-    /// Why people could not be told.
-    pub(super) notification_error: Option<String>,
-}
-
-impl EventSink for OnceOutput {
-    fn on_evaluation(&mut self, report: &EvaluationReport) {
-        self.released.extend(report.rollouts.iter().filter(|i| i.released_commit.is_some()).cloned());
-    }
-
-    fn on_staged_rewritten(&mut self, branch: &str, _: &[Commit]) {
-        self.staged.push(branch.to_owned());
-    }
-
-    fn on_foreign_commits(&mut self, wrong: &Diagnostic) {
-        self.foreign_commits.retain(|other| other.message != wrong.message);
-        self.foreign_commits.push(wrong.clone());
-    }
-
-    fn on_notify_failed(&mut self, failure: &WatchError) {
-        self.notification_error = Some(failure.to_string());
-    }
-}
-
-impl OnceOutput {
-    /// Tells whether anything was released.
-    pub(super) fn has_released(&self) -> bool {
-        !self.released.is_empty()
-    }
-
-    /// Says what was released, and where every rollout stands.
-    pub(super) fn to_text(&self, report: &EvaluationReport, is_dry: bool) -> String {
-        let mut text = String::new();
-        for item in &self.released {
-            if let Some((commit, subject)) = &item.released_commit {
-                let _ = writeln!(text, "{} {subject}", commit.short());
-                for reason in &item.reasons {
-                    let _ = writeln!(text, "  {reason}");
-                }
-            }
-        }
-        for branch in &self.staged {
-            let _ = writeln!(text, "{branch}: recreated");
-        }
-        for item in &report.rollouts {
-            text.push_str(&describe_rollout(item, is_dry));
-        }
-        text
-    }
-
-    pub(super) fn to_json(&self, report: &EvaluationReport) -> Value {
-        let mut document = report.to_json();
-        document["released"] = self
-            .released
-            .iter()
-            .filter_map(|i| i.released_commit.as_ref())
-            .map(|(id, subject)| serde_json::json!({"commit": id.to_string(), "subject": subject}))
-            .collect();
-        document
-    }
-}
-
-/// Where a rollout stands, in lines.
-pub(super) fn describe_rollout(item: &RolloutReport, is_dry: bool) -> String {
-    let mut text = String::new();
-    let of = item.cluster.as_ref().map_or_else(String::new, |c| format!(" ({c})"));
-    let at = match (&item.to, item.batch) {
-        (None, _) => format!("{} is released", item.from),
-        (Some(to), 0) => format!("{} -> {to}, started", item.from),
-        (Some(to), n) => format!("{} -> {to}, batch {n} of {} is released", item.from, item.batches.max(n)),
-    };
-    let _ = writeln!(text, "{}{of}: {at}", item.sidecar_set);
-    let what = match &item.decision {
-        WatchDecision::Advance if is_dry => "would take the next step",
-        WatchDecision::Pause(_) if is_dry => "would pause",
-        WatchDecision::RollBack(_) if is_dry => "would roll back",
-        WatchDecision::Advance => "advances",
-        WatchDecision::Pause(_) => "pauses",
-        WatchDecision::RollBack(_) => "rolls back",
-        WatchDecision::Wait => "waiting",
-        WatchDecision::Idle => "idle",
-        WatchDecision::Blocked => "blocked",
-    };
-    let mut reasons = item.reasons.iter();
-    let first = reasons.next().map_or_else(String::new, |r| format!(": {r}"));
-    let _ = writeln!(text, "  {what}{first}");
-    for reason in reasons {
-        let _ = writeln!(text, "  {reason}");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod status_watch;
 pub(in crate::cli) use status_watch::{StatusWatch, watch_status};
 
 use crate::cli::error::CommandError;
+use crate::cli::format::watch::OnceOutput;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext, RepositoryArgs};
 use crate::cli::{
@@ -434,7 +435,7 @@ fn run_once(
 ) -> Result<u8, CommandError> {
     let (_, never) = sync_channel(1);
     wait_for_clusters(&outside.observers, &never, args.timeout);
-    let mut heard = log_sink::OnceOutput::default();
+    let mut heard = OnceOutput::default();
     let not_applied = &mut OutOfSyncSince::new();
     let turn = watching.run_iteration(&mut WatchContext {
         repo: opened,

@@ -1,8 +1,8 @@
 //! `pillion status --watch`: every rollout with its pods and what it waits for, as it changes.
 
-use super::log_sink::describe_rollout;
 use super::{ClusterArgs, start_observers, wait_for_clusters};
 use crate::cli::error::CommandError;
+use crate::cli::format::watch::status_table;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
 use crate::cli::{EXIT_SUCCESS, GlobalArgs, print_data};
@@ -13,7 +13,6 @@ use crate::watch::evaluation::{Options, OutOfSyncSince};
 use crate::watch::real_environment::RealEnvironment;
 use crate::watch::report::EvaluationReport;
 use crate::watch::watch_loop::{EventSink, Iteration, WatchContext, Watcher};
-use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -94,29 +93,4 @@ impl EventSink for NoEventSink {
     fn on_staged_rewritten(&mut self, _: &str, _: &[Commit]) {}
 
     fn on_notify_failed(&mut self, _: &WatchError) {}
-}
-
-/// Every rollout, and below it the workloads of the batch that is out.
-fn status_table(report: &EvaluationReport) -> String {
-    let mut text = String::new();
-    let clock =
-        report.now.map_or_else(|| "the cluster's time is not known".to_owned(), |now| now.to_string());
-    let _ = writeln!(text, "{} at {clock}\n", report.head.short());
-    for item in &report.rollouts {
-        text.push_str(&describe_rollout(item, true));
-        let Some(judgement) = item.health.as_ref().filter(|j| !j.workloads.is_empty()) else { continue };
-        let own: Vec<_> = judgement.workloads.iter().filter(|w| w.batch == item.batch).collect();
-        let width = own.iter().map(|w| w.key.len()).max().unwrap_or(0).max("WORKLOAD".len());
-        let _ = writeln!(text, "  {:width$}  DESIRED  UPDATED  READY  HEALTH", "WORKLOAD");
-        for w in own {
-            let why = w.reasons.first().map_or_else(String::new, |r| format!(": {}", escape::line(r)));
-            let _ = writeln!(
-                text,
-                "  {:width$}  {:>7}  {:>7}  {:>5}  {}{why}",
-                w.key, w.desired, w.updated, w.ready, w.status
-            );
-        }
-        text.push('\n');
-    }
-    text
 }
