@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The group of a ResourceList; its versions (v1alpha1, v1beta1, v1) have the same form.
 pub(crate) const GROUP: &str = "config.kubernetes.io";
-/// An object with this annotation is left out by kustomize and `kpt live` at the end.
+/// kustomize and `kpt live` remove objects with this annotation at the end.
 const LOCAL_CONFIG: &str = "config.kubernetes.io/local-config";
 
 /// Renders a ResourceList and adds the diagnostics to its `results`. Returns no list where there is none to add them to.
@@ -54,7 +54,7 @@ pub(crate) fn render_resource_list(text: &str) -> (Option<String>, Vec<Diagnosti
     }
 }
 
-/// Reads a ResourceList. Aliases are written out: kustomize takes its items apart before it reads them.
+/// Reads a ResourceList. Aliases are expanded: kustomize splits the items before it reads them.
 fn read_resource_list(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
     let name: Arc<str> = STREAM_NAME.into();
     let (pieces, wrong) = split_documents(&name, text);
@@ -82,10 +82,10 @@ fn read_resource_list(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
     }
 }
 
-/// A finding, and the item that it is about.
+/// A diagnostic, and its item.
 type ItemDiagnostic = (Diagnostic, Option<krm::ResourceRef>);
 
-/// Returns the new text of the list, unless something is wrong with it, and what is to be said of that.
+/// Returns the rendered list and its dangling references, unless there are errors.
 fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(String, Vec<ItemDiagnostic>)> {
     let name: Arc<str> = STREAM_NAME.into();
     let (config, wrong) = match document.value().get("functionConfig") {
@@ -107,7 +107,7 @@ fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(Str
     sink.add(wrong);
     let session = session?;
     if sink.has_errors() {
-        // What is wrong with the workloads is said too, but not once more what is wrong with the sets.
+        // Errors of workloads are reported too, but errors of sets are not repeated.
         sink.suppress_error_locations();
     }
     let (text, wrong) = session.render(&name, document.text());
@@ -141,9 +141,9 @@ fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(Str
     }
 }
 
-/// What came in.
+/// The incoming items.
 struct KrmInput<'a> {
-    /// The configuration, to know it again among the items.
+    /// The configuration, to recognize it among the items.
     config: Option<&'a Value>,
     items: &'a [Value],
     count: usize,
@@ -155,7 +155,7 @@ impl<'a> KrmInput<'a> {
         Self { config: list.get("functionConfig"), items, count: items.len() }
     }
 
-    /// Returns whether nothing but the configuration came in: then pillion is a generator.
+    /// Returns whether only the configuration came in: then pillion is a generator.
     fn is_empty(&self) -> bool {
         self.items.iter().all(|item| self.is_own(item))
     }
@@ -174,7 +174,7 @@ impl<'a> KrmInput<'a> {
     }
 }
 
-/// What becomes of an item besides injection.
+/// What happens to an item besides injection.
 enum ItemDisposition {
     Keep,
     Remove,
@@ -182,7 +182,7 @@ enum ItemDisposition {
 }
 
 fn item_disposition(item: &Value, spec: &SidecarsSpec, incoming: &KrmInput<'_>) -> ItemDisposition {
-    // In files that are edited in place, an item that is left out is a file that is deleted.
+    // Where files are edited in place, removing an item deletes its file.
     let is_of_a_file = is_from_file(item);
     if incoming.is_own(item) {
         return if is_of_a_file { ItemDisposition::Keep } else { ItemDisposition::Remove };
@@ -202,7 +202,7 @@ pub(super) fn is_sidecar_set(object: &Value) -> bool {
     type_meta(object).is_some_and(|(a, k)| api_group(a) == KRUISE_GROUP && k == "SidecarSet")
 }
 
-/// Returns whether a document of the sources is handed on.
+/// Returns whether a document of the sources is part of the output.
 pub(super) fn is_manifest(value: &Value, spec: &SidecarsSpec) -> bool {
     let Some((api_version, kind)) = type_meta(value) else { return false };
     let is_own = match (api_group(api_version), kind) {
@@ -242,7 +242,7 @@ fn rewrite_items(
             }
         }
     }
-    // In a step of its own, so that each item that stays is known by its unchanged value and keeps its text.
+    // In a separate step, so that each kept item has an unchanged value and keeps its text.
     let all = items(&document);
     let mut new: Vec<Value> = kept.iter().filter_map(|i| all.get(*i).cloned()).collect();
     new.extend(added);
@@ -250,7 +250,7 @@ fn rewrite_items(
     Ok((document.rewrite(&FieldPath::dotted("items"), &Value::Array(new))?, count))
 }
 
-/// Reads the documents of a rendered file; a List stands for its items.
+/// Reads the documents of a rendered file; a List is replaced by its items.
 pub(super) fn read_values(name: &Arc<str>, text: &str) -> (Vec<Value>, Vec<Diagnostic>) {
     let (mut values, mut diagnostics) = (Vec::new(), Vec::new());
     for (index, piece) in split_documents(name, text).0.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What does the kustomization of the working folder say about names? Only looked at for a warning.
+//! Finds kustomizations, and the name references that the one of the working folder configures, for a warning.
 
 use crate::read::{MAX_FILE_BYTES, decode_text};
 use crate::sandbox::SandboxPath;
@@ -38,7 +38,7 @@ pub(super) fn name_reference_kinds() -> BTreeSet<(String, String)> {
 /// Reads a file, if that is possible.
 fn read_document(path: &Path) -> Option<Document> {
     let name: Arc<str> = path.to_string_lossy().into();
-    // Below the working folder, and through no link: another person may have named it.
+    // Only below the working folder and without symbolic links: another person may have chosen the path.
     let bytes = SandboxPath::from_user_path(Path::new("")).join(path).read(MAX_FILE_BYTES).ok()?;
     let text = decode_text(bytes, &name).ok()?;
     Document::read(&name, 0, 1, &text).ok()

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
-/// What the configuration is called in messages: its file is a temporary one of kustomize.
+/// The name of the configuration in messages: its file is a temporary one of kustomize.
 const CONFIG_NAME: &str = "the plugin's configuration";
 
 /// Renders the resources of a stream with the configuration in a file; without errors only.
@@ -73,7 +73,7 @@ fn transform(config: &Path, text: &str, sink: &mut DiagnosticSink) -> Option<Str
     Some(output)
 }
 
-/// The manifests of `sources:`, as one stream.
+/// Renders the manifests of `sources:` as one stream.
 fn render_sources(
     session: &IntegrationSession,
     spec: &SidecarsSpec,
@@ -98,7 +98,7 @@ fn render_sources(
     Some(output)
 }
 
-/// Marks SidecarSets as local where the configuration says so. What is left out is left out already.
+/// Marks SidecarSets as local if the configuration says so. Removed ones are absent already.
 fn mark_local_sidecar_sets(text: &str, spec: &SidecarsSpec) -> String {
     let name: Arc<str> = STREAM_NAME.into();
     let is_local = spec.keep_sidecar_sets == Some(KeepSidecarSets::LocalConfig);
@@ -133,7 +133,7 @@ fn with_local_config(value: &Value) -> String {
     emit(&value)
 }
 
-/// Finds references that lead nowhere in a stream of documents.
+/// Finds dangling references in a stream of documents.
 pub(super) fn dangling_references(text: &str, session: &IntegrationSession) -> Vec<Diagnostic> {
     let name: Arc<str> = STREAM_NAME.into();
     let pieces = split_documents(&name, text).0.into_iter().enumerate();
@@ -142,7 +142,7 @@ pub(super) fn dangling_references(text: &str, session: &IntegrationSession) -> V
     let places: Vec<(&Document, FieldPath)> = documents.iter().map(|d| (d, FieldPath::root())).collect();
     let mut found =
         find_dangling_references(&places, &session.renderer, &super::kustomization::name_reference_kinds());
-    // Lines of what came in are no longer those of what goes out.
+    // The output has other lines than the input.
     let items = StreamObjects::from_stream(text);
     for diagnostic in &mut found {
         items.locate(diagnostic);

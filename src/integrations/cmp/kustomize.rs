@@ -19,11 +19,11 @@ const SLOW_BUILD: Duration = Duration::from_secs(10);
 /// The timeout of a build without a configured one.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The variable that Argo CD's documentation gives administrators for the time of a plugin. Its server does not read
-/// it (v3.2.11 cmpserver/plugin/plugin.go runCommand).
+/// The variable that Argo CD documents for the timeout of a plugin. Its server does not read it (v3.2.11
+/// cmpserver/plugin/plugin.go runCommand).
 const TIMEOUT_VARIABLE: &str = "ARGOCD_EXEC_TIMEOUT";
 
-/// The variable with which an operator lets kustomize fetch. What an Application sets has a name that begins with
+/// The variable with which an operator lets kustomize fetch. The variables that an Application sets begin with
 /// `ARGOCD_ENV_`.
 pub(super) const ALLOW_REMOTE_VARIABLE: &str = "PILLION_ALLOW_REMOTE_BASES";
 

@@ -39,7 +39,7 @@ pub(crate) enum Error {
     Kustomize(#[from] KustomizeError),
 }
 
-/// Where the manifests come from.
+/// The origin of the manifests.
 enum ManifestOrigin {
     Stdin,
     /// Built by the real kustomize.
@@ -70,11 +70,11 @@ pub(crate) fn generate_manifests(
     (result, diagnostics)
 }
 
-/// What was generated.
+/// The generated manifests.
 #[derive(Default)]
 struct CmpOutput {
     text: String,
-    /// What came on a stream, to name it in messages.
+    /// The objects of the stream, for messages.
     items: StreamObjects,
 }
 
@@ -171,7 +171,7 @@ fn finish_output(
     sink: &mut DiagnosticSink,
 ) -> Result<CmpOutput, Error> {
     if generated.text.is_empty() {
-        // Argo CD would take it for an Application without resources, and with `prune` delete all it has.
+        // Argo CD would see an Application without resources, and with `prune` delete all of them.
         let wrong = Diagnostic::error(
             Code::EmptyOutput,
             "no manifests were generated: Argo CD would prune the Application",
@@ -189,7 +189,7 @@ fn finish_output(
     Ok(generated)
 }
 
-/// Adds the manifests of a text; Argo CD refuses documents without a kind, which other readers pass over.
+/// Appends the manifests of a text, without documents that have no kind: Argo CD rejects those.
 fn append_manifests(output: &mut String, name: &Arc<str>, text: &str, sink: &mut DiagnosticSink) {
     for (index, piece) in split_documents(name, text).0.into_iter().enumerate() {
         let part = &text[piece.span];
@@ -216,7 +216,7 @@ fn append_manifests(output: &mut String, name: &Arc<str>, text: &str, sink: &mut
     }
 }
 
-/// The root of the copied repository: Argo CD says which folder of it is the working one, and there may be no `.git`.
+/// Returns the root of the copied repository from the path that Argo CD sets: there may be no `.git`.
 fn repository_root() -> Option<PathBuf> {
     find_application_root(&std::env::var("ARGOCD_APP_SOURCE_PATH").ok()?)
 }

@@ -1,14 +1,14 @@
-//! The parameters of an Application that uses pillion as a plugin: what they are called, and what they say.
+//! Reads and describes the parameters of an Application that uses pillion as a plugin.
 
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::AnnotationMode;
 use crate::model::config::function_config::{KeepSidecarSets, SidecarsSpec};
 use serde_json::{Value, json};
 
-/// What an Application says.
+/// The parameters of an Application.
 #[derive(Debug, Default)]
 pub(super) struct CmpParameters {
-    /// As a function would be told.
+    /// The settings that a function configuration has too.
     pub(super) spec: SidecarsSpec,
     /// The namespace of manifests that name none.
     pub(super) namespace: Option<String>,
@@ -46,7 +46,7 @@ const PARAMETERS: [(&str, &str, &str, bool); 6] = [
     ),
 ];
 
-/// Where they are written, for messages.
+/// The location of parameters in messages.
 const SOURCE_NAME: &str = "the parameters of the Application";
 
 /// Returns what `parameters.dynamic` of a plugin prints.
@@ -64,7 +64,7 @@ pub(crate) fn parameters_json() -> String {
     text
 }
 
-/// Reads ARGOCD_APP_PARAMETERS (the variables PARAM_… lose which name they stand for).
+/// Reads ARGOCD_APP_PARAMETERS (the names of variables PARAM_… are ambiguous).
 pub(super) fn read_parameters(text: &str) -> (CmpParameters, Vec<Diagnostic>) {
     let (mut given, mut wrong) = (CmpParameters::default(), Vec::new());
     if text.trim().is_empty() {

@@ -1,5 +1,6 @@
-//! What would kustomize fetch from elsewhere? Every reference of a kustomization, and of the local ones that it lists,
-//! is looked at before kustomize is started (kustomize v5 api/internal/loader/fileloader.go, api/internal/git/repospec.go).
+//! Finds what kustomize would fetch from outside of the repository: checks every reference of a kustomization, and of the
+//! local ones that it lists, before kustomize starts (kustomize v5 api/internal/loader/fileloader.go,
+//! api/internal/git/repospec.go).
 
 use super::kustomize::ALLOW_REMOTE_VARIABLE;
 use crate::diagnostics::{Code, Diagnostic};
@@ -11,13 +12,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Keys whose entries are files, folders with a kustomization, or repositories.
+/// Keys for files, folders with a kustomization, and repositories.
 const BASE_KEYS: &[&str] = &["resources", "bases", "components"];
 
-/// The same, for configurations of plugins: files, folders, repositories, or the configuration itself.
+/// Keys for configurations of plugins: files, folders, repositories, or the configuration itself.
 const PLUGIN_KEYS: &[&str] = &["generators", "transformers", "validators"];
 
-/// Keys whose entries are files, or addresses of files; of kustomizations and of the plugins that are built in.
+/// Keys for files and URLs of files, of kustomizations and of built-in plugins.
 const FILE_KEYS: &[&str] = &[
     "configurations",
     "crds",
@@ -30,11 +31,11 @@ const FILE_KEYS: &[&str] = &[
     "paths",
 ];
 
-/// Keys with texts of the user's that nothing is read from.
+/// Keys for texts of the user, which name no files.
 const TEXT_KEYS: &[&str] =
     &["commonannotations", "commonlabels", "labels", "literals", "metadata", "options", "patch"];
 
-/// Finds the references of the kustomization of a folder that lead elsewhere.
+/// Finds the references of a folder's kustomization that lead out of the repository.
 pub(super) fn find_remote_bases(folder: &Path) -> Vec<Diagnostic> {
     let mut search = RemoteBaseSearch::default();
     search.search_folder(&normalize_path(folder), false);
@@ -43,7 +44,7 @@ pub(super) fn find_remote_bases(folder: &Path) -> Vec<Diagnostic> {
 
 #[derive(Default)]
 struct RemoteBaseSearch {
-    /// Folders and files that were looked at, as what.
+    /// Folders and files that were searched, each with whether as a plugin.
     visited: BTreeSet<(PathBuf, bool)>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -52,7 +53,7 @@ struct RemoteBaseSearch {
 struct ReferenceLocation<'a> {
     document: &'a Document,
     folder: &'a Path,
-    /// What the kustomization makes are configurations of plugins.
+    /// The kustomization builds configurations of plugins.
     is_plugin: bool,
 }
 
@@ -71,7 +72,7 @@ impl RemoteBaseSearch {
         }
     }
 
-    /// Looks at a kustomization, or at the configuration of a plugin.
+    /// Searches a kustomization, or the configuration of a plugin.
     fn search_file(&mut self, file: &Path, folder: &Path, is_plugin: bool) {
         let name: Arc<str> = file.to_string_lossy().into();
         match read_file(file, &name) {
@@ -130,7 +131,7 @@ impl RemoteBaseSearch {
         self.search_value(place, path, value);
     }
 
-    /// A folder, file or repository that a kustomization lists.
+    /// Checks a folder, file or repository that a kustomization lists.
     fn check_base(&mut self, place: &ReferenceLocation<'_>, path: &YamlPath, text: &str, is_plugin: bool) {
         let local = normalize_path(&place.folder.join(text));
         if is_remote(text, &local) {
@@ -142,7 +143,7 @@ impl RemoteBaseSearch {
         }
     }
 
-    /// The configuration of a plugin, or where it is.
+    /// Checks the configuration of a plugin, or a reference to one.
     fn check_plugin(&mut self, place: &ReferenceLocation<'_>, path: &YamlPath, text: &str) {
         if is_inline_config(text) {
             let name = format!("{}, at `{path}`", place.document.label(path, EntryPart::Value, "").file);
@@ -153,13 +154,13 @@ impl RemoteBaseSearch {
     }
 }
 
-/// Tells whether a text is itself a configuration, and no path: kustomize tries that first.
+/// Returns whether a text is a configuration and not a path: kustomize tries that first.
 fn is_inline_config(text: &str) -> bool {
     let read = Document::read(&"inline".into(), 0, 1, text);
     text.contains('\n') || read.is_ok_and(|document| document.value().is_object())
 }
 
-/// The texts of a value that is a text or a list of some.
+/// Returns the texts of a text or list.
 fn string_entries<'v>(path: &YamlPath, value: &'v Value) -> Vec<(YamlPath, &'v str)> {
     match value {
         Value::String(text) => vec![(path.clone(), text)],
@@ -170,13 +171,13 @@ fn string_entries<'v>(path: &YamlPath, value: &'v Value) -> Vec<(YamlPath, &'v s
     }
 }
 
-/// Tells whether kustomize takes a reference for an address: that of a file, or that of a repository.
+/// Returns whether kustomize reads a reference as the URL of a file or repository.
 fn is_remote(text: &str, local: &Path) -> bool {
-    // A file that is there is read before it is asked whether this is a repository.
+    // kustomize reads an existing file before it considers a repository.
     is_file_url(text) || (!local.is_file() && is_repository_url(text))
 }
 
-/// Tells whether a file is fetched; `key=path` names one under another name.
+/// Returns whether kustomize fetches a file; `key=path` gives it another name.
 fn is_file_url(text: &str) -> bool {
     let is_address = |text: &str| {
         let text = text.trim_start().to_lowercase();
