@@ -4,7 +4,6 @@
 //! to show it. Output formats are in the files beside this one.
 
 mod codes;
-mod sink;
 pub mod escape;
 pub mod github;
 pub mod human;
@@ -14,10 +13,11 @@ pub mod line;
 mod reference;
 pub mod sarif;
 pub mod short;
+mod sink;
 
 pub use codes::Code;
-pub use sink::DiagnosticSink;
 pub use reference::code_reference;
+pub use sink::DiagnosticSink;
 
 use std::sync::Arc;
 
