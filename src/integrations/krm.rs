@@ -57,8 +57,8 @@ pub(crate) fn render_resource_list(text: &str) -> (Option<String>, Vec<Diagnosti
 /// Reads a ResourceList. Aliases are expanded: kustomize splits the items before it reads them.
 fn read_resource_list(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
     let name: Arc<str> = STREAM_NAME.into();
-    let (pieces, wrong) = split_documents(&name, text);
-    if let Some(error) = wrong.into_iter().find(Diagnostic::is_error) {
+    let (pieces, diagnostics) = split_documents(&name, text);
+    if let Some(error) = diagnostics.into_iter().find(Diagnostic::is_error) {
         return Err(Box::new(error));
     }
     let mut documents = Vec::new();
@@ -70,11 +70,11 @@ fn read_resource_list(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
     }
     let [document] = &documents[..] else {
         let label = documents.get(1).map(|d| d.label(&FieldPath::root(), crate::yaml::EntryPart::Value, ""));
-        let wrong = Diagnostic::error(
+        let error = Diagnostic::error(
             Code::InvalidYaml,
             "a document follows the ResourceList, which must be the only one",
         );
-        return Err(Box::new(wrong.at(label.unwrap_or_else(|| Span::whole_file(STREAM_NAME)))));
+        return Err(Box::new(error.at(label.unwrap_or_else(|| Span::whole_file(STREAM_NAME)))));
     };
     match document.has_aliases() {
         true => Ok(Arc::new(Document::read(&name, 0, 1, &emit(document.value()))?)),
@@ -88,11 +88,11 @@ type ItemDiagnostic = (Diagnostic, Option<krm::ResourceRef>);
 /// Returns the rendered list and its dangling references, unless there are errors.
 fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(String, Vec<ItemDiagnostic>)> {
     let name: Arc<str> = STREAM_NAME.into();
-    let (config, wrong) = match document.value().get("functionConfig") {
+    let (config, diagnostics) = match document.value().get("functionConfig") {
         Some(Value::Object(_)) => function_config::decode(document, &FieldPath::dotted("functionConfig")),
         _ => (Some(FunctionConfig::default()), Vec::new()),
     };
-    sink.add(wrong);
+    sink.add(diagnostics);
     let config = config?;
     let spec = config.spec.clone();
     let at = document.label(&FieldPath::dotted("functionConfig"), crate::yaml::EntryPart::Value, "");
@@ -102,23 +102,23 @@ fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(Str
     };
     let incoming = KrmInput::from_list(document.value());
     let is_generator = incoming.is_empty();
-    let (session, wrong) =
+    let (session, diagnostics) =
         IntegrationSession::open(&options, collect_objects(&name, document.text(), true), true);
-    sink.add(wrong);
+    sink.add(diagnostics);
     let session = session?;
     if sink.has_errors() {
         // Errors of workloads are reported too, but errors of sets are not repeated.
         sink.suppress_error_locations();
     }
-    let (text, wrong) = session.render(&name, document.text());
-    sink.add(wrong);
+    let (text, diagnostics) = session.render(&name, document.text());
+    sink.add(diagnostics);
     let mut added = Vec::new();
     if is_generator {
-        let (texts, wrong) = session.render_sources();
-        sink.add(wrong);
+        let (texts, diagnostics) = session.render_sources();
+        sink.add(diagnostics);
         for (name, text) in &texts {
-            let (values, wrong) = read_values(name, text);
-            sink.add(wrong);
+            let (values, diagnostics) = read_values(name, text);
+            sink.add(diagnostics);
             added.extend(values.into_iter().filter(|v| is_manifest(v, &spec)));
         }
     }
@@ -134,8 +134,8 @@ fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(Str
             let dangling = dangling_references(&text, &session);
             Some((text, dangling))
         }
-        Err(wrong) => {
-            sink.add([*wrong]);
+        Err(error) => {
+            sink.add([*error]);
             None
         }
     }

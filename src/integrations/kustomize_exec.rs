@@ -40,8 +40,8 @@ fn transform(config: &Path, text: &str, sink: &mut DiagnosticSink) -> Option<Str
             return None;
         }
     };
-    let (decoded, wrong) = function_config::decode(&document, &FieldPath::root());
-    sink.add(wrong);
+    let (decoded, diagnostics) = function_config::decode(&document, &FieldPath::root());
+    sink.add(diagnostics);
     let decoded = decoded?;
     let spec = decoded.spec.clone();
     let at = document.label(&FieldPath::root(), crate::yaml::EntryPart::Value, "");
@@ -50,8 +50,9 @@ fn transform(config: &Path, text: &str, sink: &mut DiagnosticSink) -> Option<Str
         ..FunctionOptions::in_working_folder(decoded, at.clone())
     };
     let stdin: Arc<str> = STREAM_NAME.into();
-    let (session, wrong) = IntegrationSession::open(&options, collect_objects(&stdin, text, true), false);
-    sink.add(wrong);
+    let (session, diagnostics) =
+        IntegrationSession::open(&options, collect_objects(&stdin, text, true), false);
+    sink.add(diagnostics);
     let session = session?;
     if sink.has_errors() {
         sink.suppress_error_locations();
@@ -59,8 +60,8 @@ fn transform(config: &Path, text: &str, sink: &mut DiagnosticSink) -> Option<Str
     if text.trim().is_empty() {
         return render_sources(&session, &spec, &at, sink);
     }
-    let (rendered, wrong) = session.render(&stdin, text);
-    sink.add(wrong);
+    let (rendered, diagnostics) = session.render(&stdin, text);
+    sink.add(diagnostics);
     if sink.has_errors() {
         return None;
     }
@@ -80,12 +81,12 @@ fn render_sources(
     at: &Span,
     sink: &mut DiagnosticSink,
 ) -> Option<String> {
-    let (texts, wrong) = session.render_sources();
-    sink.add(wrong);
+    let (texts, diagnostics) = session.render_sources();
+    sink.add(diagnostics);
     let mut output = String::new();
     for (name, text) in &texts {
-        let (found, wrong) = read_values(name, text);
-        sink.add(wrong);
+        let (found, diagnostics) = read_values(name, text);
+        sink.add(diagnostics);
         for value in found.iter().filter(|v| is_manifest(v, spec)) {
             output.push_str("---\n");
             output.push_str(&emit(value));

@@ -50,9 +50,9 @@ impl IntegrationSession {
     /// Renders a text.
     pub fn render(&self, name: &Arc<str>, text: &str) -> (String, Vec<Diagnostic>) {
         let file = SourceFile { name, namespace: &self.namespace, is_named: true, text, documents: &[] };
-        let (text, mut wrong, keys) = self.render_one_file(&file);
-        wrong.extend(self.foreign_ledger_entries(&keys));
-        (text, wrong)
+        let (text, mut diagnostics, keys) = self.render_one_file(&file);
+        diagnostics.extend(self.foreign_ledger_entries(&keys));
+        (text, diagnostics)
     }
 
     fn render_one_file(&self, file: &SourceFile<'_>) -> RenderedText {
@@ -78,9 +78,9 @@ impl IntegrationSession {
         map_in_order(&self.sources, work, |done: Result<_, Diagnostic>| {
             let name = names.next().unwrap_or_else(|| "".into());
             match done {
-                Ok((text, wrong, keys)) => {
+                Ok((text, found, keys)) => {
                     texts.push((name, text));
-                    diagnostics.extend(wrong);
+                    diagnostics.extend(found);
                     present.extend(keys);
                 }
                 Err(error) => diagnostics.push(error),

@@ -53,11 +53,11 @@ impl StageOutcome {
     pub(in crate::cli) fn to_text(&self) -> String {
         let mut text = String::new();
         for started in &self.started {
-            let StartedRollout { sidecar_set, cluster, commit, location: place } = started;
+            let StartedRollout { sidecar_set, cluster, commit, location } = started;
             let set = display_name(sidecar_set, cluster.as_deref());
-            let _ = writeln!(text, "{set}: rollout started: {} {place}", commit.short());
+            let _ = writeln!(text, "{set}: rollout started: {} {location}", commit.short());
         }
-        self.staged.iter().for_each(|told| told.write_text(&mut text));
+        self.staged.iter().for_each(|branch| branch.write_text(&mut text));
         if text.is_empty() {
             text.push_str("no SidecarSet has a ledger: `pillion init rollout` writes them\n");
         }

@@ -10,7 +10,7 @@ use crate::rollout::report::{HeldWorkloadReport, HoldState};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// Holds that are listed.
+/// The maximum number of listed holds.
 const MAX_HOLDS: usize = 10;
 
 /// The status of one rollout.
@@ -21,7 +21,7 @@ pub(in crate::cli) struct LedgerStatus {
     /// The last commit that changed the ledger.
     pub(in crate::cli) since: Option<Commit>,
     pub(in crate::cli) state: RolloutState,
-    /// Nothing is rolled out but the released revision, to workloads with an expired hold.
+    /// The rollout moves workloads with an expired hold to the released revision.
     pub(in crate::cli) has_expired_hold: bool,
     pub(in crate::cli) batches: u32,
     pub(in crate::cli) updated: u32,
@@ -29,7 +29,7 @@ pub(in crate::cli) struct LedgerStatus {
     pub(in crate::cli) held: Vec<HeldWorkloadReport>,
     /// The revision of the file, where the rollout has another target.
     pub(in crate::cli) newer_revision: Option<RevisionName>,
-    /// Further options of the next command.
+    /// Options of the next command.
     pub(in crate::cli) command_options: String,
     /// The next step changes the target: the numbers of pods are about the new one.
     pub(in crate::cli) starts: bool,

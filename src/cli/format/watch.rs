@@ -9,14 +9,14 @@ use crate::watch::watch_loop::EventSink;
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Keeps what `--once` prints.
+/// The events that `--once` prints.
 #[derive(Default)]
 pub(in crate::cli) struct OnceOutput {
     released: Vec<RolloutReport>,
     staged: Vec<String>,
-    /// Staged branches that hold commits of others.
+    /// Diagnostics about commits of others on staged branches.
     pub(in crate::cli) foreign_commits: Vec<Diagnostic>,
-    /// Why people could not be told.
+    /// Why a notification failed.
     pub(in crate::cli) notification_error: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl OnceOutput {
         !self.released.is_empty()
     }
 
-    /// Says what was released, and where every rollout stands.
+    /// Returns what was released, and the state of every rollout.
     pub(in crate::cli) fn to_text(&self, report: &EvaluationReport, is_dry: bool) -> String {
         let mut text = String::new();
         for item in &self.released {
@@ -77,7 +77,7 @@ impl OnceOutput {
     }
 }
 
-/// Where a rollout stands, in lines.
+/// Returns the state of a rollout, as lines of text.
 fn describe_rollout(item: &RolloutReport, is_dry: bool) -> String {
     let mut text = String::new();
     let of = item.cluster.as_ref().map_or_else(String::new, |c| format!(" ({c})"));
@@ -107,7 +107,7 @@ fn describe_rollout(item: &RolloutReport, is_dry: bool) -> String {
     text
 }
 
-/// Every rollout, and below it the workloads of the batch that is out.
+/// Returns every rollout, each with the workloads of the released batch.
 pub(in crate::cli) fn status_table(report: &EvaluationReport) -> String {
     let mut text = String::new();
     let clock =
@@ -115,8 +115,8 @@ pub(in crate::cli) fn status_table(report: &EvaluationReport) -> String {
     let _ = writeln!(text, "{} at {clock}\n", report.head.short());
     for item in &report.rollouts {
         text.push_str(&describe_rollout(item, true));
-        let Some(judgement) = item.health.as_ref().filter(|j| !j.workloads.is_empty()) else { continue };
-        let own: Vec<_> = judgement.workloads.iter().filter(|w| w.batch == item.batch).collect();
+        let Some(health) = item.health.as_ref().filter(|h| !h.workloads.is_empty()) else { continue };
+        let own: Vec<_> = health.workloads.iter().filter(|w| w.batch == item.batch).collect();
         let width = own.iter().map(|w| w.key.len()).max().unwrap_or(0).max("WORKLOAD".len());
         let _ = writeln!(text, "  {:width$}  DESIRED  UPDATED  READY  HEALTH", "WORKLOAD");
         for w in own {

@@ -86,9 +86,9 @@ fn generate(
     sink: &mut DiagnosticSink,
 ) -> Result<CmpOutput, Error> {
     let text = std::env::var("ARGOCD_APP_PARAMETERS").unwrap_or_default();
-    let (parameters, wrong) = read_parameters(&text);
-    if !wrong.is_empty() {
-        sink.add(wrong);
+    let (parameters, diagnostics) = read_parameters(&text);
+    if !diagnostics.is_empty() {
+        sink.add(diagnostics);
         return Err(Error::InvalidParameters);
     }
     let folder = match path.as_os_str() == "-" {
@@ -103,14 +103,14 @@ fn generate(
     let stream = match origin {
         ManifestOrigin::Stdin => match read_stream(&mut std::io::stdin().lock(), &STREAM_NAME.into()) {
             Ok(text) => Some(text),
-            Err(wrong) => {
-                sink.add([wrong]);
+            Err(error) => {
+                sink.add([error]);
                 return Err(Error::InvalidManifests);
             }
         },
         ManifestOrigin::Kustomize => match build_kustomization(&folder, allow_remote_bases, report_slow) {
-            Err(KustomizeError::InvalidKustomization(wrong)) => {
-                sink.add(wrong);
+            Err(KustomizeError::InvalidKustomization(diagnostics)) => {
+                sink.add(diagnostics);
                 return Err(Error::InvalidManifests);
             }
             built => Some(built?),
@@ -136,8 +136,8 @@ fn generate(
     let name: Arc<str> = STREAM_NAME.into();
     let found =
         stream.as_deref().map_or_else(CollectedObjects::default, |text| collect_objects(&name, text, true));
-    let (session, wrong) = IntegrationSession::open(&options, found, false);
-    sink.add(wrong);
+    let (session, diagnostics) = IntegrationSession::open(&options, found, false);
+    sink.add(diagnostics);
     let session = session.ok_or(Error::InvalidManifests)?;
     if sink.has_errors() {
         sink.suppress_error_locations();
@@ -146,13 +146,13 @@ fn generate(
     match &stream {
         Some(text) => {
             generated.items = StreamObjects::from_stream(text);
-            let (text, wrong) = session.render(&name, text);
-            sink.add(wrong);
+            let (text, diagnostics) = session.render(&name, text);
+            sink.add(diagnostics);
             append_manifests(&mut generated.text, &name, &text, sink);
         }
         None => {
-            let (texts, wrong) = session.render_sources();
-            sink.add(wrong);
+            let (texts, diagnostics) = session.render_sources();
+            sink.add(diagnostics);
             for (name, text) in &texts {
                 append_manifests(&mut generated.text, name, text, sink);
             }
@@ -172,14 +172,14 @@ fn finish_output(
 ) -> Result<CmpOutput, Error> {
     if generated.text.is_empty() {
         // Argo CD would see an Application without resources, and with `prune` delete all of them.
-        let wrong = Diagnostic::error(
+        let error = Diagnostic::error(
             Code::EmptyOutput,
             "no manifests were generated: Argo CD would prune the Application",
         );
         sink.add([match origin {
-            ManifestOrigin::Stdin => wrong.help("the command before `| pillion cmp generate -` printed nothing"),
-            ManifestOrigin::Kustomize => wrong.help("`kustomize build` printed SidecarSets at most: list applications in `resources:`"),
-            ManifestOrigin::Folder => wrong.help(
+            ManifestOrigin::Stdin => error.help("the command before `| pillion cmp generate -` printed nothing"),
+            ManifestOrigin::Kustomize => error.help("`kustomize build` printed SidecarSets at most: list applications in `resources:`"),
+            ManifestOrigin::Folder => error.help(
                 "check `path` of the Application; pillion.yaml names folders of rendered files and ledgers, which are no sources",
             ),
         }]);
