@@ -36,7 +36,7 @@ const EXIT_ENVIRONMENT: u8 = 3;
 /// Inject sidecars at build time, and roll them out through git.
 #[derive(Debug, Parser)]
 #[command(name = "pillion", version, about, max_term_width = 100)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
     #[command(subcommand)]
@@ -46,7 +46,7 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
-pub struct GlobalArgs {
+pub(crate) struct GlobalArgs {
     /// Run as if pillion had been started in DIR
     #[arg(short = 'C', value_name = "DIR", global = true)]
     directory: Option<std::path::PathBuf>,

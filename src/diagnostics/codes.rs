@@ -16,12 +16,12 @@ macro_rules! codes {
             }
 
             /// Returns the meaning of the code, in sentences.
-            pub fn meaning(self) -> &'static str {
+            pub(crate) fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => concat!($($doc, "\n"),+)),* }
             }
 
             /// Returns a minimal input that causes it.
-            pub fn example(self) -> &'static str {
+            pub(crate) fn example(self) -> &'static str {
                 match self { $(Self::$variant => $example),* }
             }
         }

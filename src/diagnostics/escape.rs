@@ -12,19 +12,19 @@ pub fn is_hidden(c: char) -> bool {
 }
 
 /// Returns a text on one line: hidden characters are written as JSON writes them (`\n`, `\u001b`).
-pub fn line(text: &str) -> Cow<'_, str> {
+pub(crate) fn line(text: &str) -> Cow<'_, str> {
     escape_unless(text, |_| false)
 }
 
 /// Returns a text of several lines: line ends and tabs stay, all other hidden characters are written as JSON writes
 /// them.
-pub fn lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn lines(text: &str) -> Cow<'_, str> {
     escape_unless(text, |c| matches!(c, '\n' | '\t'))
 }
 
 /// Returns a line of a file with as many characters as before: the picture of a control character (`␛`), or `�`,
 /// refers to each hidden one; tabs stay.
-pub fn columns(text: &str) -> Cow<'_, str> {
+pub(crate) fn columns(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| is_hidden(c) && c != '\t') {
         return Cow::Borrowed(text);
     }

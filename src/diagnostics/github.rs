@@ -3,7 +3,7 @@
 use super::{Diagnostic, Severity};
 
 /// Renders one diagnostic as one workflow command, ending with a line end.
-pub fn render(diagnostic: &Diagnostic) -> String {
+pub(crate) fn render(diagnostic: &Diagnostic) -> String {
     let command = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Renders one diagnostic as text of several lines, ending with a line end.
-pub fn render(diagnostic: &Diagnostic, color: bool) -> String {
+pub(crate) fn render(diagnostic: &Diagnostic, color: bool) -> String {
     let diagnostic = &sanitize(diagnostic);
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let sources = group_into_excerpts(&diagnostic.spans);

@@ -41,7 +41,7 @@ struct RelatedSpanJson<'a> {
 }
 
 /// Renders all diagnostics as one JSON document, ending with a line end.
-pub fn render(diagnostics: &[Diagnostic]) -> String {
+pub(crate) fn render(diagnostics: &[Diagnostic]) -> String {
     let document = DiagnosticsJson {
         api_version: "pillion.dev/v1alpha1",
         kind: "Diagnostics",
@@ -53,7 +53,7 @@ pub fn render(diagnostics: &[Diagnostic]) -> String {
 }
 
 /// Returns diagnostics as the items of such a document, for other documents.
-pub fn to_json_values(diagnostics: &[Diagnostic]) -> serde_json::Value {
+pub(crate) fn to_json_values(diagnostics: &[Diagnostic]) -> serde_json::Value {
     let items: Vec<DiagnosticJson<'_>> = diagnostics.iter().map(diagnostic_json).collect();
     serde_json::to_value(items).expect("strings and numbers always serialize")
 }

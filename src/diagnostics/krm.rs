@@ -5,21 +5,21 @@ use serde_json::{Map, Value, json};
 
 /// The object that a finding is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ResourceRef {
+pub(crate) struct ResourceRef {
     /// `apiVersion`.
-    pub api_version: String,
+    pub(crate) api_version: String,
     /// `kind`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Its namespace, where it names one.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The file it came from, where the orchestrator says so, and its number there.
-    pub file: Option<(String, Option<u64>)>,
+    pub(crate) file: Option<(String, Option<u64>)>,
 }
 
 /// Returns one result (kyaml fn/framework/result.go); a place in a file that was read is the file of the result.
-pub fn to_result(diagnostic: &Diagnostic, about: Option<&ResourceRef>) -> Value {
+pub(crate) fn to_result(diagnostic: &Diagnostic, about: Option<&ResourceRef>) -> Value {
     let mut result = Map::new();
     let mut message = diagnostic.message.clone();
     diagnostic.notes.iter().for_each(|note| message.push_str(&format!("; {note}")));

@@ -3,7 +3,7 @@
 use super::{Diagnostic, escape, short::severity_name};
 
 /// Renders one diagnostic as one line, ending with a line end.
-pub fn render(diagnostic: &Diagnostic) -> String {
+pub(crate) fn render(diagnostic: &Diagnostic) -> String {
     let place = match diagnostic.spans.first() {
         Some(l) if l.width > 0 => format!(" ({}:{}:{})", escape::line(&l.file), l.line, l.column),
         Some(l) => format!(" ({})", escape::line(&l.file)),

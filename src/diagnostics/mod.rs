@@ -5,14 +5,14 @@
 
 mod codes;
 pub mod escape;
-pub mod github;
-pub mod human;
-pub mod json;
-pub mod krm;
-pub mod line;
+pub(crate) mod github;
+pub(crate) mod human;
+pub(crate) mod json;
+pub(crate) mod krm;
+pub(crate) mod line;
 mod reference;
-pub mod sarif;
-pub mod short;
+pub(crate) mod sarif;
+pub(crate) mod short;
 mod sink;
 
 pub use codes::Code;
@@ -42,22 +42,22 @@ pub struct Span {
     /// Column in characters, from 1.
     pub column: usize,
     /// Number of characters marked, never past the end of the line; 0 when the file as a whole is meant.
-    pub width: usize,
+    pub(crate) width: usize,
     /// The text of that line, without its line end; long lines are cut (see [`MAX_LINE_CHARS`]).
-    pub source_line: Arc<str>,
+    pub(crate) source_line: Arc<str>,
     /// Text at the place; empty if the message is enough.
     pub label: String,
 }
 
 impl Span {
     /// Returns a label for a file as a whole.
-    pub fn whole_file(name: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn whole_file(name: impl Into<Arc<str>>) -> Self {
         Self { file: name.into(), line: 1, column: 1, width: 0, source_line: "".into(), label: String::new() }
     }
 }
 
 /// Returns a number with its noun: `1 pod`, `2 pods`, `3 batches`.
-pub fn pluralize(n: u64, noun: &str) -> String {
+pub(crate) fn pluralize(n: u64, noun: &str) -> String {
     let ending = match (n, noun.ends_with("ch")) {
         (1, _) => "",
         (_, true) => "es",
@@ -67,10 +67,10 @@ pub fn pluralize(n: u64, noun: &str) -> String {
 }
 
 /// Characters of a source line that a label keeps.
-pub const MAX_LINE_CHARS: usize = 400;
+pub(crate) const MAX_LINE_CHARS: usize = 400;
 
 /// Sorts as users read: by file, line, column, then errors first, then by message; drops exact repetitions.
-pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
+pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
     diagnostics.dedup();
 }
@@ -100,17 +100,17 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// Returns an error with a message and no place yet.
-    pub fn error(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn error(code: Code, message: impl Into<String>) -> Self {
         Self::new(code, Severity::Error, message)
     }
 
     /// Returns a warning with a message and no place yet.
-    pub fn warning(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(code: Code, message: impl Into<String>) -> Self {
         Self::new(code, Severity::Warning, message)
     }
 
     /// Returns a note with a message and no place yet.
-    pub fn note(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn note(code: Code, message: impl Into<String>) -> Self {
         Self::new(code, Severity::Note, message)
     }
 
@@ -128,28 +128,28 @@ impl Diagnostic {
 
     /// Adds a place; the first one added is the primary one.
     #[must_use]
-    pub fn at(mut self, label: Span) -> Self {
+    pub(crate) fn at(mut self, label: Span) -> Self {
         self.spans.push(label);
         self
     }
 
     /// Names the API field.
     #[must_use]
-    pub fn field(mut self, field: impl Into<String>) -> Self {
+    pub(crate) fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
     }
 
     /// Adds a line about what follows or where the rule comes from.
     #[must_use]
-    pub fn because(mut self, note: impl Into<String>) -> Self {
+    pub(crate) fn because(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
     }
 
     /// Sets the help: what to do.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Renders all diagnostics as one SARIF log, ending with a line end.
-pub fn render(diagnostics: &[Diagnostic], version: &str) -> String {
+pub(crate) fn render(diagnostics: &[Diagnostic], version: &str) -> String {
     let codes: BTreeSet<Code> = diagnostics.iter().map(|d| d.code).collect();
     let rules: Vec<Value> = codes
         .iter()

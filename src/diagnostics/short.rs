@@ -3,7 +3,7 @@
 use super::{Diagnostic, Severity, escape};
 
 /// Renders one diagnostic as one line, ending with a line end.
-pub fn render(diagnostic: &Diagnostic) -> String {
+pub(crate) fn render(diagnostic: &Diagnostic) -> String {
     let place = match diagnostic.spans.first() {
         Some(l) => format!("{}:{}:{}: ", escape::line(&l.file), l.line, l.column),
         None => String::new(),
@@ -14,7 +14,7 @@ pub fn render(diagnostic: &Diagnostic) -> String {
 }
 
 /// Returns the severity as users read it.
-pub fn severity_name(severity: Severity) -> &'static str {
+pub(crate) fn severity_name(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",

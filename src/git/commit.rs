@@ -22,9 +22,9 @@ pub struct NewCommit<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signature<'a> {
     /// The identity.
-    pub identity: &'a Identity,
+    pub(crate) identity: &'a Identity,
     /// The time: an argument, never the clock.
-    pub time: CommitTime,
+    pub(crate) time: CommitTime,
 }
 
 /// The time of a commit's release to a branch that others follow, and the person who released it.
@@ -50,7 +50,7 @@ impl Repository {
     ///
     /// # Errors
     /// When the other commit is not in the repository, or as [`Repository::write_commit`].
-    pub fn release_commit(
+    pub(crate) fn release_commit(
         &self,
         commit: ObjectId,
         release: &ReleaseStamp<'_>,
@@ -64,7 +64,7 @@ impl Repository {
     ///
     /// # Errors
     /// As [`Repository::release_commit`].
-    pub fn release_commits(
+    pub(crate) fn release_commits(
         &self,
         commits: &[ObjectId],
         release: &ReleaseStamp<'_>,

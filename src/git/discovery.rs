@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// When there is none, or one that does not count.
-pub fn find_git_dir(from: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn find_git_dir(from: &Path) -> Result<PathBuf, Error> {
     let none = || Error::RepositoryNotFound { path: from.display().to_string() };
     let start = from.canonicalize().map_err(|_| none())?;
     for folder in start.ancestors().skip(usize::from(!start.is_dir())) {

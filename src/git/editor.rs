@@ -75,7 +75,7 @@ impl TreeEditor<'_> {
     ///
     /// # Errors
     /// As [`TreeEditor::put`].
-    pub fn apply(&mut self, edits: &BTreeMap<String, FileEdit>) -> Result<(), Error> {
+    pub(crate) fn apply(&mut self, edits: &BTreeMap<String, FileEdit>) -> Result<(), Error> {
         for (path, edit) in edits {
             if matches!(edit, FileEdit::Remove) {
                 self.remove(path)?;

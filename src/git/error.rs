@@ -318,7 +318,7 @@ impl Error {
     }
 
     /// Returns whether the cause is a concurrent update of the same ref: a retry may succeed at once.
-    pub fn is_contention(&self) -> bool {
+    pub(crate) fn is_contention(&self) -> bool {
         match self {
             Self::RefMoved { .. } | Self::Locked { .. } | Self::LockFile { .. } => true,
             Self::Unreachable { reason, .. } | Self::RemoteFailed { reason, .. } => {
@@ -329,7 +329,7 @@ impl Error {
     }
 
     /// Returns whether the clone lacks the requested object because its history is cut off.
-    pub fn is_beyond_history(&self) -> bool {
+    pub(crate) fn is_beyond_history(&self) -> bool {
         matches!(self, Self::Shallow { .. } | Self::MissingObject { .. })
     }
 

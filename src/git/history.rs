@@ -19,13 +19,13 @@ pub struct Commit {
     /// When it was written.
     pub author_time: CommitTime,
     /// Who put it into this history.
-    pub committer: Identity,
+    pub(crate) committer: Identity,
     /// When it was put there.
     pub time: CommitTime,
     /// The whole message.
     pub message: String,
     /// Whether it has a signature.
-    pub is_signed: bool,
+    pub(crate) is_signed: bool,
 }
 
 impl Commit {

@@ -13,7 +13,7 @@ impl ObjectId {
     ///
     /// # Errors
     /// When the bytes cannot be hashed.
-    pub fn hash_blob(bytes: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn hash_blob(bytes: &[u8]) -> Result<Self, Error> {
         let id = git2::Oid::hash_object(git2::ObjectType::Blob, bytes);
         id.map(Self).map_err(Error::from_git("naming a blob"))
     }

@@ -43,7 +43,7 @@ impl Identity {
     }
 
     /// Returns the e-mail address.
-    pub fn email(&self) -> &str {
+    pub(crate) fn email(&self) -> &str {
         &self.email
     }
 }
@@ -60,7 +60,7 @@ impl Repository {
     ///
     /// # Errors
     /// When git cannot be asked.
-    pub fn configured_author(&self) -> Result<Option<Identity>, Error> {
+    pub(crate) fn configured_author(&self) -> Result<Option<Identity>, Error> {
         let output = self.git(&["-c", "user.useConfigOnly=true", "var", "GIT_AUTHOR_IDENT"])?;
         let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
         let parts = output_text.rsplit_once('>').and_then(|(who, _)| who.split_once('<'));

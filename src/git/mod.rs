@@ -33,8 +33,8 @@ mod tree;
 
 pub use crate::programs::StopToken;
 pub use commit::{NewCommit, ReleaseStamp, Signature};
-pub use discovery::find_git_dir;
-pub use editor::TreeEditor;
+pub(crate) use discovery::find_git_dir;
+pub(crate) use editor::TreeEditor;
 pub use error::Error;
 pub use git_command::{GitCommand, query_git};
 pub use history::{Commit, CommitLog, HistoryWalk};

@@ -18,7 +18,7 @@ pub enum ExpectedRef {
 
 impl ExpectedRef {
     /// Returns the expectation for a ref that was read.
-    pub fn from_found(found: Option<ObjectId>) -> Self {
+    pub(crate) fn from_found(found: Option<ObjectId>) -> Self {
         found.map_or(Self::Absent, Self::At)
     }
 }
@@ -92,7 +92,7 @@ impl Repository {
     }
 
     /// Returns the working tree that has a branch checked out or is rebasing it.
-    pub fn checked_out_at(&self, name: &str) -> Option<String> {
+    pub(crate) fn checked_out_at(&self, name: &str) -> Option<String> {
         let common = self.inner.commondir();
         let is_bare = git2::Repository::open(common).is_ok_and(|r| r.is_bare());
         if !is_bare && is_checked_out_at(common, name) {

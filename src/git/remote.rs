@@ -58,7 +58,7 @@ impl Repository {
     }
 
     /// Returns the URL that git would push to; None: there is no such remote.
-    pub fn remote_url(&self, remote: &str) -> Option<String> {
+    pub(crate) fn remote_url(&self, remote: &str) -> Option<String> {
         let found = self.inner.find_remote(remote).ok()?;
         let url = found.pushurl().ok().flatten().or_else(|| found.url().ok());
         url.map(str::to_owned)
@@ -99,7 +99,7 @@ impl Repository {
     ///
     /// # Errors
     /// When the upstream cannot be reached.
-    pub fn fetch_ref(&self, upstream: &Upstream, name: &str) -> Result<Option<ObjectId>, Error> {
+    pub(crate) fn fetch_ref(&self, upstream: &Upstream, name: &str) -> Result<Option<ObjectId>, Error> {
         check_ref_name(name)?;
         let Upstream::Remote(remote) = upstream else { return Ok(self.find_ref(name)) };
         let spec = format!("+{name}:{name}");

@@ -50,7 +50,7 @@ impl Repository {
 
     /// Lets programs that run for this repository stop on request: each has its own process group, which is ended as
     /// a whole.
-    pub fn set_stop(&mut self, stop: StopToken) {
+    pub(crate) fn set_stop(&mut self, stop: StopToken) {
         self.git_command.stop = Some(stop);
     }
 
@@ -58,7 +58,7 @@ impl Repository {
     ///
     /// # Errors
     /// As [`Repository::open`].
-    pub fn reopen(&self) -> Result<Self, Error> {
+    pub(crate) fn reopen(&self) -> Result<Self, Error> {
         Ok(Self::open(self.git_dir())?.with_git_command(self.git_command.clone()))
     }
 
@@ -68,7 +68,7 @@ impl Repository {
     }
 
     /// Returns the folder with the HEAD of this working tree, usually `.git`.
-    pub fn git_dir(&self) -> &Path {
+    pub(crate) fn git_dir(&self) -> &Path {
         self.inner.path()
     }
 
@@ -103,7 +103,7 @@ impl Repository {
     }
 
     /// Returns the full name of the ref that a symbolic ref names; none if it is not symbolic.
-    pub fn symbolic_target(&self, name: &str) -> Option<String> {
+    pub(crate) fn symbolic_target(&self, name: &str) -> Option<String> {
         let found = self.inner.find_reference(name).ok()?;
         found.symbolic_target().ok()?.map(str::to_owned)
     }

@@ -64,7 +64,7 @@ impl<'r> Signing<'r> {
     }
 
     /// Returns whether commits are signed.
-    pub fn is_enabled(&self) -> bool {
+    pub(crate) fn is_enabled(&self) -> bool {
         self.0.is_some()
     }
 

@@ -6,7 +6,7 @@
 use crate::diagnostics::escape;
 
 /// The source commit, under the key that Argo CD's hydrator and GitOps Promoter read.
-pub const REFERENCE_COMMIT: &str = "Argocd-reference-commit-sha";
+pub(crate) const REFERENCE_COMMIT: &str = "Argocd-reference-commit-sha";
 /// The action of the commit: Start, Batch, Complete, Pause, Resume, RollBack, Approve, Hold, Render, Init; Accept is
 /// on no branch.
 pub const ACTION: &str = "Pillion-Action";
@@ -17,15 +17,15 @@ pub const BY: &str = "Pillion-By";
 /// Why a rollout was paused or rolled back: one line of JSON a pod.
 pub const EVIDENCE: &str = "Pillion-Evidence";
 /// The released revision; `-` for nothing.
-pub const FROM: &str = "Pillion-From";
+pub(crate) const FROM: &str = "Pillion-From";
 /// The digest of the planned batch, which an approval names.
-pub const PLAN: &str = "Pillion-Plan";
+pub(crate) const PLAN: &str = "Pillion-Plan";
 /// The number of pods with a new template.
-pub const PODS: &str = "Pillion-Pods";
+pub(crate) const PODS: &str = "Pillion-Pods";
 /// The target revision; `-` for nothing.
-pub const REVISION: &str = "Pillion-Revision";
+pub(crate) const REVISION: &str = "Pillion-Revision";
 /// The SidecarSet.
-pub const SIDECAR_SET: &str = "Pillion-SidecarSet";
+pub(crate) const SIDECAR_SET: &str = "Pillion-SidecarSet";
 /// The source commit of the rendered files, if sources have their own branch.
 pub const SOURCE: &str = "Pillion-Source";
 
@@ -68,7 +68,7 @@ pub fn format_message(subject: &str, body: &str, trailers: &[(&str, String)]) ->
 }
 
 /// Returns a message with one more trailer, in the order of [`format_message`].
-pub fn add_trailer(message: &str, key: &str, value: &str) -> String {
+pub(crate) fn add_trailer(message: &str, key: &str, value: &str) -> String {
     let new = format!("{key}: {}", one_line(value));
     let (text, block) = match message.trim_end().rsplit_once("\n\n") {
         Some((text, block)) if is_trailer_block(&block.lines().collect::<Vec<_>>()) => (text, block),

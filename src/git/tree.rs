@@ -88,7 +88,7 @@ impl BlobReader<'_> {
     ///
     /// # Errors
     /// When the blob is missing.
-    pub fn read_within(&self, blob: ObjectId, max_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn read_within(&self, blob: ObjectId, max_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
         // A small object may be huge when it is decompressed.
         if self.odb.read_header(blob.0).is_ok_and(|(size, _)| size > max_bytes) {
             return Ok(None);

@@ -31,7 +31,7 @@ mod template;
 mod trace;
 mod volumes;
 
-pub use selection::selects_namespace;
+pub(crate) use selection::selects_namespace;
 pub use set_store::{PreparedSet, SidecarSetStore};
 pub use trace::{InjectionTrace, InjectionVerdict, LedgerTrace, PartOrigin, SetTrace};
 
@@ -131,19 +131,9 @@ pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Opti
     context.into_outcome(value, injected)
 }
 
-/// Names the SidecarSets that select a template, without building anything. A SidecarSet that needs unknown labels
-/// counts.
-pub fn selecting_sets<'s>(template: &PodTemplate<'_>, sets: &'s SidecarSetStore) -> Vec<&'s str> {
-    let labels = template.value.get("metadata").and_then(|m| m.get("labels"));
-    order::in_injection_order(sets, template.namespace)
-        .filter(|set| selection::match_set(set.set(), labels, template).may_select())
-        .map(|set| set.name())
-        .collect()
-}
-
 /// Returns whether a set selects a template, as far as is known: where the answer depends on labels of a namespace that
 /// are not known, it does.
-pub fn selects(template: &PodTemplate<'_>, set: &SidecarSet) -> bool {
+pub(crate) fn selects(template: &PodTemplate<'_>, set: &SidecarSet) -> bool {
     let labels = template.value.get("metadata").and_then(|m| m.get("labels"));
     selection::match_set(set, labels, template).may_select()
 }

@@ -138,7 +138,7 @@ fn match_namespace<'a>(
 ///
 /// # Errors
 /// A diagnostic if the answer depends on an unknown label.
-pub fn selects_namespace(
+pub(crate) fn selects_namespace(
     set: &SidecarSet,
     namespace: &str,
     labels: NamespaceLabels<'_>,

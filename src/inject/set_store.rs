@@ -74,17 +74,17 @@ impl PreparedSet {
     }
 
     /// Returns the set's name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.set.name
     }
 
     /// Returns the names that its containers have in a pod: those of both lists.
-    pub fn container_names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn container_names(&self) -> impl Iterator<Item = &str> {
         self.init.pod_names.iter().chain(&self.regular.pod_names).map(|(name, _)| name.as_str())
     }
 
     /// Returns the same content without the containers of some names, as the set writes them. None: none is left.
-    pub fn without_containers(&self, names: &BTreeSet<&str>) -> Option<Self> {
+    pub(crate) fn without_containers(&self, names: &BTreeSet<&str>) -> Option<Self> {
         let mut set = SidecarSet::clone(&self.set);
         set.init_containers.retain(|c| !names.contains(c.name.as_str()));
         set.containers.retain(|c| !names.contains(c.name.as_str()));
@@ -177,7 +177,7 @@ impl SidecarSetStore {
 
     /// Returns the same history with other sets to inject: what a ledger says about one workload.
     #[must_use]
-    pub fn with_current(&self, mut current: Vec<Arc<PreparedSet>>) -> Self {
+    pub(crate) fn with_current(&self, mut current: Vec<Arc<PreparedSet>>) -> Self {
         current.sort_by(|a, b| a.name().cmp(b.name()));
         Self { current, earlier: Arc::clone(&self.earlier) }
     }

@@ -20,20 +20,20 @@ pub struct InjectionTrace {
     /// What was removed: places in the template as it came, and why.
     pub removed: Vec<(FieldPath, String)>,
     /// What the ledgers say of the workload, in the order of their names.
-    pub ledgers: Vec<LedgerTrace>,
+    pub(crate) ledgers: Vec<LedgerTrace>,
 }
 
 /// What a ledger says of one workload.
 #[derive(Debug, Clone)]
 pub struct LedgerTrace {
     /// The set's name.
-    pub set: Arc<str>,
+    pub(crate) set: Arc<str>,
     /// What a workload without a line has.
-    pub released: RevisionName,
+    pub(crate) released: RevisionName,
     /// Where the open rollout goes; the outer None: no rollout is open.
-    pub target: Option<RevisionName>,
+    pub(crate) target: Option<RevisionName>,
     /// The workload's line, as far as it counts.
-    pub entry: Option<LedgerEntry>,
+    pub(crate) entry: Option<LedgerEntry>,
 }
 
 /// What became of one set.
@@ -70,11 +70,11 @@ pub struct PartOrigin {
     /// Its place in the new template, seen from the object that has `metadata` and `spec`.
     pub path: FieldPath,
     /// The set it belongs to; None for what concerns them all (the injected-list).
-    pub set: Option<String>,
+    pub(crate) set: Option<String>,
     /// What put it there, in words.
     pub reason: String,
     /// The place in the set's document that says so, where one does.
-    pub from: Option<(Arc<Document>, FieldPath)>,
+    pub(crate) from: Option<(Arc<Document>, FieldPath)>,
 }
 
 /// What put a list item into an injected container, other than the set's author.

@@ -11,10 +11,10 @@ pub(crate) mod templates;
 
 use crate::diagnostics::{Code, Diagnostic, Span};
 
-pub use session::{IntegrationSession, explain_patch_error};
-pub use stream_objects::{STREAM_NAME, StreamObjects, is_from_file, is_function_config};
+pub(crate) use session::{IntegrationSession, explain_patch_error};
+pub(crate) use stream_objects::{STREAM_NAME, StreamObjects, is_from_file, is_function_config};
 
 /// Reports an output without a manifest: the caller would delete everything.
-pub fn empty_output(span: Span, reason: &str) -> Diagnostic {
+pub(crate) fn empty_output(span: Span, reason: &str) -> Diagnostic {
     Diagnostic::error(Code::EmptyOutput, "the output would be empty").at(span).because(reason)
 }

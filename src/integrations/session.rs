@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// An integration that is ready to render.
-pub struct IntegrationSession {
+pub(crate) struct IntegrationSession {
     /// The renderer.
-    pub renderer: Renderer,
+    pub(crate) renderer: Renderer,
     /// The namespace of manifests that name none.
     namespace: Arc<str>,
     /// The manifests that the configuration names.
@@ -28,7 +28,7 @@ type RenderedText = (String, Vec<Diagnostic>, BTreeSet<Arc<str>>);
 impl IntegrationSession {
     /// Opens a session for manifests that some objects were collected from already. Without a session the diagnostics
     /// say why. With `keeps_all` nothing is left out of what is rendered: the caller decides that.
-    pub fn open(
+    pub(crate) fn open(
         options: &FunctionOptions,
         items: CollectedObjects,
         keeps_all: bool,
@@ -48,7 +48,7 @@ impl IntegrationSession {
     }
 
     /// Renders a text.
-    pub fn render(&self, name: &Arc<str>, text: &str) -> (String, Vec<Diagnostic>) {
+    pub(crate) fn render(&self, name: &Arc<str>, text: &str) -> (String, Vec<Diagnostic>) {
         let file = SourceFile { name, namespace: &self.namespace, is_named: true, text, documents: &[] };
         let (text, mut diagnostics, keys) = self.render_one_file(&file);
         diagnostics.extend(self.foreign_ledger_entries(&keys));
@@ -68,7 +68,7 @@ impl IntegrationSession {
     }
 
     /// Reads and renders the manifests that the configuration names; returns each file with its name.
-    pub fn render_sources(&self) -> (Vec<(Arc<str>, String)>, Vec<Diagnostic>) {
+    pub(crate) fn render_sources(&self) -> (Vec<(Arc<str>, String)>, Vec<Diagnostic>) {
         let (mut texts, mut diagnostics, mut present) = (Vec::new(), Vec::new(), BTreeSet::new());
         let work = |input: &Input| {
             let text = read_input(input, &Disk)?;
@@ -92,7 +92,7 @@ impl IntegrationSession {
 }
 
 /// Explains errors that a patch of kustomize causes; only for diagnostics without a located object.
-pub fn explain_patch_error(diagnostic: &mut Diagnostic) {
+pub(crate) fn explain_patch_error(diagnostic: &mut Diagnostic) {
     let is_image =
         diagnostic.field.as_deref().is_some_and(|f| f.starts_with("spec.") && f.ends_with(".image"));
     let came_over_stream = diagnostic.spans.first().is_some_and(|label| &*label.file == STREAM_NAME);

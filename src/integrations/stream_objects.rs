@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The name of a stream in messages.
-pub const STREAM_NAME: &str = "<stdin>";
+pub(crate) const STREAM_NAME: &str = "<stdin>";
 
 /// The annotations with the file of an object (kyaml kioutil), old and new, and with its index there.
 const PATH_ANNOTATIONS: [&str; 2] = ["config.kubernetes.io/path", "internal.config.kubernetes.io/path"];
@@ -17,7 +17,7 @@ const INDEX_ANNOTATIONS: [&str; 2] = ["config.kubernetes.io/index", "internal.co
 
 /// The objects of a stream.
 #[derive(Debug, Default)]
-pub struct StreamObjects(Vec<StreamObject>);
+pub(crate) struct StreamObjects(Vec<StreamObject>);
 
 #[derive(Debug)]
 struct StreamObject {
@@ -29,7 +29,7 @@ struct StreamObject {
 
 impl StreamObjects {
     /// Finds the objects of a ResourceList.
-    pub fn from_resource_list(document: &Document) -> Self {
+    pub(crate) fn from_resource_list(document: &Document) -> Self {
         let mut items = Self::default();
         let value = document.value();
         for (key, part) in value.as_object().into_iter().flatten() {
@@ -64,7 +64,7 @@ impl StreamObjects {
     }
 
     /// Finds the documents of a stream; unreadable ones have no name.
-    pub fn from_stream(text: &str) -> Self {
+    pub(crate) fn from_stream(text: &str) -> Self {
         let name: Arc<str> = STREAM_NAME.into();
         let mut items = Self::default();
         for (index, piece) in split_documents(&name, text).0.into_iter().enumerate() {
@@ -81,7 +81,7 @@ impl StreamObjects {
     }
 
     /// Adds a document of a stream.
-    pub fn add_document(&mut self, document: &Document) {
+    pub(crate) fn add_document(&mut self, document: &Document) {
         let value = document.value();
         self.add_object(
             document,
@@ -109,7 +109,7 @@ impl StreamObjects {
     }
 
     /// Returns the object of a diagnostic, and makes its positions relative to the objects.
-    pub fn locate(&self, diagnostic: &mut Diagnostic) -> Option<&ResourceRef> {
+    pub(crate) fn locate(&self, diagnostic: &mut Diagnostic) -> Option<&ResourceRef> {
         let about = diagnostic
             .spans
             .first()
@@ -181,11 +181,11 @@ fn annotation<'a>(object: &'a Value, keys: &[&str]) -> Option<&'a str> {
 }
 
 /// Returns whether an object is an item of files that are edited in place: to omit it would delete it there.
-pub fn is_from_file(object: &Value) -> bool {
+pub(crate) fn is_from_file(object: &Value) -> bool {
     annotation(object, &PATH_ANNOTATIONS).is_some()
 }
 
 /// Returns whether an object is the configuration of a function.
-pub fn is_function_config(object: &Value) -> bool {
+pub(crate) fn is_function_config(object: &Value) -> bool {
     annotation(object, &["config.kubernetes.io/function", "config.k8s.io/function"]).is_some()
 }

@@ -1,16 +1,16 @@
 //! Names of the APIs: groups, versions, labels and annotations.
 
 /// The group of pillion's own documents.
-pub const PILLION_GROUP: &str = "pillion.dev";
+pub(crate) const PILLION_GROUP: &str = "pillion.dev";
 
 /// The `apiVersion` of pillion's own documents.
-pub const PILLION_API_VERSION: &str = "pillion.dev/v1alpha1";
+pub(crate) const PILLION_API_VERSION: &str = "pillion.dev/v1alpha1";
 
 /// The annotation of a SidecarSet that overrides `rollout` of pillion.yaml.
-pub const ROLLOUT_ANNOTATION: &str = "pillion.dev/rollout";
+pub(crate) const ROLLOUT_ANNOTATION: &str = "pillion.dev/rollout";
 
 /// The group of Kruise's workloads and SidecarSets.
-pub const KRUISE_GROUP: &str = "apps.kruise.io";
+pub(crate) const KRUISE_GROUP: &str = "apps.kruise.io";
 
 /// The label that the API server writes on every namespace: its name.
-pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+pub(crate) const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";

@@ -1,7 +1,7 @@
 //! Parses durations (`120s`, `1h30m`) and formats them for people (`2 min`).
 
 /// The longest length that anything of pillion takes: 8784 h, a leap year.
-pub const MAX_SECONDS: u64 = 8_784 * 3_600;
+pub(crate) const MAX_SECONDS: u64 = 8_784 * 3_600;
 
 /// Reads a length in Go's form: numbers, each with one of the units h, m, s. None if the text is no such form.
 pub fn parse(text: &str) -> Option<u64> {
@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Option<u64> {
 }
 
 /// Returns a length in words: `45 s`, `6 min`, `3 h 20 min`.
-pub fn humanize(seconds: u64) -> String {
+pub(crate) fn humanize(seconds: u64) -> String {
     let (hours, minutes, left) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
     let parts = [(hours, "h"), (minutes, "min"), (left, "s")];
     let words: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
 /// The file that lists what pillion wrote into a folder, one path a line, sorted.
-pub const FILE_NAME: &str = ".pillion-files";
+pub(crate) const FILE_NAME: &str = ".pillion-files";
 
 /// Reads a list; a line that leads out of the folder or into the one of git, or holds a control character, was not
 /// written by pillion.
@@ -24,6 +24,6 @@ pub fn emit(names: &BTreeSet<String>) -> String {
 }
 
 /// Returns a path with `/` on every system, as lists and trees hold it.
-pub fn to_slash(path: &Path) -> String {
+pub(crate) fn to_slash(path: &Path) -> String {
     path.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 
 /// Writes a value as Go's `encoding/json` does: compact, the keys in the order of the value, `<`, `>`, `&` and the
 /// two line separators escaped, every other character as it is.
-pub fn to_go_json(value: &Value) -> String {
+pub(crate) fn to_go_json(value: &Value) -> String {
     let mut out = String::new();
     write_value(&mut out, value, false);
     out
 }
 
 /// Writes a value as Go does for maps: like [`to_go_json`], with the keys of every object sorted bytewise.
-pub fn to_sorted_go_json(value: &Value) -> String {
+pub(crate) fn to_sorted_go_json(value: &Value) -> String {
     let mut out = String::new();
     write_value(&mut out, value, true);
     out

@@ -16,7 +16,7 @@ static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Returns the tag of an image: `latest` where neither a tag nor a digest is written; None if a digest stands
 /// alone and where the text is not a image reference.
-pub fn tag(image: &str) -> Option<&str> {
+pub(crate) fn tag(image: &str) -> Option<&str> {
     if is_image_id(image) {
         return None;
     }
@@ -29,7 +29,7 @@ pub fn tag(image: &str) -> Option<&str> {
 }
 
 /// Returns the name and the digest of an image that is named by its digest, be there a tag or not.
-pub fn split_digest(image: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_digest(image: &str) -> Option<(&str, &str)> {
     let found = match_reference(image)?;
     let (name, digest) = (found.get(1)?.as_str(), found.get(3)?.as_str());
     let (algorithm, encoded) = digest.split_once(':')?;

@@ -1,7 +1,7 @@
 //! The nouns of the API: documents, checked and typed.
 
 /// Names of the APIs.
-pub mod api;
+pub(crate) mod api;
 
 /// `pillion.yaml` and the configuration of functions.
 pub mod config;
@@ -19,7 +19,7 @@ pub mod sidecar_set;
 pub mod file_list;
 
 /// The annotations that Kruise writes on pods.
-pub mod pod_annotations;
+pub(crate) mod pod_annotations;
 
 /// Durations.
 pub mod duration;
@@ -28,28 +28,28 @@ pub mod duration;
 pub mod timestamp;
 
 /// Label selectors.
-pub mod selector;
+pub(crate) mod selector;
 
 /// Kinds that own a pod template.
 pub mod workload;
 
 /// Image references (`registry/name:tag`).
-pub mod image;
+pub(crate) mod image;
 
 /// Resource quantities (`100m`, `1Gi`).
 pub mod quantity;
 
 /// The expressions of `resourcesPolicy`.
-pub mod resources_expr;
+pub(crate) mod resources_expr;
 
 /// Regular expressions in Go's dialect.
-pub mod go_regexp;
+pub(crate) mod go_regexp;
 
 /// Access to JSON objects by key.
 pub(crate) mod json;
 
 /// JSON as Go writes it, for hashes and annotations.
-pub mod go_json;
+pub(crate) mod go_json;
 
 /// Checks of documents against a JSON Schema.
 mod document_schema;

@@ -5,24 +5,24 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The hashes of the sets whose sidecars a pod has.
-pub const SIDECARSET_HASH: &str = "kruise.io/sidecarset-hash";
+pub(crate) const SIDECARSET_HASH: &str = "kruise.io/sidecarset-hash";
 /// The same, of the sets without their images.
-pub const SIDECARSET_HASH_WITHOUT_IMAGE: &str = "kruise.io/sidecarset-hash-without-image";
+pub(crate) const SIDECARSET_HASH_WITHOUT_IMAGE: &str = "kruise.io/sidecarset-hash-without-image";
 /// The names of the sets whose sidecars are in the pod.
-pub const INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
+pub(crate) const INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
 /// The active container of each hot-upgrade pair.
-pub const WORKING_CONTAINERS: &str = "kruise.io/sidecarset-working-hotupgrade-container";
+pub(crate) const WORKING_CONTAINERS: &str = "kruise.io/sidecarset-working-hotupgrade-container";
 /// The state before a container got another image.
-pub const IN_PLACE_UPDATE_STATE: &str = "kruise.io/sidecarset-inplace-update-state";
+pub(crate) const IN_PLACE_UPDATE_STATE: &str = "kruise.io/sidecarset-inplace-update-state";
 
 /// Returns the names in an injected-list, split at commas and not trimmed.
-pub fn parse_injected_list(list: &str) -> BTreeSet<&str> {
+pub(crate) fn parse_injected_list(list: &str) -> BTreeSet<&str> {
     list.split(',').filter(|_| !list.is_empty()).collect()
 }
 
 /// Reads which container of each pair works. A text that is not a JSON object says nothing, as in Kruise, and a value
 /// that is not a string is an empty one: Go's json.Unmarshal continues after it.
-pub fn parse_working_containers(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn parse_working_containers(text: &str) -> BTreeMap<String, String> {
     let entries: BTreeMap<String, Value> = serde_json::from_str(text).unwrap_or_default();
     let read = |(name, container): (String, Value)| (name, container.as_str().unwrap_or_default().to_owned());
     entries.into_iter().map(read).collect()
@@ -30,12 +30,12 @@ pub fn parse_working_containers(text: &str) -> BTreeMap<String, String> {
 
 /// Returns whether the text of an annotation is JSON's `null`: Kruise v1.9.0 reads a map from it that nothing can be
 /// written into, and its webhook panics.
-pub fn is_json_null(text: &str) -> bool {
+pub(crate) fn is_json_null(text: &str) -> bool {
     serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_null())
 }
 
 /// Reads both forms of a hash annotation: today's, and the old one from set to hash. None if it is neither.
-pub fn parse_hashes(text: &str) -> Option<BTreeMap<String, Value>> {
+pub(crate) fn parse_hashes(text: &str) -> Option<BTreeMap<String, Value>> {
     if text.is_empty() {
         return Some(BTreeMap::new());
     }

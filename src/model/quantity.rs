@@ -25,7 +25,7 @@ const BINARY_SUFFIXES: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 /// The notation a quantity was written in, which Kubernetes keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QuantityFormat {
+pub(crate) enum QuantityFormat {
     /// `500m`, `2G`.
     DecimalSi,
     /// `1Gi`.
@@ -130,7 +130,7 @@ impl Quantity {
     ///
     /// # Errors
     /// When the value is none.
-    pub fn from_value(value: &Value) -> Result<Self, QuantityError> {
+    pub(crate) fn from_value(value: &Value) -> Result<Self, QuantityError> {
         match value {
             Value::Null => Ok(Self::zero()),
             Value::String(text) => {
@@ -144,18 +144,13 @@ impl Quantity {
     }
 
     /// Returns a number of thousandths.
-    pub fn from_milli(milli: i64, format: QuantityFormat) -> Self {
+    pub(crate) fn from_milli(milli: i64, format: QuantityFormat) -> Self {
         Self { nano: i128::from(milli) * NANOS_PER_MILLI, format, text: None }
     }
 
     /// Returns the amount in thousandths, rounded away from zero; None if it does not fit 64 bits.
-    pub fn milli(&self) -> Option<i64> {
+    pub(crate) fn milli(&self) -> Option<i64> {
         i64::try_from(divide_away_from_zero(self.nano, NANOS_PER_MILLI)).ok()
-    }
-
-    /// Returns the whole amount, rounded away from zero; None if it does not fit 64 bits.
-    pub fn units(&self) -> Option<i64> {
-        i64::try_from(divide_away_from_zero(self.nano, NANOS_PER_UNIT)).ok()
     }
 
     /// Returns this quantity rounded to thousandths, as Kubernetes stores entries of `limits` and `requests`.
@@ -172,7 +167,7 @@ impl Quantity {
     }
 
     /// Returns -1, 0 or 1.
-    pub fn sign(&self) -> i32 {
+    pub(crate) fn sign(&self) -> i32 {
         match self.nano.cmp(&0) {
             Ordering::Less => -1,
             Ordering::Equal => 0,
@@ -181,13 +176,13 @@ impl Quantity {
     }
 
     /// Returns whether the amount is whole.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.nano % NANOS_PER_UNIT == 0
     }
 
     /// Returns this amount rounded up to whole units: of memory, there is no part of a byte.
     #[must_use]
-    pub fn rounded_to_units(&self) -> Self {
+    pub(crate) fn rounded_to_units(&self) -> Self {
         if self.is_whole() {
             return self.clone();
         }
@@ -200,7 +195,7 @@ impl Quantity {
 
     /// Writes an amount of bytes for people: as Kubernetes writes it where that has a suffix (`384Mi`, `2G`), else with
     /// one digit behind the point (`409.6Mi`).
-    pub fn humanize(&self) -> String {
+    pub(crate) fn humanize(&self) -> String {
         let bytes = self.rounded_to_units();
         let text = bytes.to_string();
         let units = bytes.nano / NANOS_PER_UNIT;
@@ -218,11 +213,6 @@ impl Quantity {
         }
     }
 
-    /// Returns the notation.
-    pub fn format(&self) -> QuantityFormat {
-        self.format
-    }
-
     /// Returns the sum. The notation is that of the left side, or of the right one where the left is zero.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
@@ -232,19 +222,19 @@ impl Quantity {
 
     /// Returns this amount several times.
     #[must_use]
-    pub fn times(&self, n: u64) -> Self {
+    pub(crate) fn times(&self, n: u64) -> Self {
         Self { nano: clamp_nanos(self.nano.saturating_mul(i128::from(n))), format: self.format, text: None }
     }
 
     /// Returns the amount with the other sign.
     #[must_use]
-    pub fn negated(&self) -> Self {
+    pub(crate) fn negated(&self) -> Self {
         Self { nano: -self.nano, format: self.format, text: None }
     }
 
     /// Returns the same notation with another amount.
     #[must_use]
-    pub fn with_milli(&self, milli: i64) -> Self {
+    pub(crate) fn with_milli(&self, milli: i64) -> Self {
         Self::from_milli(milli, self.format)
     }
 }

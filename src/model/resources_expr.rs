@@ -14,7 +14,7 @@ const UNITS: [&str; 11] = ["m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti",
 
 /// The resource an expression is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExprResource {
+pub(crate) enum ExprResource {
     /// The variable `cpu`.
     Cpu,
     /// The variable `memory`.
@@ -32,11 +32,11 @@ impl fmt::Display for ExprResource {
 
 /// Why a text is no expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExprError {
+pub(crate) struct ExprError {
     /// Where in the text, in characters from 1.
-    pub column: usize,
+    pub(crate) column: usize,
     /// What is wrong there.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl fmt::Display for ExprError {
@@ -47,7 +47,7 @@ impl fmt::Display for ExprError {
 
 /// Why an expression has no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EvalError {
+pub(crate) enum EvalError {
     /// It names a variable that has no value here.
     Undefined(ExprResource),
     /// Two quantities are multiplied.
@@ -77,7 +77,7 @@ impl fmt::Display for EvalError {
 
 /// An expression that was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ResourcesExpr {
+pub(crate) struct ResourcesExpr {
     root: ExprNode,
     /// The variable that Kruise binds at injection: `memory` where the lower-case word occurs, else `cpu`.
     bound_variable: ExprResource,
@@ -119,7 +119,7 @@ enum ExprValue {
 ///
 /// # Errors
 /// When the text is none; the error says where.
-pub fn parse(text: &str) -> Result<ResourcesExpr, ExprError> {
+pub(crate) fn parse(text: &str) -> Result<ResourcesExpr, ExprError> {
     let mut parser = ExprParser { tokens: tokenize(text)?, next: 0, depth: 0 };
     let root = parser.parse_sum()?;
     parser.expect(&ExprToken::End, "the end")?;
@@ -136,7 +136,7 @@ impl ResourcesExpr {
     ///
     /// # Errors
     /// When Kruise would refuse the pod.
-    pub fn evaluate(&self, amount: &Quantity) -> Result<Quantity, EvalError> {
+    pub(crate) fn evaluate(&self, amount: &Quantity) -> Result<Quantity, EvalError> {
         match self.evaluate_with(self.bound_variable, &ExprValue::Quantity(amount.clone()))? {
             ExprValue::Quantity(q) => Ok(q),
             // Kruise v1.9.0 evaluateResourceExpression: only an expression that names `memory` counts whole bytes.
@@ -152,12 +152,12 @@ impl ResourcesExpr {
     ///
     /// # Errors
     /// When Kruise would refuse the SidecarSet.
-    pub fn evaluate_with_one(&self, resource: ExprResource) -> Result<(), EvalError> {
+    pub(crate) fn evaluate_with_one(&self, resource: ExprResource) -> Result<(), EvalError> {
         self.evaluate_with(resource, &ExprValue::Number(1.0)).map(|_| ())
     }
 
     /// Returns whether the value depends on a variable.
-    pub fn has_variable(&self) -> bool {
+    pub(crate) fn has_variable(&self) -> bool {
         fn has(node: &ExprNode) -> bool {
             match node {
                 ExprNode::Number(_) | ExprNode::Quantity(_) => false,
@@ -168,11 +168,6 @@ impl ResourcesExpr {
             }
         }
         has(&self.root)
-    }
-
-    /// Returns the variable that has a value at injection.
-    pub fn bound_variable(&self) -> ExprResource {
-        self.bound_variable
     }
 
     fn evaluate_with(&self, name: ExprResource, value: &ExprValue) -> Result<ExprValue, EvalError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// What one requirement asks of the value of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SelectorOperator {
+pub(crate) enum SelectorOperator {
     /// The key is there and its value is one of these.
     In(Vec<String>),
     /// The key is absent or its value is none of these.
@@ -18,11 +18,11 @@ pub enum SelectorOperator {
 
 /// One term of `matchExpressions`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Requirement {
+pub(crate) struct Requirement {
     /// The label key.
-    pub key: String,
+    pub(crate) key: String,
     /// What is asked of it.
-    pub operator: SelectorOperator,
+    pub(crate) operator: SelectorOperator,
 }
 
 /// A label selector; all its terms must hold.
@@ -31,12 +31,12 @@ pub struct Selector {
     /// `matchLabels`.
     pub match_labels: BTreeMap<String, String>,
     /// `matchExpressions`.
-    pub match_expressions: Vec<Requirement>,
+    pub(crate) match_expressions: Vec<Requirement>,
 }
 
 impl Selector {
     /// Reads a selector; what the API server would refuse is skipped or matches nothing.
-    pub fn from_map(written: &Map<String, Value>) -> Self {
+    pub(crate) fn from_map(written: &Map<String, Value>) -> Self {
         let labels = written.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
         let expressions = written.get("matchExpressions").and_then(Value::as_array).into_iter().flatten();
         Self {
@@ -46,12 +46,12 @@ impl Selector {
     }
 
     /// Returns whether there is not a term at all.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.match_labels.is_empty() && self.match_expressions.is_empty()
     }
 
     /// Returns whether every term holds for these labels. A selector without terms holds for everything.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub(crate) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.match_labels.iter().all(|(k, v)| labels.get(k) == Some(v))
             && self.match_expressions.iter().all(|r| {
                 let value = labels.get(&r.key);

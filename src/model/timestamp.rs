@@ -29,7 +29,7 @@ impl Timestamp {
 
 impl Timestamp {
     /// Writes it as the API does (metav1.Time): in UTC and whole seconds. None for the time that Go takes for none.
-    pub fn to_rfc3339(self) -> Option<String> {
+    pub(crate) fn to_rfc3339(self) -> Option<String> {
         const NONE: i64 = -62_135_596_800;
         if self.seconds == NONE && self.nanos == 0 {
             return None;
@@ -54,19 +54,19 @@ fn date_from_days(days: i64) -> (i64, i64, i64) {
 }
 
 /// Returns whether a text is a day that the calendar has, `YYYY-MM-DD`.
-pub fn is_day(text: &str) -> bool {
+pub(crate) fn is_day(text: &str) -> bool {
     let [year, month, day] = parse_numbers(text, b'-', [4, 2, 2]).unwrap_or_default();
     (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day)
 }
 
 /// Returns the first second of the day after a day, `YYYY-MM-DD`, in UTC; seconds since 1970.
-pub fn end_of_day(text: &str) -> Option<i64> {
+pub(crate) fn end_of_day(text: &str) -> Option<i64> {
     let [year, month, day] = parse_numbers(text, b'-', [4, 2, 2]).filter(|_| is_day(text))?;
     Some((days_since_epoch(year, month, day) + 1) * 86_400)
 }
 
 /// Returns the day of a moment in UTC, `YYYY-MM-DD`; seconds since 1970.
-pub fn format_day(seconds: i64) -> String {
+pub(crate) fn format_day(seconds: i64) -> String {
     let (year, month, day) = date_from_days(seconds.div_euclid(86_400));
     format!("{year:04}-{month:02}-{day:02}")
 }

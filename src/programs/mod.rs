@@ -16,14 +16,14 @@ use std::io;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-pub use process_group::terminate_all;
-pub use secrets::{CredentialAccess, command_without_secrets, remove_own_secrets};
+pub(crate) use process_group::terminate_all;
+pub(crate) use secrets::{CredentialAccess, command_without_secrets, remove_own_secrets};
 #[cfg(unix)]
-pub use signals::disable_signal_handler;
+pub(crate) use signals::disable_signal_handler;
 pub use stop::StopToken;
 
 /// Bytes of the end of standard error that are kept.
-pub const MAX_STDERR_BYTES: usize = 64 << 10;
+pub(crate) const MAX_STDERR_BYTES: usize = 64 << 10;
 
 /// How often a wait checks for a stop request.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -33,18 +33,18 @@ const STOP_GRACE: Duration = Duration::from_millis(300);
 
 /// How long a program may run, and how much it may print.
 #[derive(Debug, Clone, Copy)]
-pub struct ProgramLimits {
+pub(crate) struct ProgramLimits {
     /// The timeout.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// What is kept of standard output.
-    pub output: OutputLimit,
+    pub(crate) output: OutputLimit,
     /// Bytes of the end of standard error that are kept.
-    pub stderr_bytes: usize,
+    pub(crate) stderr_bytes: usize,
 }
 
 /// What is kept of an output.
 #[derive(Debug, Clone, Copy)]
-pub enum OutputLimit {
+pub(crate) enum OutputLimit {
     /// Everything; a program that prints more than this many bytes is ended.
     All(usize),
     /// The end, of this many bytes.
@@ -53,13 +53,13 @@ pub enum OutputLimit {
 
 /// The output of a program.
 #[derive(Debug)]
-pub struct ProgramOutput {
+pub(crate) struct ProgramOutput {
     /// Its exit status.
-    pub status: ExitStatus,
+    pub(crate) status: ExitStatus,
     /// Its standard output.
-    pub stdout: Vec<u8>,
+    pub(crate) stdout: Vec<u8>,
     /// The end of its standard error.
-    pub stderr: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
 }
 
 /// Why a program was not run to its end.
@@ -82,7 +82,7 @@ pub enum Error {
 ///
 /// # Errors
 /// When it cannot be started, or a limit ends it.
-pub fn run_program(
+pub(crate) fn run_program(
     command: Command,
     input: Option<Vec<u8>>,
     limits: &ProgramLimits,
@@ -102,7 +102,7 @@ pub fn run_program(
 ///
 /// # Errors
 /// As for [`run_program`], and when it was asked to end.
-pub fn run_git_program(
+pub(crate) fn run_git_program(
     command: Command,
     input: Vec<u8>,
     limits: &ProgramLimits,
@@ -130,7 +130,7 @@ pub fn run_git_program(
 }
 
 /// Never: for programs without a notice of slowness.
-pub const NO_SLOW_NOTICE: (Duration, fn()) = (Duration::MAX, || {});
+pub(crate) const NO_SLOW_NOTICE: (Duration, fn()) = (Duration::MAX, || {});
 
 #[cfg(all(test, unix))]
 mod tests {

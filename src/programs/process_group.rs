@@ -4,12 +4,12 @@ use std::io;
 use std::process::{Child, Command, ExitStatus};
 
 #[cfg(unix)]
-pub use self::unix::terminate_all;
+pub(crate) use self::unix::terminate_all;
 #[cfg(unix)]
 pub(super) use self::unix::{ProcessGroup, notify_on_exit, terminate_all_then};
 
 #[cfg(not(unix))]
-pub use self::other::terminate_all;
+pub(crate) use self::other::terminate_all;
 #[cfg(not(unix))]
 pub(super) use self::other::{ProcessGroup, notify_on_exit};
 
@@ -130,7 +130,7 @@ mod unix {
 
     /// Ends every running program: pillion is shutting down. Programs with a waiter that checks for a stop request are
     /// left to it.
-    pub fn terminate_all() {
+    pub(crate) fn terminate_all() {
         signal_all(&running_groups());
     }
 
@@ -195,5 +195,5 @@ mod other {
     pub(in crate::programs) fn notify_on_exit(_: &Child, _: impl FnOnce() + Send + 'static) {}
 
     /// Does nothing.
-    pub fn terminate_all() {}
+    pub(crate) fn terminate_all() {}
 }

@@ -27,7 +27,7 @@ const OWN_VARIABLES: &[&str] = &["PILLION_CHECK_URL", "PILLION_NOTIFY_*", "PILLI
 
 /// The credentials that a program may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CredentialAccess {
+pub(crate) enum CredentialAccess {
     /// None: the repository names the program, or the program reads files of the repository.
     None,
     /// Those of git: it fetches like git.
@@ -35,7 +35,10 @@ pub enum CredentialAccess {
 }
 
 /// Returns a command without pillion's credentials in its environment.
-pub fn command_without_secrets(program: impl AsRef<std::ffi::OsStr>, trust: CredentialAccess) -> Command {
+pub(crate) fn command_without_secrets(
+    program: impl AsRef<std::ffi::OsStr>,
+    trust: CredentialAccess,
+) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -50,7 +53,7 @@ pub fn command_without_secrets(program: impl AsRef<std::ffi::OsStr>, trust: Cred
 }
 
 /// Removes pillion's own secrets and keeps everything else: for git, which may run the user's helpers.
-pub fn remove_own_secrets(command: &mut Command) {
+pub(crate) fn remove_own_secrets(command: &mut Command) {
     for (name, _) in
         std::env::vars_os().filter(|(name, _)| matches_any(OWN_VARIABLES, &name.to_string_lossy()))
     {

@@ -15,7 +15,7 @@ static IS_HANDLED_ELSEWHERE: AtomicBool = AtomicBool::new(false);
 static INSTALL: Once = Once::new();
 
 /// Leaves signals and the end of programs to the caller.
-pub fn disable_signal_handler() {
+pub(crate) fn disable_signal_handler() {
     IS_HANDLED_ELSEWHERE.store(true, Ordering::Release);
 }
 

@@ -9,12 +9,12 @@ pub struct StopToken(Arc<AtomicBool>);
 
 impl StopToken {
     /// Requests a stop.
-    pub fn request(&self) {
+    pub(crate) fn request(&self) {
         self.0.store(true, Ordering::Release);
     }
 
     /// Returns whether a stop was requested.
-    pub fn is_requested(&self) -> bool {
+    pub(crate) fn is_requested(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }

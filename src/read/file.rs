@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The most bytes one input may have: 512 MiB.
-pub const MAX_FILE_BYTES: u64 = 512 << 20;
+pub(crate) const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// Reads a file as text; `name` is its name in messages.
 ///
 /// # Errors
 /// A diagnostic when it is missing, unreadable, not a regular file, too large or not UTF-8.
-pub fn read_file(path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
+pub(crate) fn read_file(path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
     let mut file = File::open(path).map_err(|e| unreadable_file(name, &e))?;
     let metadata = file.metadata().map_err(|e| unreadable_file(name, &e))?;
     read_bounded(&mut file, metadata.len(), name)
@@ -24,7 +24,7 @@ pub fn read_file(path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
 ///
 /// # Errors
 /// As [`read_file`].
-pub fn read_stream(stream: &mut dyn Read, name: &Arc<str>) -> Result<String, Diagnostic> {
+pub(crate) fn read_stream(stream: &mut dyn Read, name: &Arc<str>) -> Result<String, Diagnostic> {
     read_bounded(stream, 0, name)
 }
 
@@ -42,7 +42,7 @@ fn read_bounded(stream: &mut dyn Read, expected: u64, name: &Arc<str>) -> Result
 ///
 /// # Errors
 /// A diagnostic when they are too many or not UTF-8.
-pub fn decode_text(bytes: Vec<u8>, name: &Arc<str>) -> Result<String, Diagnostic> {
+pub(crate) fn decode_text(bytes: Vec<u8>, name: &Arc<str>) -> Result<String, Diagnostic> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(too_large(name));
     }

@@ -53,7 +53,7 @@ impl<'a, Id> CommitListing<'a, Id> {
     }
 
     /// Returns the id of the bytes of a file; None where there is no file, or a link to one.
-    pub fn file_id(&self, path: &Path) -> Option<&Id> {
+    pub(crate) fn file_id(&self, path: &Path) -> Option<&Id> {
         match self.entries.get(path) {
             Some(ListingEntry::File(id)) => Some(id),
             _ => None,
@@ -61,7 +61,7 @@ impl<'a, Id> CommitListing<'a, Id> {
     }
 
     /// Returns the files, links and submodules at a path and below it, in order; links are not followed.
-    pub fn entries_at_or_below(&self, path: &Path) -> Vec<(&Path, &ListingEntry<Id>)> {
+    pub(crate) fn entries_at_or_below(&self, path: &Path) -> Vec<(&Path, &ListingEntry<Id>)> {
         let path = file_source::normalize_path(path);
         let own = self.entries.get_key_value(&path).map(|(path, listed)| (path.as_path(), listed));
         own.into_iter().chain(self.entries_below(&path)).collect()

@@ -10,9 +10,9 @@ mod walk;
 
 pub use commit::list_tree;
 pub use disk::Disk;
-pub use file::{MAX_FILE_BYTES, decode_text, read_file, read_stream};
+pub(crate) use file::{MAX_FILE_BYTES, decode_text, read_file, read_stream};
 pub use file_source::{EntryKind, FileKind, FileSource, ResolveError, normalize_path};
 pub use listing::{CommitListing, ListingEntry};
-pub use parallel::map_in_order;
+pub(crate) use parallel::map_in_order;
 pub(crate) use walk::WalkFilter;
 pub use walk::{IgnoreRules, ManifestFile, WalkResult, walk_manifests};

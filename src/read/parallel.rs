@@ -14,7 +14,7 @@ const MAX_CHUNKS_AHEAD: usize = 8;
 
 /// Calls `work` on every item, on all cores, and hands the results to `take` one by one in the order of the
 /// items. At most a bounded number of results exist at a time, so memory does not grow with the items.
-pub fn map_in_order<'a, T: Sync, R: Send>(
+pub(crate) fn map_in_order<'a, T: Sync, R: Send>(
     items: &'a [T],
     work: impl Fn(&'a T) -> R + Sync,
     mut take: impl FnMut(R),

@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestFile {
     /// Its path, as the user would name it.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The path as text, for messages.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// Its path below the walked folder; the file name where a file was named.
-    pub relative_path: PathBuf,
+    pub(crate) relative_path: PathBuf,
     /// The path to it, on which no link is followed.
-    pub sandbox_path: SandboxPath,
+    pub(crate) sandbox_path: SandboxPath,
 }
 
 /// What a walk skips besides `.git` and ignored files.
@@ -32,7 +32,7 @@ impl IgnoreRules {
     ///
     /// # Errors
     /// The first invalid pattern.
-    pub fn new(root: &Path, patterns: &[String], folders: Vec<PathBuf>) -> Result<Self, String> {
+    pub(crate) fn new(root: &Path, patterns: &[String], folders: Vec<PathBuf>) -> Result<Self, String> {
         let mut builder = GitignoreBuilder::new(root);
         for pattern in patterns {
             builder.add_line(None, pattern).map_err(|e| e.to_string())?;
@@ -57,11 +57,11 @@ impl IgnoreRules {
 #[derive(Debug, Default)]
 pub struct WalkResult {
     /// The files, in the order they are rendered.
-    pub files: Vec<ManifestFile>,
+    pub(crate) files: Vec<ManifestFile>,
     /// Kustomization files; the patches that they list are not manifests.
-    pub kustomizations: Vec<PathBuf>,
+    pub(crate) kustomizations: Vec<PathBuf>,
     /// Notes on skipped files, and errors.
-    pub diagnostics: Vec<Diagnostic>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 /// Finds the manifests of a file or folder, which is at a place, sorted by path, component by component.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// The contents of all SidecarSets, and who gets which.
 #[derive(Debug, Default)]
-pub struct RevisionAssignments {
+pub(crate) struct RevisionAssignments {
     /// The revision of a workload without an entry.
     default_sets: SidecarSetStore,
     /// Every revision that a ledger holds or that was added.
@@ -40,9 +40,9 @@ struct WorkloadEntry {
 #[derive(Debug)]
 pub(super) struct WorkloadAssignment<'a> {
     /// The sets to be injected.
-    pub sets: Cow<'a, SidecarSetStore>,
+    pub(crate) sets: Cow<'a, SidecarSetStore>,
     /// The numbers of pods that its own partition keeps old, where rollouts have split it, each with the SidecarSet.
-    pub partitions: Vec<(Arc<str>, u32)>,
+    pub(crate) partitions: Vec<(Arc<str>, u32)>,
 }
 
 impl WorkloadAssignment<'_> {
@@ -53,14 +53,9 @@ impl WorkloadAssignment<'_> {
 }
 
 impl RevisionAssignments {
-    /// Takes the sets as they are written; `earlier` are further contents, oldest first.
-    pub fn from_sources(current: Vec<Arc<PreparedSet>>, earlier: Vec<Arc<PreparedSet>>) -> Self {
-        Self { default_sets: SidecarSetStore::new(current, earlier), ..Self::default() }
-    }
-
     /// Takes ledgers, the sets that have none as they are written, and further contents, oldest first. Of the
     /// lines only those of some workloads are taken, where no others are going to be rendered.
-    pub fn from_ledgers<'l>(
+    pub(crate) fn from_ledgers<'l>(
         ledgers: impl Iterator<Item = &'l Ledger>,
         written: Vec<Arc<PreparedSet>>,
         mut earlier: Vec<Arc<PreparedSet>>,
@@ -92,18 +87,18 @@ impl RevisionAssignments {
     }
 
     /// Adds a revision that no ledger holds yet.
-    pub fn add_revision(&mut self, name: &Arc<str>, set: &Arc<SidecarSet>) -> Arc<PreparedSet> {
+    pub(crate) fn add_revision(&mut self, name: &Arc<str>, set: &Arc<SidecarSet>) -> Arc<PreparedSet> {
         let prepared = self.revisions.entry(Arc::clone(name));
         Arc::clone(prepared.or_insert_with(|| Arc::new(PreparedSet::new(Arc::clone(set)))))
     }
 
     /// Takes the sets as they are written: on workloads that they select no other takes their place.
-    pub fn set_sources(&mut self, written: &[Arc<SidecarSet>]) {
+    pub(crate) fn set_sources(&mut self, written: &[Arc<SidecarSet>]) {
         self.source_sets = written.iter().map(|set| (set.name.as_str().into(), Arc::clone(set))).collect();
     }
 
     /// Adds SidecarSets that another one replaces on its workloads.
-    pub fn add_replacements<'n>(&mut self, new: &Arc<str>, old: impl Iterator<Item = &'n Arc<str>>) {
+    pub(crate) fn add_replacements<'n>(&mut self, new: &Arc<str>, old: impl Iterator<Item = &'n Arc<str>>) {
         let mut old = old.peekable();
         if old.peek().is_some() {
             self.replacements.entry(Arc::clone(new)).or_default().extend(old.cloned());

@@ -14,11 +14,11 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub struct CollectedObjects {
     /// SidecarSets: the document and the place in it.
-    pub sidecar_sets: Vec<(Arc<Document>, FieldPath)>,
+    pub(crate) sidecar_sets: Vec<(Arc<Document>, FieldPath)>,
     /// Ledgers: the document and the place in it.
-    pub ledgers: Vec<(Arc<Document>, FieldPath)>,
+    pub(crate) ledgers: Vec<(Arc<Document>, FieldPath)>,
     /// Namespaces: name and labels.
-    pub namespaces: Vec<(String, BTreeMap<String, String>)>,
+    pub(crate) namespaces: Vec<(String, BTreeMap<String, String>)>,
     /// Their errors.
     pub diagnostics: Vec<Diagnostic>,
     /// Unreadable documents: errors, or warnings for documents that are certainly not objects.
@@ -70,7 +70,7 @@ fn can_skip(text: &str) -> bool {
 
 impl CollectedObjects {
     /// Adds what was found elsewhere.
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.sidecar_sets.extend(other.sidecar_sets);
         self.ledgers.extend(other.ledgers);
         self.namespaces.extend(other.namespaces);

@@ -8,24 +8,24 @@ use std::sync::Arc;
 
 /// A file to be rendered.
 #[derive(Debug, Clone, Copy)]
-pub struct SourceFile<'a> {
+pub(crate) struct SourceFile<'a> {
     /// Its name, as users call it.
-    pub name: &'a Arc<str>,
+    pub(crate) name: &'a Arc<str>,
     /// The namespace of its manifests that name none.
-    pub namespace: &'a str,
+    pub(crate) namespace: &'a str,
     /// A person named this very file, so that text that is not a YAML is an error whatever it holds.
-    pub is_named: bool,
+    pub(crate) is_named: bool,
     /// Its text.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// Those of its documents that were read already, with their workloads.
-    pub documents: &'a [(Arc<Document>, Vec<WorkloadRef>)],
+    pub(crate) documents: &'a [(Arc<Document>, Vec<WorkloadRef>)],
 }
 
 /// How files are rendered.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct FileRenderOptions {
+pub(crate) struct FileRenderOptions {
     /// Workloads that no set can select are looked at too: what `explain` needs.
-    pub explains: bool,
+    pub(crate) explains: bool,
 }
 
 /// A file after rendering.
@@ -34,15 +34,19 @@ pub struct RenderedFile {
     /// Its new text; None when nothing changed.
     pub text: Option<String>,
     /// Nothing of it belongs to the output.
-    pub is_dropped: bool,
+    pub(crate) is_dropped: bool,
     /// What is wrong or worth knowing.
     pub diagnostics: Vec<Diagnostic>,
     /// The workloads that were looked at, with what injection did to each.
-    pub workloads: Vec<(String, InjectionOutcome)>,
+    pub(crate) workloads: Vec<(String, InjectionOutcome)>,
 }
 
 /// Renders the documents of a file one by one.
-pub fn render_file(file: &SourceFile<'_>, renderer: &Renderer, how: FileRenderOptions) -> RenderedFile {
+pub(crate) fn render_file(
+    file: &SourceFile<'_>,
+    renderer: &Renderer,
+    how: FileRenderOptions,
+) -> RenderedFile {
     let (pieces, diagnostics) = split_documents(file.name, file.text);
     let mut whole = RenderedFile { diagnostics, ..RenderedFile::default() };
     let mut kept = 0;

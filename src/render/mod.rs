@@ -17,16 +17,16 @@ mod unreadable;
 mod workload;
 mod workload_keys;
 
-pub use assignments::RevisionAssignments;
+pub(crate) use assignments::RevisionAssignments;
 pub use collect::{CollectedObjects, collect_objects};
-pub use file::{FileRenderOptions, RenderedFile, SourceFile, render_file};
-pub use namespaces::NamespaceIndex;
-pub use prefilter::KeywordMatcher;
-pub use references::find_dangling_references;
-pub use replacements::replacement_candidates;
-pub use setup::{RendererInputs, RendererSetup, build_renderer};
-pub use sidecar_sets::{DocumentObject, read_sets, read_states, validate_sets};
-pub use workload::{InjectedWorkload, WorkloadRef};
+pub(crate) use file::{FileRenderOptions, RenderedFile, SourceFile, render_file};
+pub(crate) use namespaces::NamespaceIndex;
+pub(crate) use prefilter::KeywordMatcher;
+pub(crate) use references::find_dangling_references;
+pub(crate) use replacements::replacement_candidates;
+pub(crate) use setup::{RendererInputs, RendererSetup, build_renderer};
+pub(crate) use sidecar_sets::{DocumentObject, read_sets, read_states, validate_sets};
+pub(crate) use workload::{InjectedWorkload, WorkloadRef};
 
 use crate::diagnostics::Diagnostic;
 use crate::inject::{InjectionOutcome, Options};
@@ -42,27 +42,27 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy)]
 pub struct Manifest<'a> {
     /// The file's name, as users call it.
-    pub file: &'a Arc<str>,
+    pub(crate) file: &'a Arc<str>,
     /// The number of the document in its file, from 0.
-    pub index: usize,
+    pub(crate) index: usize,
     /// The line of the file it starts on, from 1.
-    pub first_line: usize,
+    pub(crate) first_line: usize,
     /// Its text, with its `---` line.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// The namespace if the manifest has none; empty if unknown.
-    pub namespace: &'a str,
+    pub(crate) namespace: &'a str,
     /// A person named this very file, so that text that is not a YAML is an error whatever it holds.
-    pub is_named: bool,
+    pub(crate) is_named: bool,
     /// The document, if it is already parsed.
-    pub document: Option<&'a Document>,
+    pub(crate) document: Option<&'a Document>,
 }
 
 /// A document with its workloads, if it has some, and the diagnostics.
-pub type DocumentWorkloads = (Option<(Arc<Document>, Vec<WorkloadRef>)>, Vec<Diagnostic>);
+pub(crate) type DocumentWorkloads = (Option<(Arc<Document>, Vec<WorkloadRef>)>, Vec<Diagnostic>);
 
 /// The output for a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DocumentOutput {
+pub(crate) enum DocumentOutput {
     /// It stays as it is, byte for byte.
     Unchanged,
     /// Its new text.
@@ -73,13 +73,13 @@ pub enum DocumentOutput {
 
 /// A rendered document.
 #[derive(Debug)]
-pub struct RenderedDocument {
+pub(crate) struct RenderedDocument {
     /// The output.
-    pub output: DocumentOutput,
+    pub(crate) output: DocumentOutput,
     /// Its diagnostics.
-    pub diagnostics: Vec<Diagnostic>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
     /// Its workloads as far as they were looked at, with what injection did to each.
-    pub workloads: Vec<(String, InjectionOutcome)>,
+    pub(crate) workloads: Vec<(String, InjectionOutcome)>,
 }
 
 impl RenderedDocument {
@@ -121,7 +121,7 @@ enum DocumentRole<'a> {
 
 impl Renderer {
     /// Prepares rendering with these contents.
-    pub fn new(
+    pub(crate) fn new(
         contents: RevisionAssignments,
         kinds: WorkloadKinds,
         namespaces: NamespaceIndex,
@@ -143,7 +143,7 @@ impl Renderer {
     }
 
     /// Returns a renderer with other contents, and everything else alike.
-    pub fn with_assignments(&self, contents: RevisionAssignments) -> Self {
+    pub(crate) fn with_assignments(&self, contents: RevisionAssignments) -> Self {
         let (kinds, namespaces) = (self.kinds.clone(), Arc::clone(&self.namespaces));
         let needles = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
         let otherwise = Arc::clone(&self.default_namespace);
@@ -159,34 +159,34 @@ impl Renderer {
 
     /// Returns a renderer that drops no document; the caller decides about that.
     #[must_use]
-    pub fn keep_all(self) -> Self {
+    pub(crate) fn keep_all(self) -> Self {
         Self { keeps_all: true, keeps_sidecar_sets: true, ..self }
     }
 
     /// Returns a renderer that leaves hooks of Helm as they are: Helm waits for their end, and few sidecars end.
     #[must_use]
-    pub fn skip_hooks(self) -> Self {
+    pub(crate) fn skip_hooks(self) -> Self {
         Self { skips_hooks: true, ..self }
     }
 
     /// Returns a renderer that uses this namespace for manifests without one.
     #[must_use]
-    pub fn with_default_namespace(self, namespace: &str) -> Self {
+    pub(crate) fn with_default_namespace(self, namespace: &str) -> Self {
         Self { default_namespace: namespace.into(), ..self }
     }
 
     /// Returns the kind of an object that holds a pod template.
-    pub fn kind_of(&self, object: &Value) -> Option<&Arc<WorkloadKind>> {
+    pub(crate) fn kind_of(&self, object: &Value) -> Option<&Arc<WorkloadKind>> {
         type_meta(object).and_then(|(api_version, kind)| self.kinds.find(api_version, kind))
     }
 
     /// Renders one document.
-    pub fn render(&self, manifest: &Manifest<'_>) -> RenderedDocument {
+    pub(crate) fn render(&self, manifest: &Manifest<'_>) -> RenderedDocument {
         self.render_text(manifest, false)
     }
 
     /// Renders one document, looking also at workloads that no set can select: what `explain` needs.
-    pub fn explain(&self, manifest: &Manifest<'_>) -> RenderedDocument {
+    pub(crate) fn explain(&self, manifest: &Manifest<'_>) -> RenderedDocument {
         self.render_text(manifest, true)
     }
 
@@ -223,7 +223,7 @@ impl Renderer {
     }
 
     /// Returns whether a document is no part of what render writes.
-    pub fn excludes(&self, text: &str) -> bool {
+    pub(crate) fn excludes(&self, text: &str) -> bool {
         match scan_object(text) {
             ObjectScan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
                 matches!(self.role(api_version, kind), DocumentRole::Excluded)
@@ -233,7 +233,7 @@ impl Renderer {
     }
 
     /// Returns whether an item of a List is no part of what render writes.
-    pub fn excludes_item(&self, list: &Value, item: &Value) -> bool {
+    pub(crate) fn excludes_item(&self, list: &Value, item: &Value) -> bool {
         item_type_meta(list, item).is_some_and(|(a, k)| matches!(self.role(&a, &k), DocumentRole::Excluded))
     }
 
@@ -366,12 +366,15 @@ impl Renderer {
 
     /// Finds the workloads of one document that some set may select, without rendering them, and says what is wrong
     /// with those that cannot be found. Why a document cannot be read is said by [`collect_objects`].
-    pub fn find_selectable_workloads(&self, manifest: &Manifest<'_>) -> DocumentWorkloads {
+    pub(crate) fn find_selectable_workloads(&self, manifest: &Manifest<'_>) -> DocumentWorkloads {
         self.find_workloads(manifest, false)
     }
 
     /// Finds the workloads of one document, those too that no set can select.
-    pub fn find_all_workloads(&self, manifest: &Manifest<'_>) -> Option<(Arc<Document>, Vec<WorkloadRef>)> {
+    pub(crate) fn find_all_workloads(
+        &self,
+        manifest: &Manifest<'_>,
+    ) -> Option<(Arc<Document>, Vec<WorkloadRef>)> {
         self.find_workloads(manifest, true).0
     }
 

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 /// Labels of namespaces, from Namespace manifests first and pillion.yaml second.
 #[derive(Debug, Default)]
-pub struct NamespaceIndex(BTreeMap<String, BTreeMap<String, String>>);
+pub(crate) struct NamespaceIndex(BTreeMap<String, BTreeMap<String, String>>);
 
 impl NamespaceIndex {
     /// Collects what Namespace manifests say, and then what pillion.yaml says of the others.
-    pub fn from_inputs(collected: &CollectedObjects, repository: &RepositoryConfig) -> Self {
+    pub(crate) fn from_inputs(collected: &CollectedObjects, repository: &RepositoryConfig) -> Self {
         let mut namespaces = Self::default();
         for (name, labels) in &collected.namespaces {
             namespaces.add(name, labels);
@@ -26,7 +26,7 @@ impl NamespaceIndex {
     }
 
     /// Adds the labels of a namespace, unless some are known already.
-    pub fn add(&mut self, name: &str, labels: &BTreeMap<String, String>) {
+    pub(crate) fn add(&mut self, name: &str, labels: &BTreeMap<String, String>) {
         self.0.entry(name.to_owned()).or_insert_with(|| {
             let mut labels = labels.clone();
             labels.insert(NAMESPACE_NAME_LABEL.to_owned(), name.to_owned());
@@ -35,12 +35,12 @@ impl NamespaceIndex {
     }
 
     /// Returns what is known about a namespace.
-    pub fn labels_of(&self, name: &str) -> NamespaceLabels<'_> {
+    pub(crate) fn labels_of(&self, name: &str) -> NamespaceLabels<'_> {
         self.0.get(name).map_or(NamespaceLabels::Unknown, NamespaceLabels::Known)
     }
 
     /// Returns everything that is known, by the names of the namespaces.
-    pub fn into_map(self) -> BTreeMap<String, BTreeMap<String, String>> {
+    pub(crate) fn into_map(self) -> BTreeMap<String, BTreeMap<String, String>> {
         self.0
     }
 }

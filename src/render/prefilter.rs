@@ -30,11 +30,11 @@ pub(super) struct SelectorPrefilter {
 
 /// Words of which one is looked for.
 #[derive(Debug)]
-pub struct KeywordMatcher(AhoCorasick);
+pub(crate) struct KeywordMatcher(AhoCorasick);
 
 impl KeywordMatcher {
     /// Takes words; None if there are none, or too many for an automaton.
-    pub fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+    pub(crate) fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         if words.is_empty() {
             return None;
@@ -44,7 +44,7 @@ impl KeywordMatcher {
     }
 
     /// Returns whether a text has one of them.
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 }

@@ -27,7 +27,7 @@ struct NamedObject<'a> {
 
 /// Warns of references of injected containers that lead nowhere while an object with such a name and a prefix or
 /// hash is there. `followed` are further pairs of kinds (ConfigMap, CloneSet) in which kustomize changes names.
-pub fn find_dangling_references(
+pub(crate) fn find_dangling_references(
     objects: &[(&Document, FieldPath)],
     renderer: &Renderer,
     followed: &BTreeSet<(String, String)>,

@@ -31,7 +31,7 @@ pub(super) fn find_replacements(
 }
 
 /// Finds the sets that a set, whose ledger this is, may take the place of.
-pub fn replacement_candidates<'l>(
+pub(crate) fn replacement_candidates<'l>(
     sets: &[Arc<SidecarSet>],
     ledger: &Ledger,
     ledgers: impl Iterator<Item = &'l Ledger>,

@@ -19,27 +19,27 @@ use std::sync::Arc;
 
 /// The inputs of a renderer.
 #[derive(Debug)]
-pub struct RendererInputs<'a> {
+pub(crate) struct RendererInputs<'a> {
     /// Objects of the files that are rendered.
-    pub manifests: CollectedObjects,
+    pub(crate) manifests: CollectedObjects,
     /// Objects of files that only add SidecarSets.
-    pub sidecar_sets: CollectedObjects,
+    pub(crate) sidecar_sets: CollectedObjects,
     /// Objects of the files with ledgers.
-    pub ledgers: CollectedObjects,
+    pub(crate) ledgers: CollectedObjects,
     /// Objects of the files with earlier revisions of SidecarSets, oldest first.
-    pub history: CollectedObjects,
+    pub(crate) history: CollectedObjects,
     /// Files and folders that are configured to contain SidecarSets.
-    pub sidecar_set_paths: &'a [PathBuf],
+    pub(crate) sidecar_set_paths: &'a [PathBuf],
     /// pillion.yaml.
-    pub repository: &'a RepositoryConfig,
+    pub(crate) repository: &'a RepositoryConfig,
     /// Which annotations are written, where that is not left to pillion.yaml.
-    pub annotations: Option<config::AnnotationMode>,
+    pub(crate) annotations: Option<config::AnnotationMode>,
     /// SidecarSets stay in the output.
-    pub keeps_sidecar_sets: bool,
+    pub(crate) keeps_sidecar_sets: bool,
     /// Injection tells where each line comes from.
-    pub trace: bool,
+    pub(crate) trace: bool,
     /// For plans: ledgers of sets that have none, in place of the error; a further set has one with nothing released.
-    pub hypothetical_ledgers: Option<&'a BTreeMap<Arc<str>, Ledger>>,
+    pub(crate) hypothetical_ledgers: Option<&'a BTreeMap<Arc<str>, Ledger>>,
 }
 
 /// A renderer, and what it was made of.
@@ -50,17 +50,17 @@ pub struct RendererSetup {
     /// The SidecarSets as they are written, by name.
     pub sets: Vec<Arc<SidecarSet>>,
     /// The ledgers, by SidecarSet.
-    pub ledgers: BTreeMap<Arc<str>, Ledger>,
+    pub(crate) ledgers: BTreeMap<Arc<str>, Ledger>,
     /// Earlier states of SidecarSets, oldest first.
     history: Vec<Arc<SidecarSet>>,
     /// A SidecarSet without a ledger is an error.
     expects_ledgers: bool,
     /// Namespaces that pillion.yaml or a Namespace manifest names.
-    pub declared_namespaces: BTreeSet<String>,
+    pub(crate) declared_namespaces: BTreeSet<String>,
 }
 
 /// Builds a renderer, and reports errors of SidecarSets and ledgers.
-pub fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Diagnostic>) {
+pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Diagnostic>) {
     // A ledger tells of a SidecarSet that is deleted.
     let has_sets_to_find = !from.sidecar_set_paths.is_empty()
         && from.sidecar_sets.sidecar_sets.is_empty()
@@ -140,14 +140,14 @@ fn ignore_namespace(mut wrong: Diagnostic) -> Diagnostic {
 
 impl RendererSetup {
     /// Takes a ledger up, in place of one that the SidecarSet may have.
-    pub fn insert_ledger(&mut self, ledger: Ledger) {
+    pub(crate) fn insert_ledger(&mut self, ledger: Ledger) {
         self.renderer = self.renderer_with(&ledger, None);
         self.ledgers.insert(Arc::clone(&ledger.name), ledger);
     }
 
     /// Returns a renderer with another ledger of one SidecarSet. Where only some workloads
     /// are going to be rendered, their lines are enough.
-    pub fn renderer_with(&self, ledger: &Ledger, only: Option<&BTreeSet<Arc<str>>>) -> Renderer {
+    pub(crate) fn renderer_with(&self, ledger: &Ledger, only: Option<&BTreeSet<Arc<str>>>) -> Renderer {
         let Self { sets, ledgers, history, expects_ledgers, .. } = self;
         self.renderer.with_assignments(assign_revisions(
             sets,

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// SidecarSets as they were found: the document and the place in it.
-pub type DocumentObject = (Arc<Document>, FieldPath);
+pub(crate) type DocumentObject = (Arc<Document>, FieldPath);
 
 /// Decodes sets; of two with one name the first stays. The result is in name order.
-pub fn read_sets(found: &[DocumentObject], mode: DecodeMode) -> (Vec<Arc<SidecarSet>>, Vec<Diagnostic>) {
+pub(crate) fn read_sets(
+    found: &[DocumentObject],
+    mode: DecodeMode,
+) -> (Vec<Arc<SidecarSet>>, Vec<Diagnostic>) {
     let (all, mut diagnostics) = read_states(found, mode);
     let mut sets: BTreeMap<String, Arc<SidecarSet>> = BTreeMap::new();
     for set in all {
@@ -25,7 +28,10 @@ pub fn read_sets(found: &[DocumentObject], mode: DecodeMode) -> (Vec<Arc<Sidecar
 }
 
 /// Decodes states of sets, of which several may have one name; the result is in the order of the input.
-pub fn read_states(found: &[DocumentObject], mode: DecodeMode) -> (Vec<Arc<SidecarSet>>, Vec<Diagnostic>) {
+pub(crate) fn read_states(
+    found: &[DocumentObject],
+    mode: DecodeMode,
+) -> (Vec<Arc<SidecarSet>>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let mut states = Vec::new();
     for (document, path) in found {
@@ -38,7 +44,7 @@ pub fn read_states(found: &[DocumentObject], mode: DecodeMode) -> (Vec<Arc<Sidec
 }
 
 /// Validates each set, as an update where `old` holds its name, and all of them against each other.
-pub fn validate_sets(
+pub(crate) fn validate_sets(
     sets: &[Arc<SidecarSet>],
     old: &[Arc<SidecarSet>],
     history: &[Arc<SidecarSet>],

@@ -18,33 +18,33 @@ use super::assignments::WorkloadAssignment;
 #[derive(Debug, Clone)]
 pub struct WorkloadRef {
     /// `KIND[.GROUP]/NAMESPACE/NAME`.
-    pub key: Arc<str>,
+    pub(crate) key: Arc<str>,
     /// Its kind.
     pub kind: Arc<WorkloadKind>,
     /// Its namespace.
-    pub namespace: Arc<str>,
+    pub(crate) namespace: Arc<str>,
     /// Neither the manifest nor anybody else says its namespace.
-    pub is_namespace_guessed: bool,
+    pub(crate) is_namespace_guessed: bool,
     /// Its name.
     pub name: Arc<str>,
     /// Where the object is in its document.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
     /// Where its pod template is in the document.
-    pub template_path: FieldPath,
+    pub(crate) template_path: FieldPath,
 }
 
 /// What a workload becomes.
 #[derive(Debug, Default)]
-pub struct InjectedWorkload {
+pub(crate) struct InjectedWorkload {
     /// The place and its new value: of the pod template, or of the whole object where its partition changes too.
-    pub change: Option<(FieldPath, Value)>,
+    pub(crate) change: Option<(FieldPath, Value)>,
     /// What injection did.
-    pub outcome: InjectionOutcome,
+    pub(crate) outcome: InjectionOutcome,
 }
 
 impl InjectedWorkload {
     /// Returns the whole new object, which stood at `base` of its document.
-    pub fn object<'d>(&self, document: &'d Document, base: &FieldPath) -> Cow<'d, Value> {
+    pub(crate) fn object<'d>(&self, document: &'d Document, base: &FieldPath) -> Cow<'d, Value> {
         let old = base.find(document.value()).unwrap_or(&Value::Null);
         match &self.change {
             None => Cow::Borrowed(old),
@@ -59,12 +59,12 @@ impl InjectedWorkload {
 
 impl WorkloadRef {
     /// Returns the pod template in the document.
-    pub fn pod_template<'d>(&self, document: &'d Document) -> &'d Value {
+    pub(crate) fn pod_template<'d>(&self, document: &'d Document) -> &'d Value {
         self.template_path.find(document.value()).unwrap_or(&Value::Null)
     }
 
     /// Returns the object in the document.
-    pub fn object<'d>(&self, document: &'d Document) -> &'d Value {
+    pub(crate) fn object<'d>(&self, document: &'d Document) -> &'d Value {
         self.path.find(document.value()).unwrap_or(&Value::Null)
     }
 }
@@ -109,7 +109,7 @@ impl Renderer {
     }
 
     /// Renders a workload as the ledgers say, or the files where there are none.
-    pub fn inject(&self, document: &Document, workload: &WorkloadRef) -> InjectedWorkload {
+    pub(crate) fn inject(&self, document: &Document, workload: &WorkloadRef) -> InjectedWorkload {
         let template = workload.pod_template(document);
         let mut injected =
             self.inject_assigned(document, workload, self.assignments.for_workload(&workload.key, template));
@@ -120,7 +120,7 @@ impl Renderer {
     }
 
     /// Renders a workload as if its line in the ledger of a SidecarSet were this one.
-    pub fn inject_with_entry(
+    pub(crate) fn inject_with_entry(
         &self,
         document: &Document,
         workload: &WorkloadRef,
@@ -136,12 +136,12 @@ impl Renderer {
     }
 
     /// Returns whether a SidecarSet selects a workload; where labels of its namespace are not known, it may.
-    pub fn selects(&self, document: &Document, workload: &WorkloadRef, set: &SidecarSet) -> bool {
+    pub(crate) fn selects(&self, document: &Document, workload: &WorkloadRef, set: &SidecarSet) -> bool {
         inject::selects(&self.pod_template(document, workload, &[]), set)
     }
 
     /// Returns the labels of a namespace, where they are known.
-    pub fn namespace_labels(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
+    pub(crate) fn namespace_labels(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
         match self.namespaces.labels_of(namespace) {
             NamespaceLabels::Known(labels) => Some(labels),
             NamespaceLabels::Unknown => None,
@@ -149,7 +149,7 @@ impl Renderer {
     }
 
     /// Returns the names that the containers of a revision have in a pod.
-    pub fn container_names(&self, revision: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn container_names(&self, revision: &str) -> impl Iterator<Item = &str> {
         self.assignments.container_names(revision)
     }
 

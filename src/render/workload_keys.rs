@@ -16,7 +16,7 @@ type NamespaceKeyPair<'a> = (&'a str, &'a Arc<str>);
 
 impl Renderer {
     /// Says what is wrong where a SidecarSet with a ledger selects a workload whose namespace is a guess.
-    pub fn check_namespace(&self, document: &Document, workload: &WorkloadRef) -> Option<Diagnostic> {
+    pub(crate) fn check_namespace(&self, document: &Document, workload: &WorkloadRef) -> Option<Diagnostic> {
         if !workload.is_namespace_guessed {
             return None;
         }
@@ -45,7 +45,7 @@ impl Renderer {
 
     /// Finds entries of ledgers for workloads that are not there, where one of the same kind and name is, in another
     /// namespace. Namespaces that are both `declared` are those of two applications.
-    pub fn find_unknown_entries(
+    pub(crate) fn find_unknown_entries(
         &self,
         present: &BTreeSet<Arc<str>>,
         declared: &BTreeSet<String>,

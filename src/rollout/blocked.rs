@@ -40,12 +40,12 @@ pub enum BlockedReason {
 
 impl BlockedReason {
     /// Returns whether the next step follows without a change by a person: other rollouts end by themselves.
-    pub fn is_temporary(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         matches!(self, Self::Waiting(_) | Self::EarlierWave(_))
     }
 
     /// Returns its name in data.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Rejected(_) => "Rejected",
             Self::Paused(_) => "Paused",

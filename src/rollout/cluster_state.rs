@@ -15,18 +15,18 @@ use std::sync::Arc;
 
 /// The state of a cluster.
 #[derive(Debug, Default)]
-pub struct ClusterState {
+pub(crate) struct ClusterState {
     /// Pods by workload.
-    pub replicas: BTreeMap<Arc<str>, u32>,
+    pub(crate) replicas: BTreeMap<Arc<str>, u32>,
     /// Autoscalers, disruption budgets, quotas, limit ranges.
-    pub related_objects: Vec<RelatedObject>,
+    pub(crate) related_objects: Vec<RelatedObject>,
 }
 
 /// Reads the output of `kubectl get -o json` or `-o yaml`: pods, and optionally workloads and related objects.
 ///
 /// # Errors
 /// A diagnostic when it is neither JSON nor YAML, or has no pod and no workload.
-pub fn read_cluster_state(name: &Arc<str>, text: &str) -> Result<ClusterState, Diagnostic> {
+pub(crate) fn read_cluster_state(name: &Arc<str>, text: &str) -> Result<ClusterState, Diagnostic> {
     let mut cluster = ClusterStateBuilder::default();
     if !text.trim_start().starts_with('{') || cluster.read_json(text).is_none() {
         cluster = ClusterStateBuilder::default();

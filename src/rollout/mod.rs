@@ -20,7 +20,7 @@ mod unavailability;
 pub mod update_method;
 
 /// Differences between two pod templates.
-pub mod template_diff;
+pub(crate) mod template_diff;
 
 /// A workload's own update strategy, and its native partition.
 pub mod workload_strategy;
@@ -38,28 +38,28 @@ pub mod advice;
 pub mod patch;
 
 /// The plan of a rollout, for people.
-pub mod report;
+pub(crate) mod report;
 
 /// Pod counts and related objects of a cluster.
-pub mod cluster_state;
+pub(crate) mod cluster_state;
 
 /// The workloads of a cluster.
-pub mod workload_set;
+pub(crate) mod workload_set;
 
 /// Workloads that lose their sidecar.
-pub mod removal;
+pub(crate) mod removal;
 
 /// Selectors that match nothing.
-pub mod unmatched_selector;
+pub(crate) mod unmatched_selector;
 
 /// Changes of a ledger by people.
-pub mod transitions;
+pub(crate) mod transitions;
 
 /// The settings of a rollout.
-pub mod settings;
+pub(crate) mod settings;
 
 /// `updateStrategy.selector`.
-pub mod canary;
+pub(crate) mod canary;
 
 /// `updateStrategy.partition`.
 pub mod partition;
@@ -68,7 +68,7 @@ pub mod partition;
 pub mod pods;
 
 /// `updateStrategy.priorityStrategy`.
-pub mod priority;
+pub(crate) mod priority;
 
 /// `updateStrategy.scatterStrategy`.
 pub mod scatter;
@@ -76,11 +76,11 @@ pub mod scatter;
 /// `updateStrategy.maxUnavailable`.
 pub mod max_unavailable;
 
-pub use blocked::BlockedReason;
-pub use related_objects::{
-    RelatedObject, RelatedObjects, from_object, may_contain_related_objects, related_objects_in,
+pub(crate) use blocked::BlockedReason;
+pub(crate) use related_objects::{
+    RelatedObject, RelatedObjects, may_contain_related_objects, related_objects_in,
 };
-pub use scope::{CountedWorkloads, with_current_scope};
+pub(crate) use scope::{CountedWorkloads, with_current_scope};
 pub use state::RolloutState;
 pub use step::{
     approval_digest, can_start, is_hold_release, is_repair, ledger_before, newer_source, next_step,
@@ -89,7 +89,7 @@ pub use step::{
 pub use types::{
     Batch, ExternalState, RolloutContext, RolloutEnd, RolloutStep, Successor, WorkloadUpdate, cluster_option,
 };
-pub use unavailability::{Unavailability, unavailability};
+pub(crate) use unavailability::unavailability;
 
 use crate::model::sidecar_set::IntOrPercent;
 use serde_json::Value;
@@ -99,7 +99,7 @@ use std::collections::BTreeMap;
 pub type LabelMap = BTreeMap<String, String>;
 
 /// Returns the labels of a pod template; a value that is not a string is empty.
-pub fn template_labels(template: &Value) -> LabelMap {
+pub(crate) fn template_labels(template: &Value) -> LabelMap {
     let labels = template["metadata"]["labels"].as_object().into_iter().flatten();
     labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
 }

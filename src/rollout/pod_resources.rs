@@ -10,12 +10,12 @@ pub struct PodResources {
     /// CPU.
     pub cpu: Quantity,
     /// Memory.
-    pub memory: Quantity,
+    pub(crate) memory: Quantity,
 }
 
 impl PodResources {
     /// Returns zero.
-    pub fn zero() -> Self {
+    pub(crate) fn zero() -> Self {
         Self { cpu: Quantity::zero(), memory: Quantity::zero() }
     }
 
@@ -56,7 +56,7 @@ pub fn limits_of(template: &Value) -> PodResources {
 
 /// The fields of `resources`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceField {
+pub(crate) enum ResourceField {
     /// `requests`.
     Requests,
     /// `limits`.
@@ -65,7 +65,7 @@ pub enum ResourceField {
 
 impl ResourceField {
     /// Returns the key of the field.
-    pub fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Requests => "requests",
             Self::Limits => "limits",
@@ -75,7 +75,7 @@ impl ResourceField {
 
 /// Returns an amount of a container, or of the pod's own `resources`; where only a limit is set, the request equals
 /// it. A value that is not a quantity counts as 0.
-pub fn resource_amount(container: &Value, part: ResourceField, resource: &str) -> Option<Quantity> {
+pub(crate) fn resource_amount(container: &Value, part: ResourceField, resource: &str) -> Option<Quantity> {
     let resources = container.get("resources")?;
     let named = |part: ResourceField| resources.get(part.key())?.get(resource).and_then(parse_quantity);
     match part {
@@ -85,23 +85,23 @@ pub fn resource_amount(container: &Value, part: ResourceField, resource: &str) -
 }
 
 /// Reads a quantity.
-pub fn parse_quantity(written: &Value) -> Option<Quantity> {
+pub(crate) fn parse_quantity(written: &Value) -> Option<Quantity> {
     Some(written).filter(|w| !w.is_null()).and_then(|w| Quantity::from_value(w).ok())
 }
 
 /// Returns whether an init container is a native sidecar.
-pub fn is_native_sidecar(init_container: &Value) -> bool {
+pub(crate) fn is_native_sidecar(init_container: &Value) -> bool {
     init_container.get("restartPolicy").and_then(Value::as_str) == Some("Always")
 }
 
 /// Returns the containers at a key of a template's spec.
-pub fn containers<'a>(template: &'a Value, key: &str) -> &'a [Value] {
+pub(crate) fn containers<'a>(template: &'a Value, key: &str) -> &'a [Value] {
     let list = template.get("spec").and_then(|s| s.get(key)).and_then(Value::as_array);
     list.map_or(&[], Vec::as_slice)
 }
 
 /// Returns how many containers a running pod has: `containers` and native sidecars.
-pub fn count_running_containers(template: &Value) -> u64 {
+pub(crate) fn count_running_containers(template: &Value) -> u64 {
     let native = containers(template, "initContainers").iter().filter(|c| is_native_sidecar(c)).count();
     (containers(template, "containers").len() + native) as u64
 }

@@ -6,7 +6,7 @@ use crate::model::sidecar_set::PriorityStrategy;
 /// Sorts units by priority; units of equal priority keep their order. `order` has indexes into `units`.
 ///
 /// Kruise v1.9.0 updatesort/priority_sort.go: where both lists are set, the weights count.
-pub fn sort_by_priority(strategy: &PriorityStrategy, units: &[&LabelMap], order: &mut [usize]) {
+pub(crate) fn sort_by_priority(strategy: &PriorityStrategy, units: &[&LabelMap], order: &mut [usize]) {
     if !strategy.weight_priority.is_empty() {
         order.sort_by_cached_key(|unit| std::cmp::Reverse(total_weight(strategy, units[*unit])));
     } else if !strategy.order_priority.is_empty() {

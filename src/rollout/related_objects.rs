@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Objects that a rollout is checked against.
 #[derive(Debug, Default)]
-pub struct RelatedObjects {
+pub(crate) struct RelatedObjects {
     objects: Vec<RelatedObject>,
     /// The indexes of the autoscalers of workloads, by namespace and name of the workload.
     autoscalers: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
@@ -17,13 +17,13 @@ pub struct RelatedObjects {
 
 /// An object beside the workloads.
 #[derive(Debug, Clone)]
-pub struct RelatedObject {
+pub(crate) struct RelatedObject {
     /// Its namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// The object.
-    pub object: Value,
+    pub(crate) object: Value,
     /// Its location, where it is in git.
-    pub location: Option<(Arc<Document>, FieldPath)>,
+    pub(crate) location: Option<(Arc<Document>, FieldPath)>,
 }
 
 /// The kinds that are related objects.
@@ -31,7 +31,7 @@ const RELATED_KINDS: &[&str] =
     &["HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "ResourceQuota", "LimitRange"];
 
 /// Returns the related objects of a document, items of Lists included.
-pub fn related_objects_in(document: &Arc<Document>, namespace: &str) -> Vec<RelatedObject> {
+pub(crate) fn related_objects_in(document: &Arc<Document>, namespace: &str) -> Vec<RelatedObject> {
     let related = |(object, path): (&Value, FieldPath)| {
         let place = Some((Arc::clone(document), path));
         from_object(object, namespace).map(|related| RelatedObject { location: place, ..related })
@@ -42,7 +42,7 @@ pub fn related_objects_in(document: &Arc<Document>, namespace: &str) -> Vec<Rela
 }
 
 /// Returns an object if its kind is related; `namespace` applies where it names none.
-pub fn from_object(object: &Value, namespace: &str) -> Option<RelatedObject> {
+pub(crate) fn from_object(object: &Value, namespace: &str) -> Option<RelatedObject> {
     object["kind"].as_str().filter(|k| RELATED_KINDS.contains(k))?;
     let written = object["metadata"]["namespace"].as_str().filter(|n| !n.is_empty());
     Some(RelatedObject {
@@ -53,13 +53,13 @@ pub fn from_object(object: &Value, namespace: &str) -> Option<RelatedObject> {
 }
 
 /// Returns whether a text may contain a related object.
-pub fn may_contain_related_objects(text: &str) -> bool {
+pub(crate) fn may_contain_related_objects(text: &str) -> bool {
     RELATED_KINDS.iter().any(|kind| text.contains(kind))
 }
 
 impl RelatedObject {
     /// Returns the object as input for advice.
-    pub fn as_advice_object(&self) -> AdviceObject<'_> {
+    pub(crate) fn as_advice_object(&self) -> AdviceObject<'_> {
         let place = self.location.as_ref();
         let place = place.map(|(document, path)| AdviceLocation { document, path: path.clone() });
         AdviceObject { namespace: &self.namespace, object: &self.object, location: place }
@@ -68,7 +68,7 @@ impl RelatedObject {
 
 impl RelatedObjects {
     /// Indexes objects.
-    pub fn new(objects: Vec<RelatedObject>) -> Self {
+    pub(crate) fn new(objects: Vec<RelatedObject>) -> Self {
         let mut autoscalers: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
         let is_autoscaler = |related: &RelatedObject| {
             matches!(related.object["kind"].as_str(), Some("HorizontalPodAutoscaler" | "ScaledObject"))
@@ -81,12 +81,12 @@ impl RelatedObjects {
     }
 
     /// Returns all objects.
-    pub fn objects(&self) -> &[RelatedObject] {
+    pub(crate) fn objects(&self) -> &[RelatedObject] {
         &self.objects
     }
 
     /// Returns whether an autoscaler sets the replicas of a workload.
-    pub fn is_autoscaled(&self, located: &WorkloadRef) -> bool {
+    pub(crate) fn is_autoscaled(&self, located: &WorkloadRef) -> bool {
         let own = self.autoscalers.get(&*located.namespace).and_then(|own| own.get(&*located.name));
         let Some(own) = own else { return false };
         let own: Vec<AdviceObject<'_>> = own.iter().map(|i| self.objects[*i].as_advice_object()).collect();

@@ -10,20 +10,20 @@ use std::fmt;
 
 /// The removal of a sidecar.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SidecarRemoval {
+pub(crate) struct SidecarRemoval {
     /// Workloads that lose the sidecar, or have lost it already.
-    pub workloads: usize,
+    pub(crate) workloads: usize,
     /// Workloads that have it, including those.
-    pub total: usize,
+    pub(crate) total: usize,
     /// Workloads that lose it, by namespace.
-    pub namespaces: BTreeMap<String, usize>,
+    pub(crate) namespaces: BTreeMap<String, usize>,
     /// The cause.
-    pub cause: RemovalCause,
+    pub(crate) cause: RemovalCause,
 }
 
 /// Why workloads lose a sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RemovalCause {
+pub(crate) enum RemovalCause {
     /// The SidecarSet was deleted.
     Deleted,
     /// Its `selector` changed.
@@ -36,7 +36,7 @@ pub enum RemovalCause {
 
 impl SidecarRemoval {
     /// Computes what the rollout of a ledger removes; None: nothing. A rollback only removes what its rollout added.
-    pub fn of(context: &RolloutContext<'_>, ledger: &Ledger) -> Option<Self> {
+    pub(crate) fn of(context: &RolloutContext<'_>, ledger: &Ledger) -> Option<Self> {
         let target = ledger.target.as_ref().filter(|target| **target != ledger.released)?;
         let state = RolloutProgress::of(context, ledger, target, None);
         let lost = state.matched.iter().filter(|m| m.change.effect == SidecarEffect::Removed);
@@ -56,12 +56,12 @@ impl SidecarRemoval {
     }
 
     /// Returns the share of workloads that lose the sidecar: `2 of 6 workloads`.
-    pub fn share(&self) -> String {
+    pub(crate) fn share(&self) -> String {
         format!("{} of {}", self.workloads, pluralize(self.total as u64, "workload"))
     }
 
     /// Returns the location of the cause, where it has one.
-    pub fn cause_label(&self, context: &RolloutContext<'_>) -> Option<Span> {
+    pub(crate) fn cause_label(&self, context: &RolloutContext<'_>) -> Option<Span> {
         let field = match self.cause {
             RemovalCause::Deleted => return None,
             RemovalCause::Selector => "spec.selector",
@@ -72,7 +72,7 @@ impl SidecarRemoval {
     }
 
     /// Returns the cause with its location: `selector changed, sidecars/log.yaml:6:13`.
-    pub fn cause_text(&self, context: &RolloutContext<'_>) -> String {
+    pub(crate) fn cause_text(&self, context: &RolloutContext<'_>) -> String {
         match self.cause_label(context).filter(|_| self.cause != RemovalCause::Labels) {
             Some(at) => format!("{}, {}:{}:{}", self.cause, at.file, at.line, at.column),
             None => self.cause.to_string(),

@@ -17,7 +17,7 @@ pub fn scatter(terms: &[ScatterTerm], units: &[&LabelMap], order: Vec<usize>) ->
 
 /// Returns the terms for workloads: a term without a value applies to every value of its key, as `*` does. Kruise
 /// would look for pods with an empty or absent label, which is never what the author of a bare key meant.
-pub fn workload_terms(terms: &[ScatterTerm]) -> Vec<ScatterTerm> {
+pub(crate) fn workload_terms(terms: &[ScatterTerm]) -> Vec<ScatterTerm> {
     let every = |term: &ScatterTerm| match term.value.is_empty() {
         true => ScatterTerm { key: term.key.clone(), value: "*".to_owned() },
         false => term.clone(),

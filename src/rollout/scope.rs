@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 /// The workloads that a rollout counts.
 #[derive(Debug, Default)]
-pub struct CountedWorkloads {
+pub(crate) struct CountedWorkloads {
     /// Workloads that the target renders differently, done or not.
-    pub keys: BTreeSet<Arc<str>>,
+    pub(crate) keys: BTreeSet<Arc<str>>,
     /// Workloads that a person holds: a later hold does not remove them from the scope.
-    pub held: BTreeSet<Arc<str>>,
+    pub(crate) held: BTreeSet<Arc<str>>,
     /// The pods of those that count, as far as known.
-    pub pods: u32,
+    pub(crate) pods: u32,
 }
 
 impl CountedWorkloads {
     /// Counts the workloads of the rollout of a ledger; none where no rollout is open.
-    pub fn of(context: &RolloutContext<'_>, ledger: &Ledger) -> Self {
+    pub(crate) fn of(context: &RolloutContext<'_>, ledger: &Ledger) -> Self {
         let Some(target) = &ledger.target else { return Self::default() };
         // Expired holds count too: the scope does not depend on the date.
         let state = RolloutProgress::of(context, ledger, target, None);
@@ -36,7 +36,7 @@ impl CountedWorkloads {
     }
 
     /// Returns the scope that Start records.
-    pub fn to_scope(&self, is_built: bool) -> RolloutScope {
+    pub(crate) fn to_scope(&self, is_built: bool) -> RolloutScope {
         RolloutScope {
             workloads: u32::try_from(self.keys.len()).unwrap_or(u32::MAX),
             pods: self.pods,
@@ -47,14 +47,14 @@ impl CountedWorkloads {
     }
 
     /// Returns the digest of their keys.
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         RolloutScope::digest_of(self.keys.iter().map(|key| &**key))
     }
 }
 
 /// Returns an open ledger with the present workloads as its scope, without the entries of missing ones:
 /// `--accept-missing`.
-pub fn with_current_scope(context: &RolloutContext<'_>, ledger: &Ledger) -> Ledger {
+pub(crate) fn with_current_scope(context: &RolloutContext<'_>, ledger: &Ledger) -> Ledger {
     let mut after = super::step::without_stale_entries(context, ledger);
     after.archive_unused_revisions(context.settings.history_limit);
     // Removals that a person allowed stay allowed.

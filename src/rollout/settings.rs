@@ -17,30 +17,30 @@ pub struct RolloutSettings {
     /// Cumulative pods after which a batch ends; None: unbounded.
     pub steps: Option<Vec<IntOrPercent>>,
     /// Native partitions may split workloads over batches.
-    pub may_split: bool,
+    pub(crate) may_split: bool,
     /// The most batches of a plan.
-    pub max_batches: u32,
+    pub(crate) max_batches: u32,
     /// Replicas of workloads, where neither the ledger nor git sets them.
-    pub replicas: BTreeMap<String, u32>,
+    pub(crate) replicas: BTreeMap<String, u32>,
     /// Revisions that the history keeps.
-    pub history_limit: usize,
+    pub(crate) history_limit: usize,
     /// The steps are the default ones.
-    pub has_default_steps: bool,
+    pub(crate) has_default_steps: bool,
     /// The location of the steps, where they are written.
-    pub steps_label: Option<Span>,
+    pub(crate) steps_label: Option<Span>,
     /// How long the pods of a batch must stay healthy, as written.
-    pub soak: String,
+    pub(crate) soak: String,
     /// Batches that need an approval by a person.
-    pub approval_batches: Vec<u32>,
+    pub(crate) approval_batches: Vec<u32>,
     /// There are freeze windows.
-    pub has_freezes: bool,
+    pub(crate) has_freezes: bool,
     /// `start: Auto`: watch starts rollouts, and gives an open rollout a newer target.
-    pub starts_automatically: bool,
+    pub(crate) starts_automatically: bool,
 }
 
 impl RolloutSettings {
     /// Combines `rollout` of pillion.yaml with the SidecarSet; a deleted one has no strategy.
-    pub fn new(rollout: &RolloutConfig, set: Option<&SidecarSet>) -> Self {
+    pub(crate) fn new(rollout: &RolloutConfig, set: Option<&SidecarSet>) -> Self {
         let strategy = match set {
             Some(set) => set.update_strategy.clone(),
             None => UpdateStrategy { kind: "RollingUpdate".to_owned(), ..UpdateStrategy::default() },

@@ -47,7 +47,7 @@ pub struct SimulationState {
     /// New pods, available.
     pub ready: u64,
     /// Pods that are not recreated.
-    pub in_place: u64,
+    pub(crate) in_place: u64,
 }
 
 /// The update of one workload: its rules and its goal.
@@ -106,7 +106,7 @@ pub fn simulate(strategy: &WorkloadStrategy, how: UpdateMethod, pods: PodUpdateR
 
 impl ControllerSimulation<'_> {
     /// Returns the worst case from a number of new pods on.
-    pub fn worst_case(&self, from: u64) -> SimulationOutcome {
+    pub(crate) fn worst_case(&self, from: u64) -> SimulationOutcome {
         let mut state = self.initial_state(from);
         let update = state.old.saturating_sub(self.kept_old);
         if update == 0 {
@@ -280,7 +280,7 @@ impl SimulationState {
     }
 
     /// Returns the number of pods.
-    pub fn total_pods(&self) -> u64 {
+    pub(crate) fn total_pods(&self) -> u64 {
         self.old + self.waiting + self.ready
     }
 }

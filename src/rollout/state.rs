@@ -26,7 +26,7 @@ pub enum RolloutState {
 
 impl RolloutState {
     /// Returns the state that follows from a ledger and its next step.
-    pub fn of(ledger: &Ledger, next: &RolloutStep) -> Self {
+    pub(crate) fn of(ledger: &Ledger, next: &RolloutStep) -> Self {
         match (&ledger.target, next) {
             _ if ledger.paused.is_some() => Self::Paused,
             (Some(target), _) if *target == ledger.released => Self::RollingBack,

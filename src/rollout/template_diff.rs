@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 
 /// The differences between two pod templates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TemplateDiff {
+pub(crate) struct TemplateDiff {
     /// Indexes of `containers` with another `image`.
-    pub images: BTreeSet<usize>,
+    pub(crate) images: BTreeSet<usize>,
     /// Keys of `metadata.labels` that differ.
-    pub labels: BTreeSet<String>,
+    pub(crate) labels: BTreeSet<String>,
     /// Keys of `metadata.annotations` that differ.
-    pub annotations: BTreeSet<String>,
+    pub(crate) annotations: BTreeSet<String>,
     /// Anything else differs.
-    pub has_other_changes: bool,
+    pub(crate) has_other_changes: bool,
 }
 
 impl TemplateDiff {
     /// Compares two templates; for a bare Pod the whole objects.
-    pub fn between(old: &Value, new: &Value) -> Self {
+    pub(crate) fn between(old: &Value, new: &Value) -> Self {
         let mut difference = Self::default();
         for_each_difference(old, new, |key, old, new| match key {
             "metadata" => difference.add_metadata(old, new),
@@ -29,17 +29,17 @@ impl TemplateDiff {
     }
 
     /// Returns whether nothing differs.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// Returns whether only images of `containers` differ.
-    pub fn is_image_only(&self) -> bool {
+    pub(crate) fn is_image_only(&self) -> bool {
         !self.has_other_changes && self.labels.is_empty() && self.annotations.is_empty()
     }
 
     /// Returns whether pods can be updated in place: images of the same containers, labels and annotations.
-    pub fn can_update_in_place(&self) -> bool {
+    pub(crate) fn can_update_in_place(&self) -> bool {
         // Kruise v1.9.0 pkg/util/inplaceupdate defaultCalculateInPlaceUpdateSpec: `replace` of
         // /spec/containers/N/image, and anything in metadata.
         !self.has_other_changes
@@ -47,7 +47,7 @@ impl TemplateDiff {
 
     /// Returns how many containers of the new template restart when a pod is updated in place. With `kruise_daemon`,
     /// containers that read a changed label or annotation into their environment restart too.
-    pub fn restarts_in_place(&self, new: &Value, kruise_daemon: bool) -> u64 {
+    pub(crate) fn restarts_in_place(&self, new: &Value, kruise_daemon: bool) -> u64 {
         let containers = new.get("spec").and_then(|s| s.get("containers")).and_then(Value::as_array);
         let restarted = containers.into_iter().flatten().enumerate().filter(|(i, container)| {
             self.images.contains(i) || (kruise_daemon && self.is_env_source_of(container))

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Why a command does not apply: what is wrong, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct TransitionError(pub String);
+pub(crate) struct TransitionError(pub String);
 
 fn refuse<T>(why: impl Into<String>) -> Result<T, TransitionError> {
     Err(TransitionError(why.into()))
@@ -21,7 +21,7 @@ fn refuse<T>(why: impl Into<String>) -> Result<T, TransitionError> {
 ///
 /// # Errors
 /// When it is paused already.
-pub fn pause(ledger: &Ledger, reason: &str, by: Option<&str>) -> Result<Ledger, TransitionError> {
+pub(crate) fn pause(ledger: &Ledger, reason: &str, by: Option<&str>) -> Result<Ledger, TransitionError> {
     if let Some(paused) = &ledger.paused {
         return refuse(format!(
             "`{}` is already paused, at batch {}: {}",
@@ -41,7 +41,7 @@ pub fn pause(ledger: &Ledger, reason: &str, by: Option<&str>) -> Result<Ledger, 
 ///
 /// # Errors
 /// When there is nothing to resume.
-pub fn resume(ledger: &Ledger, source: &RevisionName) -> Result<Ledger, TransitionError> {
+pub(crate) fn resume(ledger: &Ledger, source: &RevisionName) -> Result<Ledger, TransitionError> {
     let mut after = ledger.clone();
     if after.paused.take().is_some() {
         return Ok(after);
@@ -61,7 +61,7 @@ pub fn resume(ledger: &Ledger, source: &RevisionName) -> Result<Ledger, Transiti
 ///
 /// # Errors
 /// When no rollout is open, or it is a rollback already.
-pub fn roll_back(ledger: &Ledger) -> Result<Ledger, TransitionError> {
+pub(crate) fn roll_back(ledger: &Ledger) -> Result<Ledger, TransitionError> {
     let Some(target) = &ledger.target else {
         return refuse(format!("no rollout of `{}` is open", ledger.name));
     };
@@ -85,7 +85,7 @@ pub fn roll_back(ledger: &Ledger) -> Result<Ledger, TransitionError> {
 ///
 /// # Errors
 /// When a rollout is open, or the last one was a rollback.
-pub fn reopen_completed(
+pub(crate) fn reopen_completed(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
     before: &Ledger,
@@ -129,15 +129,15 @@ pub fn reopen_completed(
 
 /// The state that a rollout is rolled back to.
 #[derive(Debug, Clone, Copy)]
-pub struct BatchRollback<'a> {
+pub(crate) struct BatchRollback<'a> {
     /// The batch; 0: before the first.
-    pub batch: u32,
+    pub(crate) batch: u32,
     /// The ledger after that batch.
-    pub ledger_at_batch: &'a Ledger,
+    pub(crate) ledger_at_batch: &'a Ledger,
     /// The reason, for the ledger.
-    pub reason: &'a str,
+    pub(crate) reason: &'a str,
     /// The person.
-    pub by: Option<&'a str>,
+    pub(crate) by: Option<&'a str>,
 }
 
 /// Rolls an open rollout back to an earlier batch, and pauses it there. Holds stay.
@@ -145,7 +145,7 @@ pub struct BatchRollback<'a> {
 /// # Errors
 /// When it is a rollback, has not reached the batch, or more pods would be unavailable at once than `maxUnavailable`
 /// allows.
-pub fn roll_back_to_batch(
+pub(crate) fn roll_back_to_batch(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
     back: &BatchRollback<'_>,
@@ -242,7 +242,7 @@ fn reject(ledger: &mut Ledger, revision: &RevisionName) {
 ///
 /// # Errors
 /// When it is already approved.
-pub fn approve(ledger: &Ledger, batch: u32, plan: &str) -> Result<Ledger, TransitionError> {
+pub(crate) fn approve(ledger: &Ledger, batch: u32, plan: &str) -> Result<Ledger, TransitionError> {
     let approval = BatchApproval { batch, plan: plan.to_owned() };
     if ledger.approvals.contains(&approval) {
         return refuse(format!("batch {batch} of `{}` is already approved", ledger.name));
@@ -257,21 +257,21 @@ pub fn approve(ledger: &Ledger, batch: u32, plan: &str) -> Result<Ledger, Transi
 
 /// A hold by a person.
 #[derive(Debug, Clone, Copy)]
-pub struct HoldRequest<'a> {
+pub(crate) struct HoldRequest<'a> {
     /// The reason; None: unchanged, or none in particular.
-    pub reason: Option<&'a str>,
+    pub(crate) reason: Option<&'a str>,
     /// Emergency images by container, besides those in the entry.
-    pub images: &'a BTreeMap<String, String>,
+    pub(crate) images: &'a BTreeMap<String, String>,
     /// The person, `NAME <ADDRESS>`.
-    pub by: &'a str,
+    pub(crate) by: &'a str,
     /// Today, `YYYY-MM-DD` in UTC.
-    pub today: &'a str,
+    pub(crate) today: &'a str,
     /// The last day of the hold; None: unchanged, or until `--off`.
-    pub until: Option<&'a str>,
+    pub(crate) until: Option<&'a str>,
 }
 
 /// The default reason of a hold.
-pub const DEFAULT_HOLD_REASON: &str = "by hand";
+pub(crate) const DEFAULT_HOLD_REASON: &str = "by hand";
 
 /// Holds a workload at its revision, whatever is rolled out and whatever its own releases change; an existing hold is
 /// updated.
@@ -279,7 +279,7 @@ pub const DEFAULT_HOLD_REASON: &str = "by hand";
 ///
 /// When an image is for a container that the workload's revision does not have, or the last day is not a future day.
 /// When an image is for a container that the workload's revision does not have, or the last day is no day to come.
-pub fn hold(
+pub(crate) fn hold(
     ledger: &Ledger,
     workload: &PlannedWorkload,
     hold: &HoldRequest<'_>,
@@ -340,7 +340,7 @@ pub fn hold(
 }
 
 /// Returns whether a workload has all of some containers of a SidecarSet.
-pub fn has_containers<'n>(
+pub(crate) fn has_containers<'n>(
     ledger: &Ledger,
     workload: &PlannedWorkload,
     mut names: impl Iterator<Item = &'n String>,
@@ -359,7 +359,7 @@ pub fn has_containers<'n>(
 ///
 /// # Errors
 /// When it is not held.
-pub fn release_hold(ledger: &Ledger, key: &str) -> Result<Ledger, TransitionError> {
+pub(crate) fn release_hold(ledger: &Ledger, key: &str) -> Result<Ledger, TransitionError> {
     let Some(entry) = ledger.entries.get(key).filter(|l| l.hold_reason.is_some()) else {
         return refuse(format!("SidecarSet `{}` does not hold `{key}`", ledger.name));
     };

@@ -14,41 +14,41 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct RolloutContext<'r> {
     /// The SidecarSet.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// The cluster, where pillion.yaml names clusters.
-    pub cluster: Option<Arc<str>>,
+    pub(crate) cluster: Option<Arc<str>>,
     /// The content of the SidecarSet in the sources; None: it was deleted.
-    pub source: Option<Revision>,
+    pub(crate) source: Option<Revision>,
     /// The limits and the strategy of the rollout.
     pub settings: RolloutSettings,
     /// The workloads of the cluster.
     pub workloads: WorkloadSet<'r>,
     /// Workloads that the rollout of another SidecarSet has split, each with that SidecarSet: one partition cannot
     /// serve two templates.
-    pub split_by_others: BTreeMap<Arc<str>, Arc<str>>,
+    pub(crate) split_by_others: BTreeMap<Arc<str>, Arc<str>>,
     /// Replica counts that the ledgers of other SidecarSets record; Start copies them.
-    pub replicas_from_others: BTreeMap<Arc<str>, u32>,
+    pub(crate) replicas_from_others: BTreeMap<Arc<str>, u32>,
     /// The manifests were built by a command or passed by the user; they are not plain files.
-    pub is_built: bool,
+    pub(crate) is_built: bool,
     /// SidecarSets that this one replaces, on workloads that they no longer select.
-    pub replaces: Vec<Arc<str>>,
+    pub(crate) replaces: Vec<Arc<str>>,
     /// This SidecarSet has all containers of those that it replaces.
-    pub replaces_all_containers: bool,
+    pub(crate) replaces_all_containers: bool,
     /// SidecarSets that replace this one, on workloads that it no longer selects.
-    pub replaced_by: Vec<Successor>,
+    pub(crate) replaced_by: Vec<Successor>,
     /// Workloads that a person holds in the ledger of a replaced SidecarSet, each with its entry.
-    pub held_by_replaced: BTreeMap<Arc<str>, LedgerEntry>,
+    pub(crate) held_by_replaced: BTreeMap<Arc<str>, LedgerEntry>,
     /// Workloads in git that a person holds and that no SidecarSet selects any more: their holds stay.
-    pub unselected_holds: BTreeSet<Arc<str>>,
+    pub(crate) unselected_holds: BTreeSet<Arc<str>>,
 }
 
 /// A SidecarSet that replaces another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Successor {
     /// Its name.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// Its rollout is complete.
-    pub is_released: bool,
+    pub(crate) is_released: bool,
 }
 
 /// What comes from outside git. It decides when a step is taken, never which.
@@ -92,7 +92,7 @@ pub enum RolloutStep {
 
 impl RolloutStep {
     /// Returns the ledger that this step writes; None where nothing is done.
-    pub fn ledger(&self) -> Option<&Ledger> {
+    pub(crate) fn ledger(&self) -> Option<&Ledger> {
         match self {
             Self::Start(ledger) | Self::Complete(ledger) | Self::Resume(ledger) => Some(ledger),
             Self::Batch(batch) => Some(&batch.ledger),
@@ -101,12 +101,12 @@ impl RolloutStep {
     }
 
     /// Returns the ledger that this step writes, where more steps may follow it.
-    pub fn open_ledger(&self) -> Option<&Ledger> {
+    pub(crate) fn open_ledger(&self) -> Option<&Ledger> {
         self.ledger().filter(|_| !matches!(self, Self::Complete(_)))
     }
 
     /// Returns the batch.
-    pub fn batch(&self) -> Option<&Batch> {
+    pub(crate) fn batch(&self) -> Option<&Batch> {
         match self {
             Self::Batch(batch) => Some(batch),
             _ => None,
@@ -114,7 +114,7 @@ impl RolloutStep {
     }
 
     /// Returns the ledger of a Start.
-    pub fn started_ledger(&self) -> Option<&Ledger> {
+    pub(crate) fn started_ledger(&self) -> Option<&Ledger> {
         match self {
             Self::Start(ledger) => Some(ledger),
             _ => None,
@@ -131,7 +131,7 @@ impl RolloutStep {
     }
 
     /// Returns how many workloads lose the sidecar in the rollout that this step starts; 0 for every other step.
-    pub fn removed_workloads(&self) -> u32 {
+    pub(crate) fn removed_workloads(&self) -> u32 {
         self.started_ledger().and_then(|ledger| ledger.scope.as_ref()).map_or(0, |scope| scope.removals)
     }
 }
@@ -159,7 +159,7 @@ pub enum RolloutEnd {
 
 impl RolloutEnd {
     /// Returns how steps end.
-    pub fn of(steps: &[RolloutStep]) -> Self {
+    pub(crate) fn of(steps: &[RolloutStep]) -> Self {
         match steps.last() {
             Some(RolloutStep::Complete(_)) => Self::Complete,
             Some(RolloutStep::Idle) => Self::Idle,
@@ -171,7 +171,7 @@ impl RolloutEnd {
     }
 
     /// Returns it as data.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match self {
             Self::Complete => json!({"kind": "Complete"}),
             Self::Idle => json!({"kind": "Idle", "message": UP_TO_DATE}),
@@ -194,7 +194,7 @@ pub struct Batch {
     /// The updated workloads, in the order of the rollout.
     pub updates: Vec<WorkloadUpdate>,
     /// Workloads that count in this rollout.
-    pub matched_workloads: usize,
+    pub(crate) matched_workloads: usize,
     /// Their pods.
     pub matched_pods: u32,
     /// Pods that have the target afterwards.
@@ -205,12 +205,12 @@ pub struct Batch {
 
 impl Batch {
     /// Returns the pods whose template changes.
-    pub fn moved_pods(&self) -> u32 {
+    pub(crate) fn moved_pods(&self) -> u32 {
         saturating_sum(self.updates.iter().map(|update| update.updated_after - update.updated_before))
     }
 
     /// Returns the most pods that are unavailable at once.
-    pub fn max_unavailable_pods(&self) -> u32 {
+    pub(crate) fn max_unavailable_pods(&self) -> u32 {
         saturating_sum(self.updates.iter().map(|update| update.max_unavailable))
     }
 }
@@ -221,7 +221,7 @@ pub struct WorkloadUpdate {
     /// `KIND[.GROUP]/NAMESPACE/NAME`.
     pub key: Arc<str>,
     /// The revision it had.
-    pub previous: RevisionName,
+    pub(crate) previous: RevisionName,
     /// Pods that had the target before.
     pub updated_before: u32,
     /// Pods that have it afterwards.
@@ -233,21 +233,21 @@ pub struct WorkloadUpdate {
     /// It is split: the pods that its own partition keeps on the old template.
     pub kept_by_partition: Option<u32>,
     /// What happens to the containers of the SidecarSet.
-    pub effect: SidecarEffect,
+    pub(crate) effect: SidecarEffect,
     /// The most of its pods that are unavailable at once.
     pub max_unavailable: u32,
     /// It exceeds the step or `maxUnavailable`, and is a batch of its own.
     pub is_oversized: bool,
     /// It is unhealthy on a revision that was given up, and is updated before all others.
-    pub is_repair: bool,
+    pub(crate) is_repair: bool,
     /// The last day of the hold that kept it until now.
-    pub hold_ended: Option<Arc<str>>,
+    pub(crate) hold_ended: Option<Arc<str>>,
 }
 
 impl WorkloadUpdate {
     /// Returns a note where the sidecar is removed, or added while other workloads are updated. `from` is the released
     /// revision.
-    pub fn effect_note(&self, from: &RevisionName) -> Option<&'static str> {
+    pub(crate) fn effect_note(&self, from: &RevisionName) -> Option<&'static str> {
         match self.effect {
             SidecarEffect::Removed => Some("sidecar removed"),
             SidecarEffect::Added if from.is_some() => Some("sidecar added"),
@@ -263,12 +263,12 @@ pub fn cluster_option(cluster: Option<&str>) -> String {
 
 impl RolloutContext<'_> {
     /// Returns the rollout as commands name it: `NAME`, with `--cluster` where there are several.
-    pub fn command_arguments(&self) -> String {
+    pub(crate) fn command_arguments(&self) -> String {
         format!("{}{}", self.name, cluster_option(self.cluster.as_deref()))
     }
 
     /// Returns the replicas of a workload: from the ledger, from git, from pillion.yaml. None: unknown.
-    pub fn replicas(&self, workload: &PlannedWorkload, ledger: &Ledger) -> Option<u32> {
+    pub(crate) fn replicas(&self, workload: &PlannedWorkload, ledger: &Ledger) -> Option<u32> {
         let key = workload.key();
         let in_git = || workload.replicas.or_else(|| self.settings.replicas.get(&**key).copied());
         ledger.replicas.get(key).copied().or_else(in_git)
@@ -293,7 +293,7 @@ impl RolloutContext<'_> {
     }
 
     /// Returns the revision that the sources contain.
-    pub fn source_revision(&self) -> RevisionName {
+    pub(crate) fn source_revision(&self) -> RevisionName {
         self.source.as_ref().map(|r| Arc::clone(&r.name))
     }
 }

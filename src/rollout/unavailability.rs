@@ -9,18 +9,18 @@ use std::borrow::Cow;
 
 /// The pods that are unavailable at once when one commit changes the revisions of workloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unavailability {
+pub(crate) struct Unavailability {
     /// The changed workloads.
-    pub workloads: usize,
+    pub(crate) workloads: usize,
     /// The most pods that are unavailable at once; None: the replica count of a workload is unknown.
-    pub unavailable_pods: Option<u32>,
+    pub(crate) unavailable_pods: Option<u32>,
     /// The `maxUnavailable` of the SidecarSet; None: it is not set.
-    pub max_unavailable: Option<u32>,
+    pub(crate) max_unavailable: Option<u32>,
 }
 
 impl Unavailability {
     /// Returns whether `maxUnavailable` allows it. A single workload is always a batch of its own.
-    pub fn is_allowed(&self) -> bool {
+    pub(crate) fn is_allowed(&self) -> bool {
         match (self.max_unavailable, self.unavailable_pods) {
             (None, _) => true,
             _ if self.workloads <= 1 => true,
@@ -31,7 +31,11 @@ impl Unavailability {
 }
 
 /// Returns how many pods are unavailable at once when `after` replaces `before`, both of the same rollout.
-pub fn unavailability(context: &RolloutContext<'_>, before: &Ledger, after: &Ledger) -> Unavailability {
+pub(crate) fn unavailability(
+    context: &RolloutContext<'_>,
+    before: &Ledger,
+    after: &Ledger,
+) -> Unavailability {
     let target = before.target.clone().unwrap_or_default();
     let changed: Vec<Option<u32>> = context
         .workloads

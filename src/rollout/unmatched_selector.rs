@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What a SidecarSet can select.
 #[derive(Debug, Default)]
-pub struct SelectorCandidates {
+pub(crate) struct SelectorCandidates {
     /// The labels of every pod template, with the namespace.
-    pub workloads: Vec<(String, LabelMap)>,
+    pub(crate) workloads: Vec<(String, LabelMap)>,
     /// The labels of namespaces, as far as they are known.
-    pub namespaces: BTreeMap<String, LabelMap>,
+    pub(crate) namespaces: BTreeMap<String, LabelMap>,
 }
 
 /// One term of a selector: a key, and the allowed values; none where any value is.
@@ -27,7 +27,11 @@ struct SelectorTerm<'s> {
 }
 
 /// Reports that a SidecarSet selects no workload; `carried`: how many workloads have its sidecar now.
-pub fn unmatched_selector(set: &SidecarSet, candidates: &SelectorCandidates, carried: usize) -> Diagnostic {
+pub(crate) fn unmatched_selector(
+    set: &SidecarSet,
+    candidates: &SelectorCandidates,
+    carried: usize,
+) -> Diagnostic {
     let of_pods: Vec<&LabelMap> = candidates.workloads.iter().map(|(_, labels)| labels).collect();
     let selects = |labels: &&&LabelMap| set.selector.matches(labels);
     let by_labels = of_pods.iter().filter(selects).count();

@@ -20,7 +20,7 @@ pub enum UpdateMethod {
 
 impl UpdateMethod {
     /// Returns the name in data (`Recreate`).
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::InPlace => "InPlace",
             Self::Recreate => "Recreate",
@@ -51,9 +51,9 @@ pub struct UpdateBehavior {
     /// The method.
     pub method: UpdateMethod,
     /// The reason, for programs: kebab-case, never renamed.
-    pub code: Option<&'static str>,
+    pub(crate) code: Option<&'static str>,
     /// The reason, for people: what follows a colon.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// Returns how a workload applies a new template. For a bare Pod the templates are the whole objects.

@@ -33,15 +33,15 @@ type StrategyKey = (u64, UpdateMethod);
 #[derive(Debug)]
 pub struct PlannedWorkload {
     /// Its document in the sources.
-    pub document: Arc<Document>,
+    pub(crate) document: Arc<Document>,
     /// Its key and its location.
     pub manifest: WorkloadRef,
     /// The labels of its pod template.
-    pub labels: LabelMap,
+    pub(crate) labels: LabelMap,
     /// Its replicas in git.
-    pub replicas: Option<u32>,
+    pub(crate) replicas: Option<u32>,
     /// A HorizontalPodAutoscaler in git sets its replicas.
-    pub is_autoscaled: bool,
+    pub(crate) is_autoscaled: bool,
     rendering_cache: Mutex<Vec<(RevisionName, Arc<WorkloadRendering>)>>,
     change_cache: Mutex<Vec<(RevisionPair, Arc<TemplateChange>)>>,
     // A plan of a hundred batches asks each workload a hundred times.
@@ -52,31 +52,31 @@ pub struct PlannedWorkload {
 
 /// A workload rendered with a revision.
 #[derive(Debug)]
-pub struct WorkloadRendering {
+pub(crate) struct WorkloadRendering {
     /// Its pod template, where it differs from the one in the sources.
     changed_template: Option<Value>,
     /// The names of the containers of the SidecarSet in it; empty where the SidecarSet does not select the workload.
     sidecar_names: Vec<Arc<str>>,
     /// Why it cannot be rendered.
-    pub error: Option<Diagnostic>,
+    pub(crate) error: Option<Diagnostic>,
 }
 
 /// The change of a workload from one revision to another.
 #[derive(Debug)]
-pub struct TemplateChange {
+pub(crate) struct TemplateChange {
     /// The differences of its pod template.
-    pub diff: TemplateDiff,
+    pub(crate) diff: TemplateDiff,
     /// How its pods are updated.
-    pub behavior: UpdateBehavior,
+    pub(crate) behavior: UpdateBehavior,
     /// What happens to the containers of the SidecarSet.
-    pub effect: SidecarEffect,
+    pub(crate) effect: SidecarEffect,
     /// A hot-upgrade container, by its name in the SidecarSet, with a change of the active container.
-    pub hot_upgrade_container: Option<Arc<str>>,
+    pub(crate) hot_upgrade_container: Option<Arc<str>>,
 }
 
 /// How a change affects the containers of a SidecarSet in a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SidecarEffect {
+pub(crate) enum SidecarEffect {
     /// The workload gets them.
     Added,
     /// The workload has some before and afterwards, or has those of another set.
@@ -87,7 +87,7 @@ pub enum SidecarEffect {
 
 impl SidecarEffect {
     /// Returns its name in data.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Added => "Added",
             Self::Updated => "Updated",
@@ -98,7 +98,7 @@ impl SidecarEffect {
 
 impl PlannedWorkload {
     /// Reads a workload of a document.
-    pub fn new(document: Arc<Document>, located: WorkloadRef) -> Self {
+    pub(crate) fn new(document: Arc<Document>, located: WorkloadRef) -> Self {
         let labels = template_labels(located.pod_template(&document));
         let replicas = located.kind.replicas_path.as_ref().and_then(|at| at.find(located.object(&document)));
         let replicas = replicas.and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
@@ -122,18 +122,18 @@ impl PlannedWorkload {
     }
 
     /// Returns the hash of its pod template in the sources.
-    pub fn template_hash(&self) -> Arc<str> {
+    pub(crate) fn template_hash(&self) -> Arc<str> {
         let hash = || template_hash(self.manifest.pod_template(&self.document)).into();
         Arc::clone(self.template_hash_cache.get_or_init(hash))
     }
 
     /// Returns its valid entry in a ledger ([`LedgerEntry::effective`]).
-    pub fn active_entry<'l>(&self, ledger: &'l Ledger) -> Option<Cow<'l, LedgerEntry>> {
+    pub(crate) fn active_entry<'l>(&self, ledger: &'l Ledger) -> Option<Cow<'l, LedgerEntry>> {
         ledger.entries.get(self.key())?.effective(&ledger.released, || self.template_hash())
     }
 
     /// Returns its own update strategy, for a number of pods and an update method.
-    pub fn strategy(&self, pods: u64, how: UpdateMethod) -> Arc<WorkloadStrategy> {
+    pub(crate) fn strategy(&self, pods: u64, how: UpdateMethod) -> Arc<WorkloadStrategy> {
         let mut known = lock(&self.strategy_cache);
         if let Some((_, strategy)) = known.iter().find(|(of, _)| *of == (pods, how)) {
             return Arc::clone(strategy);
@@ -146,7 +146,7 @@ impl PlannedWorkload {
     }
 
     /// Returns whether its native partition can split it, by its manifest.
-    pub fn can_split(&self) -> bool {
+    pub(crate) fn can_split(&self) -> bool {
         *self.can_split_cache.get_or_init(|| {
             let kind = &self.manifest.kind;
             let object = self.manifest.object(&self.document);
@@ -158,12 +158,12 @@ impl PlannedWorkload {
 
 impl WorkloadRendering {
     /// Returns the pod template of the rendered workload.
-    pub fn template<'a>(&'a self, workload: &'a PlannedWorkload) -> &'a Value {
+    pub(crate) fn template<'a>(&'a self, workload: &'a PlannedWorkload) -> &'a Value {
         self.changed_template.as_ref().unwrap_or_else(|| workload.manifest.pod_template(&workload.document))
     }
 
     /// Returns whether the workload has containers of the SidecarSet.
-    pub fn has_sidecars(&self) -> bool {
+    pub(crate) fn has_sidecars(&self) -> bool {
         !self.sidecar_names.is_empty()
     }
 }
@@ -185,7 +185,7 @@ impl TemplateChange {
 
 impl<'r> WorkloadSet<'r> {
     /// Collects workloads, in any order; of two with one key the first in the order of files stays.
-    pub fn new(renderer: &'r Renderer, set: &str, mut workloads: Vec<PlannedWorkload>) -> Self {
+    pub(crate) fn new(renderer: &'r Renderer, set: &str, mut workloads: Vec<PlannedWorkload>) -> Self {
         // DESIGN 5: the last criterion of the order is namespace, name, kind.
         workloads.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
         workloads.dedup_by(|a, b| a.key() == b.key());
@@ -200,12 +200,12 @@ impl<'r> WorkloadSet<'r> {
     }
 
     /// Returns the workload with a key.
-    pub fn find(&self, key: &str) -> Option<&PlannedWorkload> {
+    pub(crate) fn find(&self, key: &str) -> Option<&PlannedWorkload> {
         self.index_by_key.get(key).map(|at| &self.workloads[*at])
     }
 
     /// Returns a workload rendered with a revision.
-    pub fn render_revision(
+    pub(crate) fn render_revision(
         &self,
         workload: &PlannedWorkload,
         revision: &RevisionName,
@@ -220,7 +220,11 @@ impl<'r> WorkloadSet<'r> {
     }
 
     /// Returns a workload rendered with its entry, emergency images included.
-    pub fn render_entry(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> Arc<WorkloadRendering> {
+    pub(crate) fn render_entry(
+        &self,
+        workload: &PlannedWorkload,
+        entry: &LedgerEntry,
+    ) -> Arc<WorkloadRendering> {
         match entry.images.is_empty() {
             true => self.render_revision(workload, &entry.revision),
             false => Arc::new(self.render_uncached(workload, entry)),
@@ -248,14 +252,14 @@ impl<'r> WorkloadSet<'r> {
     }
 
     /// Returns the whole object of a workload, rendered with an entry.
-    pub fn object(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> Value {
+    pub(crate) fn object(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> Value {
         let injected =
             self.renderer.inject_with_entry(&workload.document, &workload.manifest, &self.set, entry);
         injected.object(&workload.document, &workload.manifest.path).into_owned()
     }
 
     /// Returns the change of a workload from one revision to another.
-    pub fn change_to(
+    pub(crate) fn change_to(
         &self,
         workload: &PlannedWorkload,
         from: &RevisionName,
@@ -273,7 +277,7 @@ impl<'r> WorkloadSet<'r> {
     }
 
     /// Returns the change of a workload from its entry to a revision.
-    pub fn change_from_entry(
+    pub(crate) fn change_from_entry(
         &self,
         workload: &PlannedWorkload,
         entry: &LedgerEntry,

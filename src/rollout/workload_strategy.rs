@@ -28,9 +28,9 @@ pub struct NativePartition {
     /// Its path in the object.
     pub path: FieldPath,
     /// Its value in the object.
-    pub value: Option<Value>,
+    pub(crate) value: Option<Value>,
     /// How many pods that keeps on the old template.
-    pub kept_old: u64,
+    pub(crate) kept_old: u64,
 }
 
 /// The rules by which a controller replaces pods.

@@ -6,7 +6,7 @@
 mod repository_root;
 mod transaction;
 
-pub use repository_root::RepositoryRoot;
+pub(crate) use repository_root::RepositoryRoot;
 pub use transaction::{FileChangeError, FileTransaction};
 
 use crate::diagnostics::{Code, Diagnostic, Span};
@@ -26,9 +26,9 @@ const MAX_LISTED_FILES: usize = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxPath {
     /// Opened as it is named, links and all: a person chose it.
-    pub base: Arc<Path>,
+    pub(crate) base: Arc<Path>,
     /// Plain names below it, none of which may be a symbolic link. Empty: `top` itself.
-    pub relative: PathBuf,
+    pub(crate) relative: PathBuf,
 }
 
 impl Default for SandboxPath {
@@ -49,12 +49,12 @@ impl SandboxPath {
     }
 
     /// Returns the path for messages and for the file system.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.base.join(&self.relative)
     }
 
     /// Returns the first symbolic link on the way to it, where there is one.
-    pub fn find_symlink(&self) -> Option<PathBuf> {
+    pub(crate) fn find_symlink(&self) -> Option<PathBuf> {
         let mut at = self.base.to_path_buf();
         self.relative.components().find_map(|step| {
             at.push(step);
@@ -66,7 +66,7 @@ impl SandboxPath {
     ///
     /// # Errors
     /// When a link is on the way, or it is not a regular file, too large or not readable.
-    pub fn read(&self, most: u64) -> Result<Vec<u8>, AccessError> {
+    pub(crate) fn read(&self, most: u64) -> Result<Vec<u8>, AccessError> {
         if self.relative.as_os_str().is_empty() {
             // What a person typed may be a pipe: `<(kustomize build …)`.
             return read_bounded(fs::File::open(&*self.base)?, most);
@@ -90,7 +90,7 @@ impl SandboxPath {
     ///
     /// # Errors
     /// As [`SandboxPath::read`].
-    pub fn read_if_exists(&self, most: u64) -> Result<Option<Vec<u8>>, AccessError> {
+    pub(crate) fn read_if_exists(&self, most: u64) -> Result<Option<Vec<u8>>, AccessError> {
         match self.read(most) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(AccessError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -103,7 +103,7 @@ impl SandboxPath {
     ///
     /// # Errors
     /// When it is reached through a symbolic link, cannot be read, or holds more than a million files.
-    pub fn list_files(&self) -> Result<Vec<(PathBuf, bool)>, AccessError> {
+    pub(crate) fn list_files(&self) -> Result<Vec<(PathBuf, bool)>, AccessError> {
         let mut top = match open_base(&self.base) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             opened => opened?,
@@ -201,7 +201,7 @@ fn read_bounded(file: fs::File, most: u64) -> Result<Vec<u8>, AccessError> {
 
 /// Why a file is not touched.
 #[derive(Debug)]
-pub enum AccessError {
+pub(crate) enum AccessError {
     /// This symbolic link is on the way to it, or is it.
     Symlink(PathBuf),
     /// It is a folder, a pipe, a device or a socket.
@@ -220,7 +220,7 @@ impl From<io::Error> for AccessError {
 
 impl AccessError {
     /// Returns the finding about a file that is called `name`.
-    pub fn to_diagnostic(&self, name: &str) -> Diagnostic {
+    pub(crate) fn to_diagnostic(&self, name: &str) -> Diagnostic {
         let at = |d: Diagnostic| d.at(Span::whole_file(name));
         match self {
             Self::Symlink(link) => {
@@ -252,19 +252,19 @@ impl AccessError {
 }
 
 /// Returns a path for messages: relative to the working folder where it is below.
-pub fn display_path(path: &Path) -> String {
+pub(crate) fn display_path(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 /// Returns whether a path leads into the folder that git keeps for itself, with its configuration, hooks and credentials.
-pub fn is_git_internal(path: &Path) -> bool {
+pub(crate) fn is_git_internal(path: &Path) -> bool {
     path.components().any(|step| step.as_os_str().eq_ignore_ascii_case(".git"))
 }
 
 /// Returns the finding about a name that holds a control character, where there is one: such a name would write
 /// lines of its own into lists, logs and commit messages.
-pub fn check_file_name(path: &Path) -> Option<Diagnostic> {
+pub(crate) fn check_file_name(path: &Path) -> Option<Diagnostic> {
     let name = path.to_string_lossy();
     let found = name.chars().find(|c| c.is_control())?;
     let shown: String = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();

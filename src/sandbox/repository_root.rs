@@ -18,7 +18,7 @@ pub struct RepositoryRoot {
 impl RepositoryRoot {
     /// Returns the repository that a folder is in: the nearest one above it with a `.git`, else `known`, else the
     /// folder itself. None when the folder does not exist.
-    pub fn containing(folder: &Path, known: Option<&Path>) -> Option<Self> {
+    pub(crate) fn containing(folder: &Path, known: Option<&Path>) -> Option<Self> {
         let named = to_absolute(folder)?;
         let folder = named.canonicalize().ok()?;
         let known = known.and_then(|root| to_absolute(root)?.canonicalize().ok());
@@ -30,19 +30,19 @@ impl RepositoryRoot {
     }
 
     /// As [`RepositoryRoot::containing`], but None if no folder above has a `.git`.
-    pub fn of_git_repository(folder: &Path) -> Option<Self> {
+    pub(crate) fn of_git_repository(folder: &Path) -> Option<Self> {
         let top = Self::containing(folder, None)?;
         find_git_root(&top.real_folder).is_some().then_some(top)
     }
 
     /// Returns the root.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Returns where a path of the user's is in the repository; None when it leads out of it. Only names count: what
     /// is there is not looked at.
-    pub fn resolve(&self, path: &Path) -> Option<SandboxPath> {
+    pub(crate) fn resolve(&self, path: &Path) -> Option<SandboxPath> {
         let path = to_absolute(path)?;
         let way = relative_path(&self.named_folder, &path);
         let up = way.components().filter(|step| *step == Component::ParentDir).count();
@@ -59,7 +59,7 @@ impl RepositoryRoot {
 
     /// Returns where a folder or file is that a person typed: in the repository where it leads there, by its name or
     /// by the folder that it is in; else as it is named.
-    pub fn resolve_user_path(top: Option<&Self>, path: &Path) -> SandboxPath {
+    pub(crate) fn resolve_user_path(top: Option<&Self>, path: &Path) -> SandboxPath {
         let inside = top.and_then(|top| top.resolve_by_name(path).or_else(|| top.resolve_by_parent(path)));
         inside.unwrap_or_else(|| from_existing_ancestor(path))
     }

@@ -20,7 +20,7 @@ pub struct FileChangeError {
     /// The file.
     pub path: PathBuf,
     /// Why.
-    pub cause: AccessError,
+    pub(crate) cause: AccessError,
 }
 
 /// Changes that are not visible yet.
@@ -83,7 +83,7 @@ impl FileTransaction {
     }
 
     /// Makes the changes of another list after these.
-    pub fn append(&mut self, other: Self) {
+    pub(crate) fn append(&mut self, other: Self) {
         let before = self.scratch_dirs.len();
         self.scratch_dirs.extend(other.scratch_dirs);
         self.changes.extend(other.changes.into_iter().map(|change| FileChange {
@@ -309,7 +309,7 @@ fn remove_stale_scratch_dirs(folder: &Dir) {
 
 impl SandboxPath {
     /// Removes the folders above a file below this one that are empty.
-    pub fn remove_empty_folders(&self, relative: &Path) {
+    pub(crate) fn remove_empty_folders(&self, relative: &Path) {
         for folder in relative.ancestors().skip(1).filter(|f| !f.as_os_str().is_empty()) {
             // A folder that is not empty stays, and so do those above it.
             let above = self.join(folder).parent();
@@ -320,7 +320,7 @@ impl SandboxPath {
     }
 
     /// Removes the folders of temporary files that killed runs left in this folder.
-    pub fn remove_stale_files(&self) {
+    pub(crate) fn remove_stale_files(&self) {
         let folder = match self.relative.as_os_str().is_empty() {
             true => open_base(&self.base).ok(),
             false => self.parent().ok().and_then(|(above, name)| above.open_dir_nofollow(name).ok()),

@@ -15,32 +15,32 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Where a render is committed.
-pub struct BranchRender<'r> {
+pub(crate) struct BranchRender<'r> {
     /// The repository.
-    pub repository: &'r Repository,
+    pub(crate) repository: &'r Repository,
     /// The ref that was read and its head; None: the branch does not exist yet.
-    pub head: Option<(String, Commit)>,
+    pub(crate) head: Option<(String, Commit)>,
     /// The commit that is rendered.
-    pub source: Commit,
+    pub(crate) source: Commit,
     /// Names of branches, and the identity of commits.
-    pub branches: BranchConfig,
+    pub(crate) branches: BranchConfig,
     /// The path of pillion.yaml in the sources.
-    pub config: &'r Path,
+    pub(crate) config: &'r Path,
     /// The commit will be pushed: its source commit must be on the remote.
-    pub is_pushed: bool,
+    pub(crate) is_pushed: bool,
     /// A person lets the render continue although the newest render before it is not trusted.
-    pub accepts_untrusted_source: bool,
+    pub(crate) accepts_untrusted_source: bool,
     /// Manifests that are not plain files.
-    pub manifests: &'r ManifestSource,
+    pub(crate) manifests: &'r ManifestSource,
 }
 
 /// The result of a render.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BranchRenderOutcome {
+pub(crate) struct BranchRenderOutcome {
     /// The commit; None where the head of the deploy branch is up to date.
-    pub commit: Option<ObjectId>,
+    pub(crate) commit: Option<ObjectId>,
     /// Rendered files.
-    pub files: usize,
+    pub(crate) files: usize,
 }
 
 /// Renders a commit of the sources with the ledgers of the head, and creates the commit. Moves no ref; with an error
@@ -48,7 +48,7 @@ pub struct BranchRenderOutcome {
 ///
 /// # Errors
 /// When the head was rendered from a commit that is not an ancestor, a file cannot be written, or git fails.
-pub fn render_branch(
+pub(crate) fn render_branch(
     landing: &BranchRender<'_>,
     signing: &Signing<'_>,
 ) -> Result<(Option<BranchRenderOutcome>, Vec<Diagnostic>), Error> {

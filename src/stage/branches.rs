@@ -12,15 +12,15 @@ const DEFAULT_IDENTITY: [&str; 2] = ["pillion", "pillion@localhost"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchConfig {
     /// The deploy branch.
-    pub deploy: String,
+    pub(crate) deploy: String,
     /// The branch of the sources, where that is another one.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// The remote.
-    pub remote: String,
+    pub(crate) remote: String,
     /// The pattern of staged branches; see [`BranchConfig::staged_ref`].
-    pub staged_pattern: String,
+    pub(crate) staged_pattern: String,
     /// Author and committer of every commit.
-    pub identity: Identity,
+    pub(crate) identity: Identity,
 }
 
 impl BranchConfig {
@@ -50,7 +50,7 @@ impl BranchConfig {
 
     /// Returns the ref of the staged branch of a SidecarSet. A pattern without `{cluster}` gets the cluster before
     /// the SidecarSet, where pillion.yaml names clusters.
-    pub fn staged_ref(&self, cluster: Option<&str>, sidecar_set: &str) -> String {
+    pub(crate) fn staged_ref(&self, cluster: Option<&str>, sidecar_set: &str) -> String {
         let set = match cluster {
             Some(cluster) if !self.staged_pattern.contains("{cluster}") => format!("{cluster}/{sidecar_set}"),
             _ => sidecar_set.to_owned(),
@@ -60,35 +60,35 @@ impl BranchConfig {
     }
 
     /// Returns a glob that matches all staged branches.
-    pub fn staged_glob(&self) -> String {
+    pub(crate) fn staged_glob(&self) -> String {
         let pattern = self.staged_pattern.replace("{deploy}", &self.deploy);
         format!("{}*", pattern.split('{').next().unwrap_or_default())
     }
 
     /// Returns the ref of the deploy branch in this repository.
-    pub fn deploy_ref(&self) -> String {
+    pub(crate) fn deploy_ref(&self) -> String {
         format!("refs/heads/{}", self.deploy)
     }
 
     /// Returns the tracking ref of the deploy branch.
-    pub fn tracking_ref(&self) -> String {
+    pub(crate) fn tracking_ref(&self) -> String {
         self.tracking_ref_of(&self.deploy_ref())
     }
 
     /// Returns the tracking ref of a branch.
-    pub fn tracking_ref_of(&self, branch: &str) -> String {
+    pub(crate) fn tracking_ref_of(&self, branch: &str) -> String {
         format!("refs/remotes/{}/{}", self.remote, branch.trim_start_matches("refs/heads/"))
     }
 
     /// Returns the default branch of the remote, in full, where this repository knows it.
-    pub fn remote_default_branch(&self, repository: &Repository) -> Option<String> {
+    pub(crate) fn remote_default_branch(&self, repository: &Repository) -> Option<String> {
         let below = format!("refs/remotes/{}/", self.remote);
         let target = repository.symbolic_target(&format!("{below}HEAD"))?;
         Some(format!("refs/heads/{}", target.strip_prefix(&below)?))
     }
 
     /// Returns the ref of the deploy branch, and its commit: the tracking ref before the local one.
-    pub fn find_deploy_branch(&self, repository: &Repository) -> Option<(String, ObjectId)> {
+    pub(crate) fn find_deploy_branch(&self, repository: &Repository) -> Option<(String, ObjectId)> {
         let names = [self.tracking_ref(), self.deploy_ref()];
         names.into_iter().find_map(|name| repository.find_ref(&name).map(|id| (name, id)))
     }

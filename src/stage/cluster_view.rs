@@ -27,15 +27,15 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct ClusterView {
     /// pillion.yaml.
-    pub configuration: Configuration,
+    pub(crate) configuration: Configuration,
     /// The cluster, where pillion.yaml names clusters.
-    pub cluster: Option<Arc<str>>,
+    pub(crate) cluster: Option<Arc<str>>,
     /// The renderer, the SidecarSets as they are written, and the ledgers.
     pub prepared: RendererSetup,
     /// Related objects in git: autoscalers, budgets, quotas.
-    pub related_objects: RelatedObjects,
+    pub(crate) related_objects: RelatedObjects,
     /// The manifests are not plain files: a command built them, or the user passed them.
-    pub is_built: bool,
+    pub(crate) is_built: bool,
     inputs: Vec<(Input, Arc<str>)>,
     workloads: WorkloadDocuments,
     /// The index of the first workload of each input.
@@ -50,7 +50,7 @@ impl ClusterView {
     }
 
     /// Reads a cluster with hypothetical changes, for plans that try something out.
-    pub fn hypothetical(
+    pub(crate) fn hypothetical(
         configuration: &Configuration,
         sources: &ClusterSources<'_>,
         what_if: &WhatIf,
@@ -74,7 +74,7 @@ impl ClusterView {
     }
 
     /// Returns the SidecarSets that have or could have a rollout: those in files and those with a ledger.
-    pub fn sidecar_set_names(&self) -> BTreeSet<Arc<str>> {
+    pub(crate) fn sidecar_set_names(&self) -> BTreeSet<Arc<str>> {
         let written = self.prepared.sets.iter().map(|s| Arc::from(s.name.as_str()));
         written.chain(self.prepared.ledgers.keys().cloned()).collect()
     }
@@ -85,7 +85,7 @@ impl ClusterView {
     }
 
     /// Returns the content of a SidecarSet in the sources; None: it was deleted.
-    pub fn source_revision(&self, name: &str) -> Option<Revision> {
+    pub(crate) fn source_revision(&self, name: &str) -> Option<Revision> {
         self.prepared.sets.iter().find(|s| s.name == name).map(Revision::from_set)
     }
 
@@ -95,7 +95,7 @@ impl ClusterView {
     }
 
     /// Returns the context of the rollout of a SidecarSet with another ledger.
-    pub fn rollout_context_for(&self, ledger: &Ledger) -> (RolloutContext<'_>, Vec<Diagnostic>) {
+    pub(crate) fn rollout_context_for(&self, ledger: &Ledger) -> (RolloutContext<'_>, Vec<Diagnostic>) {
         let name = &*ledger.name;
         let (rollout, diagnostics) = self.rollout_settings(name);
         let mut course = self.build_context(ledger, &rollout);
@@ -105,7 +105,7 @@ impl ClusterView {
     }
 
     /// Returns the rollout settings of a SidecarSet: those of pillion.yaml, overridden by its annotation.
-    pub fn rollout_settings(&self, name: &str) -> (RolloutConfig, Vec<Diagnostic>) {
+    pub(crate) fn rollout_settings(&self, name: &str) -> (RolloutConfig, Vec<Diagnostic>) {
         let set = self.prepared.sets.iter().find(|s| s.name == name);
         let rollout = self.configuration.repository.rollout.clone().unwrap_or_default();
         let (rollout, diagnostics) =
@@ -248,7 +248,7 @@ impl ClusterView {
     }
 
     /// Returns the inputs and their texts, in order.
-    pub fn inputs(&self) -> &[(Input, Arc<str>)] {
+    pub(crate) fn inputs(&self) -> &[(Input, Arc<str>)] {
         &self.inputs
     }
 

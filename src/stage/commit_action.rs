@@ -5,7 +5,7 @@ use std::fmt;
 
 /// What a commit does to a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommitAction {
+pub(crate) enum CommitAction {
     /// Starts a rollout, or gives an open one another target.
     Start,
     /// Updates workloads.
@@ -46,13 +46,13 @@ impl CommitAction {
     ];
 
     /// Returns the action of a commit; None where it names none, or an unknown one.
-    pub fn of(commit: &Commit) -> Option<Self> {
+    pub(crate) fn of(commit: &Commit) -> Option<Self> {
         let value = commit.trailer(trailer::ACTION)?;
         Self::ALL.into_iter().find(|action| action.name() == value)
     }
 
     /// Returns the value of the trailer.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Start => "Start",
             Self::Batch => "Batch",
@@ -69,7 +69,7 @@ impl CommitAction {
     }
 
     /// Returns the trailer.
-    pub fn to_trailer(self) -> (&'static str, String) {
+    pub(crate) fn to_trailer(self) -> (&'static str, String) {
         (trailer::ACTION, self.to_string())
     }
 }

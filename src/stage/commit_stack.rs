@@ -13,39 +13,39 @@ use std::sync::Arc;
 
 /// The commits of a rollout.
 #[derive(Debug)]
-pub struct CommitStack {
+pub(crate) struct CommitStack {
     /// The commit below the first one.
-    pub base: ObjectId,
+    pub(crate) base: ObjectId,
     /// The commits, each on top of the one before.
-    pub commits: Vec<StagedCommit>,
+    pub(crate) commits: Vec<StagedCommit>,
 }
 
 /// One commit of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StagedCommit {
+pub(crate) struct StagedCommit {
     /// Its id.
-    pub id: ObjectId,
+    pub(crate) id: ObjectId,
     /// Its tree.
-    pub tree: ObjectId,
+    pub(crate) tree: ObjectId,
     /// The whole message.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl StagedCommit {
     /// Returns the first line of the message.
-    pub fn subject(&self) -> &str {
+    pub(crate) fn subject(&self) -> &str {
         self.message.lines().next().unwrap_or_default()
     }
 }
 
 impl CommitStack {
     /// Returns the last commit; the base where there is none.
-    pub fn tip_or_base(&self) -> ObjectId {
+    pub(crate) fn tip_or_base(&self) -> ObjectId {
         self.tip().unwrap_or(self.base)
     }
 
     /// Returns the last commit; None where there is none.
-    pub fn tip(&self) -> Option<ObjectId> {
+    pub(crate) fn tip(&self) -> Option<ObjectId> {
         self.commits.last().map(|c| c.id)
     }
 }
@@ -56,7 +56,7 @@ impl CommitStack {
 ///
 /// # Errors
 /// When a file cannot be written, or git fails.
-pub fn build_stack(
+pub(crate) fn build_stack(
     deploy_branch: &DeployBranch<'_>,
     rollout: &RolloutPlan<'_>,
     limit: usize,

@@ -14,23 +14,23 @@ use std::path::{Path, PathBuf};
 /// The deploy branch, without a checkout.
 pub struct DeployBranch<'r> {
     /// Where it is read from.
-    pub repository: &'r Repository,
+    pub(crate) repository: &'r Repository,
     /// Names of branches, and the identity of commits: those of pillion.yaml in the source commit, except for the
     /// deploy branch.
     pub branches: BranchConfig,
     /// The ref that was read: the tracking ref, or the local branch.
-    pub reference: String,
+    pub(crate) reference: String,
     /// The path of pillion.yaml in the sources.
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// The head of the deploy branch.
     pub head: Commit,
     /// The commit of sources, SidecarSets and pillion.yaml: the head itself, unless sources have a branch of their
     /// own.
-    pub source: Commit,
+    pub(crate) source: Commit,
     /// pillion.yaml.
-    pub configuration: Configuration,
+    pub(crate) configuration: Configuration,
     /// Manifests that are not plain files.
-    pub manifests: ManifestSource,
+    pub(crate) manifests: ManifestSource,
     source_files: CommitListing<'r, ObjectId>,
     /// The files of the head, where the sources are in another commit.
     rendered_files: Option<CommitListing<'r, ObjectId>>,
@@ -42,7 +42,7 @@ impl<'r> DeployBranch<'r> {
     ///
     /// # Errors
     /// When there is no such branch, no source commit or no pillion.yaml in it, or git fails.
-    pub fn read(
+    pub(crate) fn read(
         repository: &'r Repository,
         branches: &BranchConfig,
         config: &Path,
@@ -118,7 +118,7 @@ impl<'r> DeployBranch<'r> {
     ///
     /// # Errors
     /// When git fails.
-    pub fn find_newer_source(&self) -> Result<Option<ObjectId>, Error> {
+    pub(crate) fn find_newer_source(&self) -> Result<Option<ObjectId>, Error> {
         let source = SourceBranch::find(self.repository, &self.branches, &self.reference);
         let Some(head) = source.and_then(|source| source.head()) else { return Ok(None) };
         let head = self.repository.commit(head)?;
@@ -141,12 +141,12 @@ impl<'r> DeployBranch<'r> {
     }
 
     /// Returns the files of the source commit.
-    pub fn source_files(&self) -> &CommitListing<'r, ObjectId> {
+    pub(crate) fn source_files(&self) -> &CommitListing<'r, ObjectId> {
         &self.source_files
     }
 
     /// Returns the files of the head of the deploy branch: rendered files and ledgers.
-    pub fn rendered_files(&self) -> &CommitListing<'r, ObjectId> {
+    pub(crate) fn rendered_files(&self) -> &CommitListing<'r, ObjectId> {
         self.rendered_files.as_ref().unwrap_or(&self.source_files)
     }
 
@@ -159,7 +159,7 @@ impl<'r> DeployBranch<'r> {
     }
 
     /// Returns the clusters, in the order of pillion.yaml; without clusters, one without a name.
-    pub fn clusters(&self) -> Vec<Option<&str>> {
+    pub(crate) fn clusters(&self) -> Vec<Option<&str>> {
         let clusters = &self.configuration.layout.clusters;
         if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() }
     }
@@ -168,7 +168,7 @@ impl<'r> DeployBranch<'r> {
     ///
     /// # Errors
     /// When git fails.
-    pub fn cluster_of(&self, commit: &Commit) -> Result<Option<String>, Error> {
+    pub(crate) fn cluster_of(&self, commit: &Commit) -> Result<Option<String>, Error> {
         let Some(&parent) = commit.parents.first() else { return Ok(None) };
         let before = self.repository.commit(parent)?.tree;
         let (ledgers, _) = self.configuration.layout.find_ledgers(self.rendered_files());
@@ -208,7 +208,7 @@ impl<'r> DeployBranch<'r> {
     }
 
     /// Returns where earlier states of rollouts are found.
-    pub fn ledger_history(&self) -> LedgerHistory<'_> {
+    pub(crate) fn ledger_history(&self) -> LedgerHistory<'_> {
         let Self { repository, branches, config, head, manifests, .. } = self;
         LedgerHistory { repository, branches, config, head: head.id, manifests }
     }

@@ -144,12 +144,12 @@ pub enum Error {
 
 impl Error {
     /// Returns whether a concurrent update caused the error: a retry may succeed right away.
-    pub fn is_contention(&self) -> bool {
+    pub(crate) fn is_contention(&self) -> bool {
         matches!(self, Self::Git(failure) if failure.is_contention())
     }
 
     /// Returns whether the environment failed and a retry may succeed later: exit code 3, else 2.
-    pub fn is_retryable(&self) -> bool {
+    pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Git(failure) => failure.is_retryable(),
             Self::SourceUnknown { .. } | Self::DeployBranchDeleted { .. } => true,

@@ -23,7 +23,7 @@ const DRIFT_HELP: &str = "undo the edit, or move it into the sources; if workloa
 
 /// Which content workloads have of SidecarSets without a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InitialRevision {
+pub(crate) enum InitialRevision {
     /// The content of the files.
     Current,
     /// Nothing: the first rollout adds it.
@@ -32,7 +32,7 @@ pub enum InitialRevision {
 
 /// What shows which content is released.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RevisionEvidence {
+pub(crate) enum RevisionEvidence {
     /// The rendered files.
     #[default]
     Rendered,
@@ -44,17 +44,17 @@ pub enum RevisionEvidence {
 
 /// The initial state of one cluster.
 #[derive(Debug, Default)]
-pub struct InitialLedgers {
+pub(crate) struct InitialLedgers {
     /// The cluster, where pillion.yaml names clusters.
-    pub cluster: Option<String>,
+    pub(crate) cluster: Option<String>,
     /// The new ledgers.
-    pub ledgers: Vec<Ledger>,
+    pub(crate) ledgers: Vec<Ledger>,
     /// What shows which content is released.
-    pub evidence: RevisionEvidence,
+    pub(crate) evidence: RevisionEvidence,
     /// The first rendered files, by path.
-    pub files: BTreeMap<String, String>,
+    pub(crate) files: BTreeMap<String, String>,
     /// The rendered files that pillion manages from now on, relative to their folder.
-    pub listed_files: BTreeSet<String>,
+    pub(crate) listed_files: BTreeSet<String>,
 }
 
 /// Creates a ledger for every SidecarSet of a view that has none, and adds it to the view. `released` is the choice
@@ -62,7 +62,7 @@ pub struct InitialLedgers {
 ///
 /// # Errors
 /// When git fails.
-pub fn init_ledgers(
+pub(crate) fn init_ledgers(
     deploy_branch: &DeployBranch<'_>,
     view: &mut ClusterView,
     released: Option<InitialRevision>,
@@ -139,7 +139,7 @@ fn removed_ledgers(
 ///
 /// # Errors
 /// When pillion.yaml sets no folder for ledgers.
-pub fn init_edits(
+pub(crate) fn init_edits(
     deploy_branch: &DeployBranch<'_>,
     all: &[InitialLedgers],
 ) -> Result<BTreeMap<String, FileEdit>, Error> {

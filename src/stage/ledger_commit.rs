@@ -10,17 +10,17 @@ use std::sync::Arc;
 
 /// The change of a ledger, and the message of its commit.
 #[derive(Debug)]
-pub struct LedgerCommit<'a> {
+pub(crate) struct LedgerCommit<'a> {
     /// The ledger afterwards.
-    pub after: &'a Ledger,
+    pub(crate) after: &'a Ledger,
     /// `Pillion-Action`.
-    pub action: CommitAction,
+    pub(crate) action: CommitAction,
     /// What was done, for people; the name of the SidecarSet is prepended.
-    pub subject: String,
+    pub(crate) subject: String,
     /// Why.
-    pub body: String,
+    pub(crate) body: String,
     /// Further trailers.
-    pub trailers: Vec<(&'static str, String)>,
+    pub(crate) trailers: Vec<(&'static str, String)>,
 }
 
 /// Creates the commit of a change on top of the deploy branch, and moves no ref. Date and author follow with
@@ -28,7 +28,7 @@ pub struct LedgerCommit<'a> {
 ///
 /// # Errors
 /// When a file cannot be written, or git fails.
-pub fn commit_ledger(
+pub(crate) fn commit_ledger(
     deploy_branch: &DeployBranch<'_>,
     view: &ClusterView,
     change: &LedgerCommit<'_>,

@@ -10,11 +10,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct BatchRevert {
     /// The commit.
-    pub commit: Commit,
+    pub(crate) commit: Commit,
     /// The last batch before the commit.
-    pub from: u32,
-    /// The last batch after it; 0: none.
-    pub to: u32,
+    pub(crate) from: u32,
 }
 
 /// How many commits are searched for an approval.
@@ -45,7 +43,7 @@ pub(super) fn find_approver(
 ///
 /// # Errors
 /// When git fails, or a shallow clone does not reach that far.
-pub fn ledger_after_batch(
+pub(crate) fn ledger_after_batch(
     deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     like: &Ledger,
@@ -71,7 +69,7 @@ pub fn ledger_after_batch(
 ///
 /// # Errors
 /// When git fails, or a shallow clone does not reach that far.
-pub fn ledger_before_completion(
+pub(crate) fn ledger_before_completion(
     deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     completed: &Ledger,
@@ -92,7 +90,7 @@ pub fn ledger_before_completion(
 ///
 /// # Errors
 /// When git fails.
-pub fn find_batch_revert(
+pub(crate) fn find_batch_revert(
     deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     ledger: &Ledger,
@@ -129,8 +127,8 @@ fn batch_revert_of(
     let before = read_ledger(deploy_branch, &deploy_branch.repository.commit(parent)?, path)?;
     let after = read_ledger(deploy_branch, &commit, path)?;
     let Some((before, after)) = before.zip(after) else { return Ok(None) };
-    let (from, to) = (before.last_batch(), after.last_batch());
-    Ok(is_earlier_state(&before, &after).then_some(BatchRevert { commit, from, to }))
+    let from = before.last_batch();
+    Ok(is_earlier_state(&before, &after).then_some(BatchRevert { commit, from }))
 }
 
 /// Returns whether a ledger is an earlier state of the same rollout, by its batches.

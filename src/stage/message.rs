@@ -205,7 +205,7 @@ pub(super) fn ledger_trailers(
 
 /// Returns the trailers that name the source of the rendered files. With one branch that is the commit's own history,
 /// and its id must not depend on the commit that it was staged on.
-pub fn source_trailers_of(deploy_branch: &DeployBranch<'_>) -> TrailerList {
+pub(crate) fn source_trailers_of(deploy_branch: &DeployBranch<'_>) -> TrailerList {
     match &deploy_branch.branches.source {
         Some(_) => source_trailers(deploy_branch.source.id),
         None => Vec::new(),

@@ -29,28 +29,32 @@ mod waves;
 /// Verifies that ledgers were changed only by pillion commands.
 pub mod verify;
 
-pub use branch_render::{BranchRender, BranchRenderOutcome, render_branch};
+pub(crate) use branch_render::{BranchRender, render_branch};
 pub use branches::BranchConfig;
 pub use cluster_view::ClusterView;
-pub use commit_action::CommitAction;
-pub use commit_stack::{CommitStack, StagedCommit, build_stack};
+pub(crate) use commit_action::CommitAction;
+pub(crate) use commit_stack::{CommitStack, StagedCommit, build_stack};
 pub use deploy_branch::{DeployBranch, no_deploy_branch, read_configuration};
 pub use drift::check_drift;
 pub use error::Error;
-pub use initial_ledgers::{InitialLedgers, InitialRevision, RevisionEvidence, init_edits, init_ledgers};
-pub use ledger_commit::{LedgerCommit, commit_ledger};
-pub use ledger_history::{BatchRevert, find_batch_revert, ledger_after_batch, ledger_before_completion};
-pub use message::source_trailers_of;
-pub use missing_workloads::{LedgerHistory, missing_after_change, missing_workloads};
+pub(crate) use initial_ledgers::{
+    InitialLedgers, InitialRevision, RevisionEvidence, init_edits, init_ledgers,
+};
+pub(crate) use ledger_commit::{LedgerCommit, commit_ledger};
+pub(crate) use ledger_history::{
+    BatchRevert, find_batch_revert, ledger_after_batch, ledger_before_completion,
+};
+pub(crate) use message::source_trailers_of;
+pub(crate) use missing_workloads::{LedgerHistory, missing_after_change, missing_workloads};
 pub use preconditions::{
     foreign_commits, reverted_batch, rewritten_branch, sidecar_removal, too_many_batches,
 };
-pub use rendered_locator::{RenderedLocation, RenderedLocator};
+pub(crate) use rendered_locator::RenderedLocator;
 pub use repo_context::{PushOutcome, RepoContext};
-pub use rollout_plan::RolloutPlan;
-pub use source_branch::{RenderHistory, SourceBranch};
-pub use staged_branch::{BranchContents, BranchUpdate, RefContents, StagedBranch, examine_ref};
-pub use staged_branch_names::StagedBranchNames;
-pub use unmanaged_files::unmanaged_manifest;
-pub use unmatched_selector::unmatched_selector;
-pub use waves::wave_block_reason;
+pub(crate) use rollout_plan::RolloutPlan;
+pub(crate) use source_branch::{RenderHistory, SourceBranch};
+pub(crate) use staged_branch::{BranchContents, BranchUpdate, RefContents, StagedBranch, examine_ref};
+pub(crate) use staged_branch_names::StagedBranchNames;
+pub(crate) use unmanaged_files::unmanaged_manifest;
+pub(crate) use unmatched_selector::unmatched_selector;
+pub(crate) use waves::wave_block_reason;

@@ -10,24 +10,24 @@ use std::sync::Arc;
 
 /// The location of a workload in the rendered files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenderedLocation {
+pub(crate) struct RenderedLocation {
     /// The file; None where git has no rendered files.
-    pub file: Option<String>,
+    pub(crate) file: Option<String>,
     /// The index of its document, from 0.
-    pub index: usize,
+    pub(crate) index: usize,
     /// The path of its object in the document.
-    pub base: yaml::FieldPath,
+    pub(crate) base: yaml::FieldPath,
 }
 
 /// Locates workloads in the rendered files.
-pub struct RenderedLocator<'s> {
+pub(crate) struct RenderedLocator<'s> {
     view: &'s ClusterView,
     inputs: BTreeMap<&'s str, &'s (Input, Arc<str>)>,
 }
 
 impl ClusterView {
     /// Returns a locator for the rendered files.
-    pub fn rendered_locator(&self) -> RenderedLocator<'_> {
+    pub(crate) fn rendered_locator(&self) -> RenderedLocator<'_> {
         let inputs = self.inputs().iter().map(|input| (&*input.0.name, input)).collect();
         RenderedLocator { view: self, inputs }
     }
@@ -35,7 +35,7 @@ impl ClusterView {
 
 impl RenderedLocator<'_> {
     /// Returns the location of a workload in the rendered files: documents that render omits do not count.
-    pub fn locate(&self, workload: &PlannedWorkload) -> RenderedLocation {
+    pub(crate) fn locate(&self, workload: &PlannedWorkload) -> RenderedLocation {
         let document = &workload.document;
         let input = self.inputs.get(&**document.file());
         let before = match input {

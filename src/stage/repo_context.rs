@@ -67,7 +67,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// As [`DeployBranch::read`].
-    pub fn read_unchecked(&self) -> Result<(Option<DeployBranch<'_>>, Vec<Diagnostic>), Error> {
+    pub(crate) fn read_unchecked(&self) -> Result<(Option<DeployBranch<'_>>, Vec<Diagnostic>), Error> {
         let (deploy_branch, diagnostics) =
             DeployBranch::read(&self.repository, &self.branches, &self.config)?;
         Ok((
@@ -81,7 +81,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// When git fails.
-    pub fn check_rewritten(&self) -> Result<Option<Diagnostic>, Error> {
+    pub(crate) fn check_rewritten(&self) -> Result<Option<Diagnostic>, Error> {
         let Upstream::Remote(remote) = self.repository.upstream(&self.branches.remote)? else {
             return Ok(None);
         };
@@ -114,7 +114,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// When the remote cannot be reached.
-    pub fn accept_rewritten(&self, release: Option<&ReleaseStamp<'_>>) -> Result<(), Error> {
+    pub(crate) fn accept_rewritten(&self, release: Option<&ReleaseStamp<'_>>) -> Result<(), Error> {
         let Self { repository, branches, .. } = self;
         let upstream = repository.upstream(&branches.remote)?;
         let head = repository.find_ref(&branches.tracking_ref());
@@ -179,7 +179,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// When it no longer exists.
-    pub fn reopen(&self) -> Result<Self, Error> {
+    pub(crate) fn reopen(&self) -> Result<Self, Error> {
         let repository = self.repository.reopen()?;
         let (config, branches) = (self.config.clone(), self.branches.clone());
         Ok(Self { repository, config, branches, manifest_source: self.manifest_source.clone() })
@@ -189,7 +189,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// When git's configuration cannot be read.
-    pub fn signing(&self) -> Result<Signing<'_>, Error> {
+    pub(crate) fn signing(&self) -> Result<Signing<'_>, Error> {
         Ok(Signing::from_config(&self.repository)?)
     }
 
@@ -197,7 +197,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// When the remote cannot be reached.
-    pub fn fetch(&self) -> Result<(), Error> {
+    pub(crate) fn fetch(&self) -> Result<(), Error> {
         self.fetch_with(&[]).map(drop)
     }
 
@@ -214,7 +214,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// When the remote cannot be reached, or no longer has the deploy branch.
-    pub fn fetch_with(&self, more: &[&str]) -> Result<Option<ObjectId>, Error> {
+    pub(crate) fn fetch_with(&self, more: &[&str]) -> Result<Option<ObjectId>, Error> {
         let BranchConfig { remote, deploy: deploy_branch, source, .. } = &self.branches;
         let upstream = self.repository.upstream(remote)?;
         let accepted = format!("{ACCEPTED}/*");
@@ -254,7 +254,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// As [`RepoContext::release`].
-    pub fn release_all(
+    pub(crate) fn release_all(
         &self,
         deploy_branch: &DeployBranch<'_>,
         commits: &[ObjectId],
@@ -272,7 +272,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// As [`RepoContext::save_to_outbox`].
-    pub fn save_all_to_outbox(
+    pub(crate) fn save_all_to_outbox(
         &self,
         commits: &[ObjectId],
         release: &ReleaseStamp<'_>,
@@ -287,7 +287,11 @@ impl RepoContext {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn save_to_outbox(&self, commit: ObjectId, release: &ReleaseStamp<'_>) -> Result<PushOutcome, Error> {
+    pub(crate) fn save_to_outbox(
+        &self,
+        commit: ObjectId,
+        release: &ReleaseStamp<'_>,
+    ) -> Result<PushOutcome, Error> {
         self.save_all_to_outbox(&[commit], release).map(|(_, put)| put)
     }
 
@@ -295,7 +299,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// When the configured remote is missing among several.
-    pub fn push_command(&self) -> Result<Option<String>, Error> {
+    pub(crate) fn push_command(&self) -> Result<Option<String>, Error> {
         let BranchConfig { remote, deploy: deploy_branch, .. } = &self.branches;
         let upstream = self.repository.upstream(remote)?;
         Ok((upstream != Upstream::Local).then(|| format!("git push {remote} {OUTBOX}:{deploy_branch}")))
@@ -305,7 +309,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// When the remote cannot be reached, or has no such branch.
-    pub fn fetch_deploy_branch(&self) -> Result<(), Error> {
+    pub(crate) fn fetch_deploy_branch(&self) -> Result<(), Error> {
         match self.fetch_with(&[])? {
             Some(_) => Ok(()),
             None => self.require_head(None),
@@ -316,7 +320,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// When it does not exist.
-    pub fn require_deploy_branch(&self) -> Result<(), Error> {
+    pub(crate) fn require_deploy_branch(&self) -> Result<(), Error> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         self.require_head(self.repository.tracked_branch(&upstream, &self.branches.deploy))
     }
@@ -337,7 +341,7 @@ impl RepoContext {
     ///
     /// # Errors
     /// When the remote cannot be reached, or rejects the commit.
-    pub fn push_deploy_branch(&self, commit: ObjectId) -> Result<Option<String>, Error> {
+    pub(crate) fn push_deploy_branch(&self, commit: ObjectId) -> Result<Option<String>, Error> {
         let upstream = self.repository.upstream(&self.branches.remote)?;
         let expected =
             ExpectedRef::from_found(self.repository.tracked_branch(&upstream, &self.branches.deploy));

@@ -12,20 +12,24 @@ use crate::rollout::{
 /// One rollout.
 pub struct RolloutPlan<'s> {
     /// Its cluster.
-    pub view: &'s ClusterView,
+    pub(crate) view: &'s ClusterView,
     /// Its context, which does not change while it progresses.
-    pub context: RolloutContext<'s>,
+    pub(crate) context: RolloutContext<'s>,
     /// The present ledger.
-    pub ledger: Ledger,
+    pub(crate) ledger: Ledger,
     /// The next steps.
-    pub steps: Vec<RolloutStep>,
+    pub(crate) steps: Vec<RolloutStep>,
     /// The day of the plan: holds with an earlier last day have expired.
-    pub today: Option<String>,
+    pub(crate) today: Option<String>,
 }
 
 impl<'s> RolloutPlan<'s> {
     /// Plans the rollout of a SidecarSet up to `maxBatches`, and reports errors in its settings.
-    pub fn plan(view: &'s ClusterView, name: &str, external: &ExternalState) -> (Self, Vec<Diagnostic>) {
+    pub(crate) fn plan(
+        view: &'s ClusterView,
+        name: &str,
+        external: &ExternalState,
+    ) -> (Self, Vec<Diagnostic>) {
         let (context, diagnostics) = view.rollout_context(name);
         let ledger = view.ledger(name);
         // Start, the batches, and the step after the last one.
@@ -35,7 +39,7 @@ impl<'s> RolloutPlan<'s> {
     }
 
     /// As [`RolloutPlan::plan`]; where the rollout is paused, what follows `pillion resume`, with that commit first.
-    pub fn plan_resumed(
+    pub(crate) fn plan_resumed(
         view: &'s ClusterView,
         name: &str,
         external: &ExternalState,
@@ -53,7 +57,7 @@ impl<'s> RolloutPlan<'s> {
     }
 
     /// Returns the revision in the sources where the rollout has another target.
-    pub fn newer_source(&self) -> Option<RevisionName> {
+    pub(crate) fn newer_source(&self) -> Option<RevisionName> {
         let opened = self.steps.iter().find_map(RolloutStep::started_ledger);
         newer_source(&self.context, opened.unwrap_or(&self.ledger))
     }
@@ -66,37 +70,37 @@ impl<'s> RolloutPlan<'s> {
     }
 
     /// Returns the name of the SidecarSet.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.context.name
     }
 
     /// Returns the next batches.
-    pub fn batches(&self) -> impl Iterator<Item = &Batch> {
+    pub(crate) fn batches(&self) -> impl Iterator<Item = &Batch> {
         self.steps.iter().filter_map(RolloutStep::batch)
     }
 
     /// Returns the number of the last batch.
-    pub fn last_batch(&self) -> u32 {
+    pub(crate) fn last_batch(&self) -> u32 {
         self.batches().last().map_or_else(|| self.ledger.last_batch(), |b| b.number)
     }
 
     /// Returns how the steps end.
-    pub fn end(&self) -> RolloutEnd {
+    pub(crate) fn end(&self) -> RolloutEnd {
         RolloutEnd::of(&self.steps)
     }
 
     /// Returns the state of the rollout.
-    pub fn state(&self) -> RolloutState {
+    pub(crate) fn state(&self) -> RolloutState {
         self.steps.first().map_or(RolloutState::Idle, |next| RolloutState::of(&self.ledger, next))
     }
 
     /// Returns whether the rollout has started: its target is in the ledger.
-    pub fn has_started(&self) -> bool {
+    pub(crate) fn has_started(&self) -> bool {
         self.ledger.target.is_some()
     }
 
     /// Returns whether the next step is a Start.
-    pub fn starts_rollout(&self) -> bool {
+    pub(crate) fn starts_rollout(&self) -> bool {
         let mut steps = self.steps.iter().skip_while(|step| matches!(step, RolloutStep::Resume(_)));
         steps.next().is_some_and(|step| step.started_ledger().is_some())
     }

@@ -15,7 +15,7 @@ use std::path::Path;
 const MAX_COMMITS: usize = 1000;
 
 /// The branch of the sources.
-pub struct SourceBranch<'r> {
+pub(crate) struct SourceBranch<'r> {
     repository: &'r Repository,
     branches: &'r BranchConfig,
     /// The short name.
@@ -29,7 +29,7 @@ pub struct SourceBranch<'r> {
 impl<'r> SourceBranch<'r> {
     /// Finds the source branch of a deploy head that was read from `path`; None where sources have no branch of their
     /// own. A local deploy branch may be rendered from local sources.
-    pub fn find(repository: &'r Repository, branches: &'r BranchConfig, place: &str) -> Option<Self> {
+    pub(crate) fn find(repository: &'r Repository, branches: &'r BranchConfig, place: &str) -> Option<Self> {
         let name = branches.source.as_deref()?;
         let local = format!("refs/heads/{name}");
         let tracking = branches.tracking_ref_of(&local);
@@ -40,7 +40,7 @@ impl<'r> SourceBranch<'r> {
     }
 
     /// Returns its head; None where this repository does not have it.
-    pub fn head(&self) -> Option<ObjectId> {
+    pub(crate) fn head(&self) -> Option<ObjectId> {
         self.refs.iter().find_map(|place| self.repository.find_ref(place))
     }
 
@@ -48,7 +48,7 @@ impl<'r> SourceBranch<'r> {
     ///
     /// # Errors
     /// When this is unknown: it cannot be fetched, there is no such branch, or the clone is shallow.
-    pub fn contains(&self, commit: ObjectId) -> Result<bool, Error> {
+    pub(crate) fn contains(&self, commit: ObjectId) -> Result<bool, Error> {
         if matches!(self.contains_locally(commit), Ok(true)) {
             return Ok(true);
         }
@@ -88,7 +88,7 @@ impl<'r> SourceBranch<'r> {
     }
 
     /// Returns its name for people, with the remote.
-    pub fn display_name(&self) -> String {
+    pub(crate) fn display_name(&self) -> String {
         match self.repository.upstream(&self.branches.remote) {
             Ok(Upstream::Remote(remote)) if self.refs.len() == 1 => {
                 format!("`{}` of `{remote}`", self.name)
@@ -130,7 +130,7 @@ impl RenderCommit {
 }
 
 /// The renders of a deploy branch: the newest one along first parents first, then all others, newest first.
-pub struct RenderHistory<'r> {
+pub(crate) struct RenderHistory<'r> {
     source: SourceBranch<'r>,
     commits: Vec<RenderCommit>,
     config: &'r Path,
@@ -141,7 +141,7 @@ impl<'r> RenderHistory<'r> {
     ///
     /// # Errors
     /// When git fails, there is no such commit, or a shallow clone does not reach that far.
-    pub fn find(
+    pub(crate) fn find(
         repository: &'r Repository,
         branches: &'r BranchConfig,
         config: &'r Path,
@@ -183,7 +183,7 @@ impl<'r> RenderHistory<'r> {
     ///
     /// # Errors
     /// When git fails, or this is unknown.
-    pub fn newest_source(&self) -> Result<Result<ObjectId, Box<Diagnostic>>, Error> {
+    pub(crate) fn newest_source(&self) -> Result<Result<ObjectId, Box<Diagnostic>>, Error> {
         self.check_render(0)
     }
 
@@ -191,7 +191,7 @@ impl<'r> RenderHistory<'r> {
     ///
     /// # Errors
     /// As [`RenderHistory::newest_source`].
-    pub fn newest_trusted_source(&self) -> Result<Option<ObjectId>, Error> {
+    pub(crate) fn newest_trusted_source(&self) -> Result<Option<ObjectId>, Error> {
         for at in 0..self.commits.len() {
             if let Ok(source) = self.check_render(at)? {
                 return Ok(Some(source));

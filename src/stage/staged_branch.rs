@@ -18,57 +18,57 @@ const MAX_LENGTH: usize = 10_000;
 #[derive(Debug)]
 pub struct StagedBranch {
     /// Its ref.
-    pub ref_name: String,
+    pub(crate) ref_name: String,
     /// Its head in this repository.
-    pub local: Option<ObjectId>,
+    pub(crate) local: Option<ObjectId>,
     /// Its head on the remote, as fetched.
-    pub remote: Option<ObjectId>,
+    pub(crate) remote: Option<ObjectId>,
 }
 
 /// The contents of a staged branch.
 #[derive(Debug, Default)]
 pub struct BranchContents {
     /// In this repository.
-    pub local: RefContents,
+    pub(crate) local: RefContents,
     /// On the remote.
-    pub remote: RefContents,
+    pub(crate) remote: RefContents,
 }
 
 /// The contents of a branch in one place.
 #[derive(Debug, Clone, Default)]
-pub struct RefContents {
+pub(crate) struct RefContents {
     /// Commits that pillion did not create, newest first.
-    pub foreign: Vec<Commit>,
+    pub(crate) foreign: Vec<Commit>,
     /// It has commits of the SidecarSet's rollouts.
-    pub has_rollout_commits: bool,
+    pub(crate) has_rollout_commits: bool,
     /// The base of those, where it is no longer in the history of the deploy branch.
-    pub lost_base: Option<Commit>,
+    pub(crate) lost_base: Option<Commit>,
 }
 
 impl BranchContents {
     /// Returns the commits that pillion did not create, newest first, without duplicates.
-    pub fn foreign(&self) -> Vec<Commit> {
+    pub(crate) fn foreign(&self) -> Vec<Commit> {
         let mut all = self.local.foreign.clone();
         all.extend(self.remote.foreign.iter().filter(|c| !self.local.foreign.contains(c)).cloned());
         all
     }
 
     /// Returns its base, where it is no longer in the history of the deploy branch.
-    pub fn lost_base(&self) -> Option<&Commit> {
+    pub(crate) fn lost_base(&self) -> Option<&Commit> {
         self.local.lost_base.as_ref().or(self.remote.lost_base.as_ref())
     }
 }
 
 impl RefContents {
     /// Returns whether it can be removed: it exists, and all of its commits are of the SidecarSet's rollouts.
-    pub fn is_removable(&self) -> bool {
+    pub(crate) fn is_removable(&self) -> bool {
         self.has_rollout_commits && self.foreign.is_empty()
     }
 }
 
 /// How a branch was updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BranchUpdate {
+pub(crate) enum BranchUpdate {
     /// It was up to date.
     Unchanged,
     /// It did not exist.
@@ -85,7 +85,7 @@ pub enum BranchUpdate {
 
 impl StagedBranch {
     /// Finds the staged branch of a SidecarSet.
-    pub fn find(deploy_branch: &DeployBranch<'_>, cluster: Option<&str>, sidecar_set: &str) -> Self {
+    pub(crate) fn find(deploy_branch: &DeployBranch<'_>, cluster: Option<&str>, sidecar_set: &str) -> Self {
         let name = deploy_branch.branches.staged_ref(cluster, sidecar_set);
         let local = deploy_branch.repository.find_ref(&name);
         let remote = deploy_branch.repository.find_ref(&deploy_branch.branches.tracking_ref_of(&name));
@@ -93,7 +93,7 @@ impl StagedBranch {
     }
 
     /// Returns its name for people.
-    pub fn short_name(&self) -> &str {
+    pub(crate) fn short_name(&self) -> &str {
         self.ref_name.strip_prefix("refs/heads/").unwrap_or(&self.ref_name)
     }
 
@@ -101,7 +101,7 @@ impl StagedBranch {
     ///
     /// # Errors
     /// When git fails, or a shallow clone does not reach that far.
-    pub fn examine_refs(
+    pub(crate) fn examine_refs(
         &self,
         deploy_branch: &DeployBranch<'_>,
         sidecar_set: &str,
@@ -122,7 +122,7 @@ impl StagedBranch {
     ///
     /// # Errors
     /// When git fails.
-    pub fn commits(&self, deploy_branch: &DeployBranch<'_>) -> Result<Vec<Commit>, Error> {
+    pub(crate) fn commits(&self, deploy_branch: &DeployBranch<'_>) -> Result<Vec<Commit>, Error> {
         // Where both have some, those of the remote are kept: two signers would never agree otherwise.
         for tip in [self.remote, self.local].into_iter().flatten() {
             let mut found = Vec::new();
@@ -140,7 +140,7 @@ impl StagedBranch {
     }
 
     /// Returns the ref updates that push a stack to the remote, or remove the branch where there are no next steps.
-    pub fn push_update(&self, tip: Option<ObjectId>) -> Option<RefUpdate> {
+    pub(crate) fn push_update(&self, tip: Option<ObjectId>) -> Option<RefUpdate> {
         (tip != self.remote).then(|| RefUpdate {
             name: self.ref_name.clone(),
             to: tip,
@@ -153,7 +153,7 @@ impl StagedBranch {
     ///
     /// # Errors
     /// When another process has moved it meanwhile, or it is checked out.
-    pub fn update_ref(
+    pub(crate) fn update_ref(
         &self,
         deploy_branch: &DeployBranch<'_>,
         stack: &CommitStack,
@@ -204,7 +204,7 @@ fn ends_with_stack(
 ///
 /// # Errors
 /// When git fails, or a shallow clone does not reach that far.
-pub fn examine_ref(
+pub(crate) fn examine_ref(
     repository: &Repository,
     (head, tip): (ObjectId, ObjectId),
     (sidecar_set, identity): (&str, &Identity),

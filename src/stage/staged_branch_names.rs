@@ -5,14 +5,14 @@ use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::branch_names::invalid_branch_reason;
 
 /// The SidecarSets with a ledger, each with its cluster.
-pub struct StagedBranchNames<'a> {
+pub(crate) struct StagedBranchNames<'a> {
     deploy_branch: &'a DeployBranch<'a>,
     all: Vec<(Option<&'a str>, &'a str)>,
 }
 
 impl<'a> StagedBranchNames<'a> {
     /// Collects every SidecarSet that has a ledger.
-    pub fn of(deploy_branch: &'a DeployBranch<'a>, views: &'a [ClusterView]) -> Self {
+    pub(crate) fn of(deploy_branch: &'a DeployBranch<'a>, views: &'a [ClusterView]) -> Self {
         let names = |view: &'a ClusterView| {
             view.prepared.ledgers.keys().map(|name| (view.cluster.as_deref(), &**name)).collect::<Vec<_>>()
         };
@@ -20,7 +20,7 @@ impl<'a> StagedBranchNames<'a> {
     }
 
     /// Reports a SidecarSet with an invalid staged branch: git rejects the name, or another branch has it.
-    pub fn name_error(&self, cluster: Option<&str>, sidecar_set: &str) -> Option<Diagnostic> {
+    pub(crate) fn name_error(&self, cluster: Option<&str>, sidecar_set: &str) -> Option<Diagnostic> {
         let branches = &self.deploy_branch.branches;
         let full = branches.staged_ref(cluster, sidecar_set);
         let name = full.strip_prefix("refs/heads/").unwrap_or(&full);

@@ -134,7 +134,7 @@ pub(super) fn check_previous_folder(
 }
 
 /// Reports a foreign manifest in a folder that is applied as a whole.
-pub fn unmanaged_manifest(message: String, path: &Path) -> Diagnostic {
+pub(crate) fn unmanaged_manifest(message: String, path: &Path) -> Diagnostic {
     Diagnostic::error(Code::ForeignManifest, message)
         .at(Span::whole_file(path.to_string_lossy().into_owned()))
         .because("it is applied with the folder, and no plan, batch or approval has named it")

@@ -13,7 +13,11 @@ use std::sync::Arc;
 /// Reports that a SidecarSet selects no workload of a cluster, although workloads have its sidecar there; or, with
 /// all clusters as `sites`, that it selects none anywhere and has something to roll out. A set may select nothing in
 /// one of several clusters.
-pub fn unmatched_selector(site: &ClusterView, sites: &[&ClusterView], name: &str) -> Option<Diagnostic> {
+pub(crate) fn unmatched_selector(
+    site: &ClusterView,
+    sites: &[&ClusterView],
+    name: &str,
+) -> Option<Diagnostic> {
     let set = site.prepared.sets.iter().find(|set| set.name == name)?;
     if site.selects_any(set) {
         return None;

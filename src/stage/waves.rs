@@ -7,7 +7,7 @@ use crate::workspace::read_ledgers;
 
 /// Returns the cluster of an earlier wave that has not released a content of a SidecarSet yet; disabled clusters are
 /// skipped.
-pub fn wave_block_reason(
+pub(crate) fn wave_block_reason(
     deploy_branch: &DeployBranch<'_>,
     cluster: Option<&str>,
     sidecar_set: &str,

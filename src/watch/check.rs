@@ -9,9 +9,6 @@ use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// The default of `--check-timeout`.
-pub const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Bytes of the end of the output that are kept.
 const MAX_OUTPUT_BYTES: usize = 8 << 10;
 

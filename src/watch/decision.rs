@@ -16,32 +16,32 @@ use jiff::Timestamp;
 use std::fmt;
 
 /// The input of a decision.
-pub struct DecisionInput<'a> {
+pub(crate) struct DecisionInput<'a> {
     /// What is constant during the rollout.
-    pub context: &'a RolloutContext<'a>,
+    pub(crate) context: &'a RolloutContext<'a>,
     /// The ledger.
-    pub ledger: &'a Ledger,
+    pub(crate) ledger: &'a Ledger,
     /// The next step of the plan.
-    pub next_step: &'a RolloutStep,
+    pub(crate) next_step: &'a RolloutStep,
     /// Rollout settings of pillion.yaml and the SidecarSet.
-    pub settings: &'a RolloutConfig,
+    pub(crate) settings: &'a RolloutConfig,
     /// Freeze windows.
-    pub windows: &'a FreezeWindows,
+    pub(crate) windows: &'a FreezeWindows,
     /// The observation; the error says why there is none.
-    pub observation: Result<HealthObservation<'a>, &'a str>,
+    pub(crate) observation: Result<HealthObservation<'a>, &'a str>,
     /// Why the rollout cannot start, whatever the settings say.
-    pub start_refusal: Option<&'a str>,
+    pub(crate) start_refusal: Option<&'a str>,
 }
 
 /// What was observed of the cluster.
 #[derive(Debug, Clone, Copy)]
-pub struct HealthObservation<'a> {
+pub(crate) struct HealthObservation<'a> {
     /// The API server's clock.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// Health of the released workloads.
-    pub health: &'a HealthReport,
+    pub(crate) health: &'a HealthReport,
     /// When the latest batch began to update pods, as far as pods tell.
-    pub batch_started: Option<Timestamp>,
+    pub(crate) batch_started: Option<Timestamp>,
 }
 
 /// What the watcher does.
@@ -63,7 +63,7 @@ pub enum WatchDecision {
 
 impl WatchDecision {
     /// Returns the name in data.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Advance => "Advance",
             Self::Pause(_) => "Pause",
@@ -85,22 +85,22 @@ impl fmt::Display for WatchDecision {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopReason {
     /// In a few words, for a subject: `ImagePullBackOff in shop/cart`.
-    pub summary: String,
+    pub(crate) summary: String,
     /// Lines for the body.
-    pub lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
     /// What was observed.
-    pub evidence: Vec<HealthEvidence>,
+    pub(crate) evidence: Vec<HealthEvidence>,
 }
 
 /// A decision, and the reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExplainedDecision {
+pub(crate) struct ExplainedDecision {
     /// The decision.
-    pub decision: WatchDecision,
+    pub(crate) decision: WatchDecision,
     /// The reasons for people, the most important first.
-    pub reasons: Vec<String>,
+    pub(crate) reasons: Vec<String>,
     /// When time alone may change the decision.
-    pub changes_at: Option<Timestamp>,
+    pub(crate) changes_at: Option<Timestamp>,
 }
 
 impl ExplainedDecision {
@@ -115,7 +115,7 @@ impl ExplainedDecision {
 }
 
 /// Decides the next action for one rollout.
-pub fn decide_next(input: &DecisionInput<'_>) -> ExplainedDecision {
+pub(crate) fn decide_next(input: &DecisionInput<'_>) -> ExplainedDecision {
     let mut decided = decide_rollout(input);
     decided.reasons.extend(newer_source_note(input));
     decided

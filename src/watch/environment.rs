@@ -144,7 +144,7 @@ pub enum WatchError {
 
 impl WatchError {
     /// Builds the error of a service: with a pause if it asks for one.
-    pub fn service(message: String, is_retryable: bool, retry_after: Option<Duration>) -> Self {
+    pub(crate) fn service(message: String, is_retryable: bool, retry_after: Option<Duration>) -> Self {
         match retry_after {
             Some(after) => Self::RetryLater { message, after },
             None => Self::Service { message, is_retryable },
@@ -161,7 +161,7 @@ impl WatchError {
     }
 
     /// Returns the pause that the service asks for.
-    pub fn retry_after(&self) -> Duration {
+    pub(crate) fn retry_after(&self) -> Duration {
         match self {
             Self::RetryLater { after, .. } => *after,
             _ => Duration::ZERO,

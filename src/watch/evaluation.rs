@@ -41,11 +41,11 @@ pub type OutOfSyncSince = BTreeMap<(Option<String>, String, u32), Timestamp>;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Nothing is written; the report says what would be done.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Limits that pillion.yaml does not set.
-    pub limits: HealthLimits,
+    pub(crate) limits: HealthLimits,
     /// The user has configured a check.
-    pub has_check: bool,
+    pub(crate) has_check: bool,
 }
 
 /// Evaluates every rollout of a deploy head and takes the steps that are possible. After a step the head has moved,
@@ -53,7 +53,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When git fails, or the watcher is killed.
-pub fn evaluate_rollouts(
+pub(crate) fn evaluate_rollouts(
     repo: &RepoContext,
     rollout_set: &mut RolloutSet<'_, '_>,
     environment: &mut dyn Environment,

@@ -55,7 +55,7 @@ pub struct ExpectedWorkload {
 }
 
 /// Derives the expected state from the ledger alone.
-pub fn expected_state(context: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedState {
+pub(crate) fn expected_state(context: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedState {
     let Some(target) = &ledger.target else { return ExpectedState::default() };
     let mut found = ExpectedState {
         batch: ledger.last_batch(),
@@ -76,7 +76,7 @@ pub fn expected_state(context: &RolloutContext<'_>, ledger: &Ledger) -> Expected
 
 /// Returns the workloads that a rollout updated to a revision that is no longer its target, as if they were one
 /// batch.
-pub fn superseded_state(context: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedState {
+pub(crate) fn superseded_state(context: &RolloutContext<'_>, ledger: &Ledger) -> ExpectedState {
     let Some(target) = &ledger.target else { return ExpectedState::default() };
     let lines = context
         .workloads

@@ -37,7 +37,7 @@ impl SecretUrl {
     }
 
     /// Returns the host, which may be shown.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
@@ -104,7 +104,7 @@ impl CaCertificates {
     ///
     /// # Errors
     /// When there is no certificate.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
+    pub(crate) fn from_pem(pem: &[u8]) -> Result<Self, String> {
         let found: Result<Vec<_>, _> = parse_pem(pem).collect();
         let found = found.map_err(|_| "this is not a PEM file with certificates".to_owned())?;
         let certificates: Vec<_> = found

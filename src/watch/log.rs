@@ -14,7 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One JSON object: `timestamp`, `level`, `target`, `message` and the fields of the event.
     Json,
     /// For people.
@@ -24,7 +24,7 @@ pub enum LogFormat {
 
 /// The verbosity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogVerbosity {
+pub(crate) enum LogVerbosity {
     /// `-q`: errors only.
     Quiet,
     /// Decisions and warnings.
@@ -51,7 +51,7 @@ impl LogVerbosity {
 /// Starts the log; a second call has no effect.
 ///
 /// `has_colors`: standard error is a terminal with colors.
-pub fn init_logging(format: LogFormat, level: LogVerbosity, has_colors: bool) {
+pub(crate) fn init_logging(format: LogFormat, level: LogVerbosity, has_colors: bool) {
     let layer = layer(format, has_colors, std::io::stderr);
     // A subscriber that is already set, as in tests, stays.
     drop(tracing_subscriber::registry().with(layer.with_filter(level.filter())).try_init());

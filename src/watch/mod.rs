@@ -26,13 +26,13 @@ pub mod report;
 pub mod watch_loop;
 
 /// The long-running service.
-pub mod service;
+pub(crate) mod service;
 
 /// Shutdown on signals.
-pub mod signals;
+pub(crate) mod signals;
 
 /// The rollouts of one deploy head.
-pub mod rollout_set;
+pub(crate) mod rollout_set;
 
 /// The environment outside of tests.
 pub mod real_environment;
@@ -50,7 +50,7 @@ pub mod check;
 pub mod notifier;
 
 /// The limit of pods per minute.
-pub mod rate;
+pub(crate) mod rate;
 
 /// Notifications of rollout commits.
 pub mod notifications;
@@ -62,7 +62,7 @@ pub mod metrics;
 pub mod serve;
 
 /// Structured logs.
-pub mod log;
+pub(crate) mod log;
 
 /// Providers of pull requests.
 pub mod providers;

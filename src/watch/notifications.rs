@@ -94,7 +94,7 @@ impl Watcher {
     ///
     /// # Errors
     /// When git fails.
-    pub fn start_notifications(
+    pub(crate) fn start_notifications(
         &self,
         repo: &RepoContext,
         environment: &mut dyn Environment,

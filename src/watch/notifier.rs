@@ -11,10 +11,10 @@ use std::time::Duration;
 pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Variable with the address that receives plain JSON.
-pub const WEBHOOK_URL_VAR: &str = "PILLION_NOTIFY_URL";
+pub(crate) const WEBHOOK_URL_VAR: &str = "PILLION_NOTIFY_URL";
 
 /// Variable with the address of a Slack incoming webhook.
-pub const SLACK_URL_VAR: &str = "PILLION_NOTIFY_SLACK_URL";
+pub(crate) const SLACK_URL_VAR: &str = "PILLION_NOTIFY_SLACK_URL";
 
 /// Characters of a body in a Slack message; Slack itself cuts at 40,000.
 const MAX_SLACK_BODY_CHARS: usize = 2_500;
@@ -42,7 +42,7 @@ pub struct Notification {
 
 impl Notification {
     /// Returns the plain JSON form.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         json!({
             "apiVersion": PILLION_API_VERSION,
             "kind": "Notification",
@@ -59,7 +59,7 @@ impl Notification {
     }
 
     /// Returns the form of Slack's incoming webhooks, which Mattermost and Rocket.Chat accept, too.
-    pub fn to_slack(&self) -> Value {
+    pub(crate) fn to_slack(&self) -> Value {
         let subject = escape_slack(&self.subject);
         let subject = match &self.url {
             // `|` and `>` would end the link.
@@ -99,7 +99,7 @@ pub enum PayloadFormat {
 
 impl PayloadFormat {
     /// Returns the name of its receivers.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "webhook",
             Self::Slack => "slack",
@@ -116,12 +116,12 @@ pub struct NotificationReceiver {
 
 impl NotificationReceiver {
     /// Returns its format; no two receivers have the same.
-    pub fn format(&self) -> PayloadFormat {
+    pub(crate) fn format(&self) -> PayloadFormat {
         self.format
     }
 
     /// Returns its name in logs: `slack at hooks.example`.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{} at {}", self.format.name(), self.address.host())
     }
 }
@@ -131,9 +131,9 @@ impl NotificationReceiver {
 #[error("the {receiver} did not accept the notification of {commit}: {reason}")]
 pub struct DeliveryError {
     /// [`NotificationReceiver::name`].
-    pub receiver: String,
+    pub(crate) receiver: String,
     /// The commit id.
-    pub commit: String,
+    pub(crate) commit: String,
     /// What happened, and what to do.
     pub reason: String,
     /// Whether a retry may succeed.

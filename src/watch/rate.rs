@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan as _};
 /// Returns when the next batch may be released; None: now.
 ///
 /// `pods` are those that the latest batch updated, `began` is when it began, by the API server's clock.
-pub fn next_batch_at(pods_per_minute: Option<u32>, pods: u32, began: Timestamp) -> Option<Timestamp> {
+pub(crate) fn next_batch_at(pods_per_minute: Option<u32>, pods: u32, began: Timestamp) -> Option<Timestamp> {
     let rate = i64::from(pods_per_minute?.max(1));
     // Rounded up: late is within the limit, early is not.
     let milliseconds = (i64::from(pods) * 60_000 + rate - 1) / rate;

@@ -20,17 +20,17 @@ const NOTIFIED_REF_PREFIX: &str = "refs/pillion/notified";
 /// The real environment.
 pub struct RealEnvironment {
     /// The observed clusters; None: the only cluster of a repository that names none.
-    pub observers: BTreeMap<Option<String>, Observer>,
+    pub(crate) observers: BTreeMap<Option<String>, Observer>,
     /// Receivers of notifications.
     pub notifier: Option<Notifier>,
     /// The check before a batch.
-    pub check: Option<BatchCheck>,
+    pub(crate) check: Option<BatchCheck>,
     /// The provider of pull requests; None: commits are pushed.
     pub provider: Option<Box<dyn PullRequestProvider>>,
     /// Request to stop: no new action is started after it.
-    pub stop: StopToken,
+    pub(crate) stop: StopToken,
     /// The time if no API server has answered.
-    pub clock: fn() -> CommitTime,
+    pub(crate) clock: fn() -> CommitTime,
     /// Up-to-date pull requests, by branch: the commit, and the number.
     proposed_commits: BTreeMap<String, (ObjectId, u64)>,
     /// Branches of pull requests that stay because they hold commits of others.

@@ -17,50 +17,50 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub struct EvaluationReport {
     /// The evaluated deploy head.
-    pub head: ObjectId,
+    pub(crate) head: ObjectId,
     /// The latest time of an API server; None: no server has answered.
-    pub now: Option<Timestamp>,
+    pub(crate) now: Option<Timestamp>,
     /// Each rollout, by cluster and name.
     pub rollouts: Vec<RolloutReport>,
     /// The deploy branch has moved, by this evaluation or concurrently.
-    pub head_moved: bool,
+    pub(crate) head_moved: bool,
 }
 
 /// The result for one rollout.
 #[derive(Debug, Clone)]
 pub struct RolloutReport {
     /// The cluster, if pillion.yaml names clusters.
-    pub cluster: Option<String>,
+    pub(crate) cluster: Option<String>,
     /// The SidecarSet.
     pub sidecar_set: String,
     /// Its state.
     pub state: RolloutState,
     /// The released revision.
-    pub from: String,
+    pub(crate) from: String,
     /// The target revision.
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
     /// The latest batch.
-    pub batch: u32,
+    pub(crate) batch: u32,
     /// The last batch of the plan.
-    pub batches: u32,
+    pub(crate) batches: u32,
     /// What the watcher does.
     pub decision: WatchDecision,
     /// What `Advance` counts as: the next step of the plan.
-    pub step: EvaluationOutcome,
+    pub(crate) step: EvaluationOutcome,
     /// The reasons, the most important first.
     pub reasons: Vec<String>,
     /// When time alone may change the decision.
-    pub changes_at: Option<Timestamp>,
+    pub(crate) changes_at: Option<Timestamp>,
     /// Health of the released workloads; None: there is no current view.
-    pub health: Option<HealthReport>,
+    pub(crate) health: Option<HealthReport>,
     /// The released commit, and its subject.
     pub released_commit: Option<(ObjectId, String)>,
     /// Where it was pushed to.
-    pub pushed_to: Option<String>,
+    pub(crate) pushed_to: Option<String>,
     /// The commit is proposed and waits for a merge.
-    pub is_proposed: bool,
+    pub(crate) is_proposed: bool,
     /// A push was rejected as non-fast-forward.
-    pub is_push_conflict: bool,
+    pub(crate) is_push_conflict: bool,
 }
 
 impl EvaluationReport {
@@ -69,12 +69,12 @@ impl EvaluationReport {
     }
 
     /// Returns when time alone may change a decision.
-    pub fn changes_at(&self) -> Option<Timestamp> {
+    pub(crate) fn changes_at(&self) -> Option<Timestamp> {
         self.rollouts.iter().filter_map(|i| i.changes_at).min()
     }
 
     /// Returns a document with `apiVersion` and `kind`.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let items: Vec<Value> = self.rollouts.iter().map(RolloutReport::to_json).collect();
         json!({"apiVersion": PILLION_API_VERSION, "kind": "Evaluation", "head": self.head.to_string(), "items": items})
     }

@@ -12,29 +12,29 @@ use crate::stage::{
 };
 
 /// The rollouts of a deploy head.
-pub struct RolloutSet<'l, 's> {
+pub(crate) struct RolloutSet<'l, 's> {
     /// The head.
-    pub deploy: &'l DeployBranch<'l>,
+    pub(crate) deploy: &'l DeployBranch<'l>,
     /// Its rollouts, by cluster and name.
-    pub rollouts: Vec<WatchedRollout<'s>>,
+    pub(crate) rollouts: Vec<WatchedRollout<'s>>,
 }
 
 /// One watched rollout.
-pub struct WatchedRollout<'s> {
+pub(crate) struct WatchedRollout<'s> {
     /// The cluster, if pillion.yaml names clusters.
-    pub cluster: Option<String>,
+    pub(crate) cluster: Option<String>,
     /// Its plan.
-    pub rollout: RolloutPlan<'s>,
+    pub(crate) rollout: RolloutPlan<'s>,
     /// Rollout settings of pillion.yaml and the SidecarSet.
-    pub settings: RolloutConfig,
+    pub(crate) settings: RolloutConfig,
     /// Freeze windows.
-    pub windows: FreezeWindows,
+    pub(crate) windows: FreezeWindows,
     /// Why it cannot start yet: an earlier wave.
-    pub not_before: Option<String>,
+    pub(crate) not_before: Option<String>,
     /// Why it cannot start, whatever the settings say: its selector matches nothing.
-    pub start_refusal: Option<String>,
+    pub(crate) start_refusal: Option<String>,
     /// The deploy head.
-    pub head: ObjectId,
+    pub(crate) head: ObjectId,
     external_state: ExternalState,
 }
 
@@ -46,7 +46,7 @@ impl<'s> WatchedRollout<'s> {
     }
 
     /// Returns the name of the SidecarSet.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.rollout.name()
     }
 
@@ -70,7 +70,7 @@ impl<'s> WatchedRollout<'s> {
 ///
 /// # Errors
 /// When git fails.
-pub fn read_cluster_views(
+pub(crate) fn read_cluster_views(
     deploy: &DeployBranch<'_>,
     cluster: Option<&str>,
 ) -> Result<(Vec<ClusterView>, Vec<Diagnostic>), WatchError> {
@@ -91,7 +91,7 @@ pub fn read_cluster_views(
 ///
 /// # Errors
 /// When git fails.
-pub fn plan_rollouts<'l, 's>(
+pub(crate) fn plan_rollouts<'l, 's>(
     deploy: &'l DeployBranch<'l>,
     views: &'s [ClusterView],
     names: &[String],

@@ -39,12 +39,12 @@ impl Liveness {
     }
 
     /// Returns whether a first evaluation was completed.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Returns the time since the last completed evaluation if it exceeds the limit.
-    pub fn overdue(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn overdue(&self, now: Instant) -> Option<Duration> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(self.started);
         Some(now.saturating_duration_since(last)).filter(|age| *age > self.limit)
     }

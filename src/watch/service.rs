@@ -25,7 +25,7 @@ const MAX_LOOKAHEAD: Duration = Duration::from_secs(86_400);
 
 /// What wakes the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WakeReason {
+pub(crate) enum WakeReason {
     /// Something in a cluster has changed.
     ClusterChanged,
     /// The process is shutting down.
@@ -33,7 +33,7 @@ pub enum WakeReason {
 }
 
 /// A receiver of events of the service.
-pub trait ServiceEventSink: EventSink {
+pub(crate) trait ServiceEventSink: EventSink {
     /// The deploy head holds an error, so nothing is released.
     fn on_invalid_head(&mut self, diagnostics: Vec<Diagnostic>);
 
@@ -42,13 +42,13 @@ pub trait ServiceEventSink: EventSink {
 }
 
 /// When the loop fetches, and what wakes it before.
-pub struct PollSchedule {
+pub(crate) struct PollSchedule {
     /// How often the deploy branch is fetched.
-    pub interval: Duration,
+    pub(crate) interval: Duration,
     /// Wake-ups.
-    pub wakes: Receiver<WakeReason>,
+    pub(crate) wakes: Receiver<WakeReason>,
     /// Request to stop.
-    pub stop: StopToken,
+    pub(crate) stop: StopToken,
 }
 
 /// What the loop does next.
@@ -60,7 +60,7 @@ enum NextAction {
 }
 
 /// Runs the loop until a stop is requested.
-pub fn run_service(
+pub(crate) fn run_service(
     watcher: &Watcher,
     repo: &RepoContext,
     environment: &mut dyn Environment,

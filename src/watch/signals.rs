@@ -21,7 +21,7 @@ const STACK_SIZE: usize = 8 << 20;
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn run_until_signal<T: Send + 'static>(
+pub(crate) fn run_until_signal<T: Send + 'static>(
     stop: &StopToken,
     wakes: &SyncSender<WakeReason>,
     work: impl FnOnce() -> T + Send + 'static,

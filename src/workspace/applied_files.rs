@@ -11,14 +11,14 @@ const ENTRY_FILES: [&str; 4] = ["kustomization", "kustomization.yaml", "kustomiz
 const ARGOCD_SOURCE_PREFIX: &str = ".argocd-source";
 
 /// Returns whether a file may be applied, by its name.
-pub fn may_be_applied(name: &Path) -> bool {
+pub(crate) fn may_be_applied(name: &Path) -> bool {
     let extension = name.extension().map(|e| e.to_string_lossy().to_lowercase());
     let is_manifest = |e: &str| matches!(e, "yaml" | "yml" | "json" | "jsonnet");
     is_entry_file(name) || extension.as_deref().is_some_and(is_manifest)
 }
 
 /// Returns whether a file is applied, or changes what is applied. Unreadable text counts as applied.
-pub fn is_applied(name: &Path, text: &str) -> bool {
+pub(crate) fn is_applied(name: &Path, text: &str) -> bool {
     if !may_be_applied(name) {
         return false;
     }

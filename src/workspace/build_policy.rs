@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 
 /// Whether `build` commands may run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BuildPolicy {
+pub(crate) enum BuildPolicy {
     /// They run.
     Allow,
     /// They do not.
@@ -20,7 +20,7 @@ impl Default for BuildPolicy {
 
 /// The reason why no build runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BuildDenial {
+pub(crate) enum BuildDenial {
     /// The caller did not ask for it.
     NotRequested,
     /// A watcher would run it.

@@ -33,21 +33,21 @@ pub type WorkloadDocuments = Vec<(Arc<Document>, Vec<WorkloadRef>)>;
 #[derive(Debug)]
 pub struct ClusterInputs {
     /// The cluster, where pillion.yaml names some.
-    pub cluster: Option<Arc<str>>,
+    pub(crate) cluster: Option<Arc<str>>,
     /// The renderer, the SidecarSets of the sources, and the ledgers.
-    pub setup: RendererSetup,
+    pub(crate) setup: RendererSetup,
     /// The manifests with their texts, in order.
-    pub texts: Vec<(Input, Arc<str>)>,
+    pub(crate) texts: Vec<(Input, Arc<str>)>,
     /// The documents with workloads that a SidecarSet may select.
-    pub workloads: WorkloadDocuments,
+    pub(crate) workloads: WorkloadDocuments,
     /// The index of the first workload document of each input.
-    pub first_workload_indexes: Vec<usize>,
+    pub(crate) first_workload_indexes: Vec<usize>,
 }
 
 impl ClusterInputs {
     /// Reads everything, with the changes of a `what_if`. With an error among the diagnostics the result only serves to
     /// find more of them.
-    pub fn read(
+    pub(crate) fn read(
         configuration: &Configuration,
         sources: &ClusterSources<'_>,
         what_if: &WhatIf,

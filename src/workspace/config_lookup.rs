@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub(super) const CONFIG_VARIABLE: &str = "PILLION_CONFIG";
 
 /// Finds pillion.yaml in the folder of `start` or above, up to the root of the git repository.
-pub fn find_config(start: &Path) -> Option<PathBuf> {
+pub(crate) fn find_config(start: &Path) -> Option<PathBuf> {
     let mut folder = if start.is_dir() { start.to_owned() } else { start.parent()?.to_owned() };
     // The file system resolves `..` in a name and the parents of a relative one.
     for _ in 0..256 {
@@ -73,7 +73,7 @@ pub(super) fn find_private_root(folder: &Path) -> PathBuf {
 
 /// Returns the root of the repository whose folder `source_path` is the working one: Argo CD says so, and a link on the
 /// way changes nothing. The topmost is it, because what is below may hold the same names once more.
-pub fn find_application_root(source_path: &str) -> Option<PathBuf> {
+pub(crate) fn find_application_root(source_path: &str) -> Option<PathBuf> {
     let here = canonical_folder(Path::new(""))?;
     let source_path = Path::new(source_path.trim_start_matches('/'));
     let is_root = |above: &&Path| above.join(source_path).canonicalize().is_ok_and(|found| found == here);

@@ -17,15 +17,15 @@ pub struct Configuration {
     /// The content of pillion.yaml.
     pub repository: RepositoryConfig,
     /// The layout of files that it describes.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// The document, for positions in it; None without a pillion.yaml.
-    pub document: Option<Arc<Document>>,
+    pub(crate) document: Option<Arc<Document>>,
 }
 
 impl Configuration {
     /// Finds and reads the pillion.yaml of a command: the file of `--config`, which may be a link, else the nearest one
     /// in the folder of `start` or above. Without one these are the defaults; with an error there is no configuration.
-    pub fn find(argument: Option<&Path>, start: &Path) -> (Option<Self>, Vec<Diagnostic>) {
+    pub(crate) fn find(argument: Option<&Path>, start: &Path) -> (Option<Self>, Vec<Diagnostic>) {
         match argument {
             Some(file) => Self::read_argument(&Disk, file, None),
             None => find_config(start)
@@ -39,7 +39,7 @@ impl Configuration {
     }
 
     /// Reads pillion.yaml of a repository with a known root folder.
-    pub fn read_in_repository(
+    pub(crate) fn read_in_repository(
         files: &dyn FileSource,
         file: &Path,
         root: Option<&Path>,
@@ -50,7 +50,7 @@ impl Configuration {
     }
 
     /// Reads the file that a person names as pillion.yaml, which may be a link.
-    pub fn read_argument(
+    pub(crate) fn read_argument(
         files: &dyn FileSource,
         file: &Path,
         root: Option<&Path>,
@@ -83,7 +83,7 @@ impl Configuration {
     ///
     /// # Errors
     /// When `ignore` has an invalid pattern.
-    pub fn input_options(&self, output: Option<&Path>) -> Result<InputOptions, Box<Diagnostic>> {
+    pub(crate) fn input_options(&self, output: Option<&Path>) -> Result<InputOptions, Box<Diagnostic>> {
         let ignore_rules = self.layout.ignore_rules(output).map_err(|pattern| {
             let message = format!("`ignore` contains an invalid pattern: {pattern}");
             let name = self.document.as_ref().map_or("pillion.yaml", |document| document.file());

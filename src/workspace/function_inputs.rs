@@ -27,31 +27,31 @@ use std::sync::Arc;
 
 /// How a function or a plugin is called.
 #[derive(Debug)]
-pub struct FunctionOptions {
+pub(crate) struct FunctionOptions {
     /// The configuration, and the SidecarSets in it.
-    pub config: FunctionConfig,
+    pub(crate) config: FunctionConfig,
     /// The position of the configuration, for messages.
-    pub span: Span,
+    pub(crate) span: Span,
     /// The document of the configuration, and the path of it there.
-    pub config_path: Option<(Arc<Document>, FieldPath)>,
+    pub(crate) config_path: Option<(Arc<Document>, FieldPath)>,
     /// The folder that its paths are relative to.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The root of the repository, where the caller knows it: no pillion.yaml is looked for above.
-    pub repository_root: Option<PathBuf>,
+    pub(crate) repository_root: Option<PathBuf>,
     /// The manifests belong to an application: they add SidecarSets to those of pillion.yaml, and replace neither
     /// these nor their ledgers.
-    pub is_application: bool,
+    pub(crate) is_application: bool,
     /// The namespace of manifests that name none.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// The namespace where neither that nor pillion.yaml names one.
-    pub fallback_namespace: Option<String>,
+    pub(crate) fallback_namespace: Option<String>,
     /// The cluster of pillion.yaml.
-    pub cluster: Option<String>,
+    pub(crate) cluster: Option<String>,
 }
 
 impl FunctionOptions {
     /// Returns the options of a kustomize plugin: the working folder is that of the kustomization.
-    pub fn in_working_folder(config: FunctionConfig, at: Span) -> Self {
+    pub(crate) fn in_working_folder(config: FunctionConfig, at: Span) -> Self {
         Self {
             config,
             span: at,
@@ -67,19 +67,22 @@ impl FunctionOptions {
 }
 
 /// A renderer for the manifests of a function or a plugin, and its own sources.
-pub struct FunctionInputs {
+pub(crate) struct FunctionInputs {
     /// The renderer, and what it was built from.
-    pub setup: RendererSetup,
+    pub(crate) setup: RendererSetup,
     /// The namespace of manifests that name none.
-    pub namespace: Arc<str>,
+    pub(crate) namespace: Arc<str>,
     /// The manifests that the configuration names.
-    pub sources: Vec<Input>,
+    pub(crate) sources: Vec<Input>,
 }
 
 impl FunctionInputs {
     /// Reads the pillion.yaml that applies, the SidecarSets, ledgers and sources, and builds the renderer for them and for
     /// the `items` that came in. Without a result the diagnostics say why.
-    pub fn read(options: &FunctionOptions, mut items: CollectedObjects) -> (Option<Self>, Vec<Diagnostic>) {
+    pub(crate) fn read(
+        options: &FunctionOptions,
+        mut items: CollectedObjects,
+    ) -> (Option<Self>, Vec<Diagnostic>) {
         let root = options.repository_root.clone().or_else(|| find_repository_root(&options.folder));
         let outermost = root.clone().unwrap_or_else(|| find_private_root(&options.folder));
         let pinned = match pinned_config(&outermost, &options.span) {

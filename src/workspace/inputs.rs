@@ -29,24 +29,24 @@ pub const UNSPECIFIED_NAMESPACE: &str = "";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     /// The source of its text.
-    pub source: InputSource,
+    pub(crate) source: InputSource,
     /// Its name in messages.
     pub name: Arc<str>,
     /// Its path in an output folder.
     pub output_path: PathBuf,
     /// A person named this very file.
-    pub is_explicit: bool,
+    pub(crate) is_explicit: bool,
     /// Namespace of its manifests that name none; [`UNSPECIFIED_NAMESPACE`] where none is specified.
     pub namespace: Arc<str>,
     /// The cluster that a build command made it for.
-    pub cluster: Option<Arc<str>>,
+    pub(crate) cluster: Option<Arc<str>>,
     /// The path to its file, on which no link is followed.
-    pub sandbox_path: SandboxPath,
+    pub(crate) sandbox_path: SandboxPath,
 }
 
 impl Input {
     /// Returns whether its text can be read again: standard input and pipes (`<(kustomize build …)`) give it once.
-    pub fn is_rereadable(&self, files: &dyn FileSource) -> bool {
+    pub(crate) fn is_rereadable(&self, files: &dyn FileSource) -> bool {
         match &self.source {
             InputSource::File(path) => !self.is_explicit || files.kind(path) == Some(FileKind::File),
             InputSource::Stdin => false,
@@ -71,14 +71,14 @@ pub fn read_input(input: &Input, files: &dyn FileSource) -> Result<String, Diagn
 #[derive(Debug, Clone)]
 pub struct NamespaceRules {
     /// The namespace without a matching rule; it may be [`UNSPECIFIED_NAMESPACE`].
-    pub default: Arc<str>,
+    pub(crate) default: Arc<str>,
     /// Folders and their namespaces; the first that contains a file applies.
-    pub rules: Vec<(PathBuf, Arc<str>)>,
+    pub(crate) rules: Vec<(PathBuf, Arc<str>)>,
 }
 
 impl NamespaceRules {
     /// Returns the namespace of a file.
-    pub fn namespace_of(&self, file: &Path) -> Arc<str> {
+    pub(crate) fn namespace_of(&self, file: &Path) -> Arc<str> {
         let rule = self.rules.iter().find(|(folder, _)| file.starts_with(folder));
         rule.map_or(&self.default, |(_, name)| name).clone()
     }
@@ -99,7 +99,7 @@ pub struct InputOptions {
 
 impl InputOptions {
     /// Returns the options that a layout describes.
-    pub fn new(layout: &Layout, ignore_rules: IgnoreRules) -> Self {
+    pub(crate) fn new(layout: &Layout, ignore_rules: IgnoreRules) -> Self {
         Self {
             ignore_rules,
             namespaces: layout.namespace_rules(),

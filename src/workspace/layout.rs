@@ -67,7 +67,7 @@ impl Layout {
 
     /// Returns the files and folders with SidecarSets. Where there are ledgers, a missing folder had the last SidecarSet:
     /// git keeps no empty folders.
-    pub fn sidecar_set_paths(&self, files: &dyn FileSource, ledgers: &dyn FileSource) -> Vec<PathBuf> {
+    pub(crate) fn sidecar_set_paths(&self, files: &dyn FileSource, ledgers: &dyn FileSource) -> Vec<PathBuf> {
         let mut paths = self.paths_in_root(&self.sidecar_sets);
         if paths.iter().any(|p| files.kind(p).is_none()) && !self.find_ledgers(ledgers).0.is_empty() {
             paths.retain(|p| files.kind(p).is_some());
@@ -76,7 +76,11 @@ impl Layout {
     }
 
     /// Reports missing files and folders of `sidecarSets:` where they count as deleted: a misspelled name looks the same.
-    pub fn missing_sidecar_sets(&self, files: &dyn FileSource, ledgers: &dyn FileSource) -> Vec<Diagnostic> {
+    pub(crate) fn missing_sidecar_sets(
+        &self,
+        files: &dyn FileSource,
+        ledgers: &dyn FileSource,
+    ) -> Vec<Diagnostic> {
         let found = self.sidecar_set_paths(files, ledgers);
         let missing = self.paths_in_root(&self.sidecar_sets).into_iter().filter(|path| !found.contains(path));
         let say = |path: PathBuf| {
@@ -101,7 +105,7 @@ impl Layout {
 
     /// Returns the paths below a folder of rendered files that belong there: ledgers; and in the folder of pillion.yaml,
     /// that file and the paths it names.
-    pub fn managed_paths_below(&self, folder: &Path, config: Option<&Path>) -> Vec<PathBuf> {
+    pub(crate) fn managed_paths_below(&self, folder: &Path, config: Option<&Path>) -> Vec<PathBuf> {
         let mut own: Vec<PathBuf> = self.ledgers.iter().map(|l| normalize_path(&self.root.join(l))).collect();
         if let Some(config) = config.filter(|_| *folder == normalize_path(&self.root)) {
             own.extend(self.source_paths().iter().map(|source| normalize_path(source)));
@@ -156,7 +160,7 @@ impl Layout {
     ///
     /// # Errors
     /// When there is no such cluster.
-    pub fn check_cluster(&self, name: Option<&str>) -> Result<(), Box<Diagnostic>> {
+    pub(crate) fn check_cluster(&self, name: Option<&str>) -> Result<(), Box<Diagnostic>> {
         let Some(name) = name.filter(|name| self.clusters.iter().all(|c| *c.name != **name)) else {
             return Ok(());
         };
@@ -170,7 +174,7 @@ impl Layout {
     }
 
     /// Returns the cluster of a name, else all of them; None is the only one where pillion.yaml names none.
-    pub fn selected_clusters(&self, name: Option<&str>) -> Vec<Option<ClusterLayout>> {
+    pub(crate) fn selected_clusters(&self, name: Option<&str>) -> Vec<Option<ClusterLayout>> {
         if self.clusters.is_empty() {
             return vec![None];
         }

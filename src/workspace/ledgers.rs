@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Reads the ledgers of a cluster.
-pub fn read_ledgers(
+pub(crate) fn read_ledgers(
     layout: &Layout,
     files: &dyn FileSource,
     cluster: Option<&str>,
@@ -22,7 +22,7 @@ pub fn read_ledgers(
 }
 
 /// Reads the files of ledgers; each must be named for its SidecarSet.
-pub fn gather_ledgers<'i>(
+pub(crate) fn gather_ledgers<'i>(
     inputs: impl IntoIterator<Item = &'i Input>,
     files: &dyn FileSource,
 ) -> (CollectedObjects, Vec<Diagnostic>) {

@@ -66,26 +66,21 @@ impl ManifestSource {
     }
 
     /// Returns the source of the manifests of `build` commands, where these may run.
-    pub fn from_builds(builds: BuildPolicy) -> Self {
+    pub(crate) fn from_builds(builds: BuildPolicy) -> Self {
         Self { build_policy: builds, ..Self::default() }
     }
 
     /// Returns it with another build policy.
     #[must_use]
-    pub fn with_build_policy(self, builds: BuildPolicy) -> Self {
+    pub(crate) fn with_build_policy(self, builds: BuildPolicy) -> Self {
         Self { build_policy: builds, ..self }
-    }
-
-    /// Returns whether the manifests are those of `--manifests`.
-    pub fn is_from_argument(&self) -> bool {
-        self.provided.is_some()
     }
 
     /// Returns the manifests that a build in the working folder makes for a cluster; None: they are plain files.
     ///
     /// # Errors
     /// When the build may not run or fails.
-    pub fn for_folder(
+    pub(crate) fn for_folder(
         &self,
         configuration: &Configuration,
         cluster: Option<&str>,
@@ -103,7 +98,7 @@ impl ManifestSource {
     ///
     /// # Errors
     /// When the build may not run or fails.
-    pub fn for_tree(
+    pub(crate) fn for_tree(
         &self,
         repository: &Repository,
         tree: ObjectId,

@@ -22,23 +22,23 @@ mod unread_ledgers;
 mod what_if;
 mod workload_files;
 
-pub use applied_files::{is_applied, may_be_applied};
-pub use build_policy::{BuildDenial, BuildPolicy, parse_switch};
+pub(crate) use applied_files::{is_applied, may_be_applied};
+pub(crate) use build_policy::{BuildDenial, BuildPolicy, parse_switch};
 pub use cluster_inputs::{ClusterInputs, ClusterSources, WorkloadDocuments, manifests_of};
-pub use config_lookup::{find_application_root, find_config};
+pub(crate) use config_lookup::{find_application_root, find_config};
 pub use configuration::Configuration;
-pub use function_inputs::{FunctionInputs, FunctionOptions};
+pub(crate) use function_inputs::{FunctionInputs, FunctionOptions};
 pub use inputs::{
     Input, InputOptions, InputSource, NamespaceRules, SelectedInputs, UNSPECIFIED_NAMESPACE,
     input_from_build, inputs_from_paths, read_input, select_inputs,
 };
 pub use layout::{ClusterLayout, Layout, LedgerFile};
-pub use ledgers::{gather_ledgers, read_ledgers};
+pub(crate) use ledgers::{gather_ledgers, read_ledgers};
 pub use manifest_source::{BUILD_LIMIT, BuiltManifests, ManifestSource};
 use path_bounds::{PathBounds, resolve_within};
-pub use rendered_paths::shared_files;
-pub use renderers::{ClusterRenderers, RenderedInput, WorkspaceRenderOptions};
-pub use selection::{InputSelection, Workspace};
-pub use texts::{CollectedInputs, InputTexts, collect_files, collect_manifests, read_documents};
-pub use what_if::WhatIf;
-pub use workload_files::{TreeFiles, WorkloadFile, WorkloadFiles, contains_workload};
+pub(crate) use rendered_paths::shared_files;
+pub(crate) use renderers::{ClusterRenderers, RenderedInput, WorkspaceRenderOptions};
+pub(crate) use selection::{InputSelection, Workspace};
+pub(crate) use texts::{CollectedInputs, InputTexts, collect_files, collect_manifests, read_documents};
+pub(crate) use what_if::WhatIf;
+pub(crate) use workload_files::{TreeFiles, WorkloadFile, WorkloadFiles, contains_workload};

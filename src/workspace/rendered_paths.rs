@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Reports files of a cluster that are rendered for another one too: a batch of one would be a batch of both. Without a
 /// cluster it checks all.
-pub fn shared_files<'i>(
+pub(crate) fn shared_files<'i>(
     repository: &RepositoryConfig,
     layout: &Layout,
     cluster: Option<&str>,
@@ -58,7 +58,7 @@ fn shared_file(layout: &Layout, (first, second): (&str, &str), input: &Input, fi
 impl Configuration {
     /// Returns the path of the rendered file of an input of a cluster; None where git has no rendered files. A file in the
     /// folders of several clusters is an error, and has a path for the first of them only.
-    pub fn rendered_path(&self, cluster: Option<&str>, input: &Input) -> Option<String> {
+    pub(crate) fn rendered_path(&self, cluster: Option<&str>, input: &Input) -> Option<String> {
         // The output of a build has no path in git.
         let InputSource::File(_) = input.source else { return None };
         let first = self.layout.clusters.iter().find(|c| self.layout.cluster_contains(c, input));
@@ -69,18 +69,18 @@ impl Configuration {
     }
 
     /// Returns the path of the list of rendered files.
-    pub fn file_list_path(&self) -> Option<String> {
+    pub(crate) fn file_list_path(&self) -> Option<String> {
         self.path_in_rendered(Path::new(file_list::FILE_NAME))
     }
 
     /// Returns the path of a file in the folder of rendered files.
-    pub fn path_in_rendered(&self, relative: &Path) -> Option<String> {
+    pub(crate) fn path_in_rendered(&self, relative: &Path) -> Option<String> {
         let folder = self.layout.rendered.as_ref()?;
         Some(to_slash(&normalize_path(&self.layout.root.join(folder).join(relative))))
     }
 
     /// Returns the path of a ledger; None where pillion.yaml names no folder of ledgers.
-    pub fn ledger_path(&self, cluster: Option<&str>, sidecar_set: &str) -> Option<String> {
+    pub(crate) fn ledger_path(&self, cluster: Option<&str>, sidecar_set: &str) -> Option<String> {
         let mut folder = self.layout.root.join(self.layout.ledgers.as_ref()?);
         folder.extend(cluster.map(PathBuf::from));
         Some(to_slash(&normalize_path(&folder.join(format!("{sidecar_set}.yaml")))))

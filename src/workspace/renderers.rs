@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The renderers of a run: one, or one a cluster.
-pub struct ClusterRenderers {
+pub(crate) struct ClusterRenderers {
     by_cluster: Vec<(Option<ClusterLayout>, Renderer)>,
     layout: Layout,
     /// Every input belongs to the one cluster that was named.
@@ -26,18 +26,18 @@ pub struct ClusterRenderers {
 
 /// How a workspace is rendered.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct WorkspaceRenderOptions {
+pub(crate) struct WorkspaceRenderOptions {
     /// Which annotations are written, in place of the setting of pillion.yaml.
-    pub annotations: Option<AnnotationMode>,
+    pub(crate) annotations: Option<AnnotationMode>,
     /// SidecarSets stay in the output.
-    pub keeps_sidecar_sets: bool,
+    pub(crate) keeps_sidecar_sets: bool,
     /// Injection records the origin of each line.
-    pub trace: bool,
+    pub(crate) trace: bool,
 }
 
 impl Workspace {
     /// Builds the renderer of each selected cluster from the collected objects, further SidecarSets and the ledgers.
-    pub fn build_renderers(
+    pub(crate) fn build_renderers(
         &self,
         inputs: &mut CollectedInputs,
         options: WorkspaceRenderOptions,
@@ -84,14 +84,18 @@ impl Workspace {
 impl ClusterRenderers {
     /// Returns these with a change of each.
     #[must_use]
-    pub fn map_each(self, change: impl Fn(Renderer) -> Renderer) -> Self {
+    pub(crate) fn map_each(self, change: impl Fn(Renderer) -> Renderer) -> Self {
         let changed = |(cluster, renderer)| (cluster, change(renderer));
         Self { by_cluster: self.by_cluster.into_iter().map(changed).collect(), ..self }
     }
 
     /// Finds ledger entries for workloads of other namespaces than those of the `present` workloads. Only a single
     /// renderer is checked, because then every workload belongs to its ledgers.
-    pub fn foreign_ledger_entries(&self, present: &BTreeSet<Arc<str>>, span: &Span) -> Vec<Diagnostic> {
+    pub(crate) fn foreign_ledger_entries(
+        &self,
+        present: &BTreeSet<Arc<str>>,
+        span: &Span,
+    ) -> Vec<Diagnostic> {
         match &self.by_cluster[..] {
             [(_, renderer)] => renderer.find_unknown_entries(present, &self.declared_namespaces, span),
             _ => Vec::new(),
@@ -108,7 +112,7 @@ impl ClusterRenderers {
     }
 
     /// Renders every file in parallel, and passes the results on in order.
-    pub fn render_inputs<'a>(
+    pub(crate) fn render_inputs<'a>(
         &self,
         texts: &'a InputTexts,
         options: FileRenderOptions,
@@ -132,13 +136,13 @@ impl ClusterRenderers {
 }
 
 /// An input after rendering.
-pub struct RenderedInput<'a> {
+pub(crate) struct RenderedInput<'a> {
     /// The input.
-    pub input: &'a Input,
+    pub(crate) input: &'a Input,
     /// Its text before rendering.
-    pub original: Cow<'a, str>,
+    pub(crate) original: Cow<'a, str>,
     /// The result.
-    pub rendered: RenderedFile,
+    pub(crate) rendered: RenderedFile,
 }
 
 impl<'a> RenderedInput<'a> {
@@ -158,19 +162,19 @@ impl<'a> RenderedInput<'a> {
     }
 
     /// Returns its text, rendered or unchanged.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.rendered.text.as_deref().unwrap_or(&self.original)
     }
 
     /// Returns its text, rendered or unchanged.
-    pub fn into_text(self) -> Cow<'a, str> {
+    pub(crate) fn into_text(self) -> Cow<'a, str> {
         self.rendered.text.map_or(self.original, Cow::Owned)
     }
 }
 
 impl<'a> SourceFile<'a> {
     /// Returns the file of an input, none of whose documents were read.
-    pub fn of_input(input: &'a Input, text: &'a str) -> Self {
+    pub(crate) fn of_input(input: &'a Input, text: &'a str) -> Self {
         let (name, namespace) = (&input.name, &*input.namespace);
         Self { name, namespace, is_named: input.is_explicit, text, documents: &[] }
     }

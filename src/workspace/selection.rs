@@ -12,41 +12,41 @@ use std::sync::Arc;
 
 /// The files that a person names, in place of or besides those of pillion.yaml.
 #[derive(Debug, Clone, Default)]
-pub struct InputSelection {
+pub(crate) struct InputSelection {
     /// Files and folders with manifests, `-` for standard input; without any, those of pillion.yaml, else `.`.
-    pub paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
     /// Further files and folders with SidecarSets.
-    pub sidecar_sets: Vec<PathBuf>,
+    pub(crate) sidecar_sets: Vec<PathBuf>,
     /// Files with earlier states of SidecarSets, oldest first.
-    pub history: Vec<PathBuf>,
+    pub(crate) history: Vec<PathBuf>,
     /// The namespace of manifests that name none, in place of the rules of pillion.yaml.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// The cluster of pillion.yaml.
-    pub cluster: Option<String>,
+    pub(crate) cluster: Option<String>,
 }
 
 /// A configuration and the files that a command reads.
-pub struct Workspace {
+pub(crate) struct Workspace {
     /// The configuration.
-    pub configuration: Configuration,
+    pub(crate) configuration: Configuration,
     /// The cluster that was named.
-    pub cluster: Option<String>,
+    pub(crate) cluster: Option<String>,
     /// The manifests, in order.
-    pub manifests: Vec<Input>,
+    pub(crate) manifests: Vec<Input>,
     /// Files that only add SidecarSets.
-    pub sidecar_sets: Vec<Input>,
+    pub(crate) sidecar_sets: Vec<Input>,
     /// Files with earlier states of SidecarSets.
-    pub history: Vec<Input>,
+    pub(crate) history: Vec<Input>,
     /// The paths of SidecarSets that the command line or pillion.yaml names.
-    pub sidecar_set_paths: Vec<PathBuf>,
+    pub(crate) sidecar_set_paths: Vec<PathBuf>,
     /// Everything that pillion.yaml names is read, and nothing else.
-    pub is_complete: bool,
+    pub(crate) is_complete: bool,
 }
 
 impl Workspace {
     /// Selects the files of a command on the disk. `config` is the file of `--config`; nothing below the `output` folder
     /// is read. Without a workspace the arguments or the configuration are invalid.
-    pub fn open(
+    pub(crate) fn open(
         selection: &InputSelection,
         config: Option<&Path>,
         output: Option<&Path>,
@@ -100,7 +100,7 @@ impl Workspace {
     }
 
     /// Removes the manifests in the folder of another cluster than the selected one.
-    pub fn retain_selected_cluster(&mut self) {
+    pub(crate) fn retain_selected_cluster(&mut self) {
         let Some(name) = self.cluster.as_deref() else { return };
         let layout = &self.configuration.layout;
         self.manifests.retain(|input| {
@@ -111,7 +111,7 @@ impl Workspace {
     }
 
     /// Returns the selected clusters; None is the only one where pillion.yaml names none.
-    pub fn selected_clusters(&self) -> Vec<Option<ClusterLayout>> {
+    pub(crate) fn selected_clusters(&self) -> Vec<Option<ClusterLayout>> {
         self.configuration.layout.selected_clusters(self.cluster.as_deref())
     }
 }

@@ -13,19 +13,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const MAX_RETAINED_BYTES: usize = 64 << 20;
 
 /// Inputs with their texts, as far as these are kept.
-pub type InputTexts = Vec<(Input, Option<Arc<str>>)>;
+pub(crate) type InputTexts = Vec<(Input, Option<Arc<str>>)>;
 
 /// The result of the first pass.
-pub struct CollectedInputs {
+pub(crate) struct CollectedInputs {
     /// The manifests.
-    pub texts: InputTexts,
+    pub(crate) texts: InputTexts,
     /// The objects in them.
-    pub collected: CollectedObjects,
+    pub(crate) collected: CollectedObjects,
 }
 
 impl Workspace {
     /// Reads every manifest and collects the objects that rendering needs; `on_file` is called after each.
-    pub fn collect_inputs(&mut self, on_file: impl FnMut()) -> CollectedInputs {
+    pub(crate) fn collect_inputs(&mut self, on_file: impl FnMut()) -> CollectedInputs {
         let manifests = std::mem::take(&mut self.manifests);
         let names = self.sidecar_sets.iter().map(|input| &*input.name).collect();
         let (texts, collected) = read_inputs(manifests, &Disk, &names, MAX_RETAINED_BYTES, on_file);
@@ -35,7 +35,7 @@ impl Workspace {
 
 impl CollectedInputs {
     /// Collects the objects of further files; files that were read already are left out.
-    pub fn collect_additional(&self, files: &[Input]) -> CollectedObjects {
+    pub(crate) fn collect_additional(&self, files: &[Input]) -> CollectedObjects {
         let known: BTreeSet<&str> = self.texts.iter().map(|(input, _)| &*input.name).collect();
         collect_files(files.iter().filter(|file| !known.contains(&*file.name)), &Disk)
     }
@@ -72,7 +72,7 @@ pub(super) fn read_inputs(
 }
 
 /// Collects the objects of files that are expected to hold them.
-pub fn collect_files<'i>(
+pub(crate) fn collect_files<'i>(
     inputs: impl IntoIterator<Item = &'i Input>,
     files: &dyn FileSource,
 ) -> CollectedObjects {
@@ -80,7 +80,7 @@ pub fn collect_files<'i>(
 }
 
 /// Collects the objects among manifests.
-pub fn collect_manifests(inputs: &[Input], files: &dyn FileSource) -> CollectedObjects {
+pub(crate) fn collect_manifests(inputs: &[Input], files: &dyn FileSource) -> CollectedObjects {
     collect_all(inputs, files, |input| input.is_explicit)
 }
 
@@ -100,7 +100,7 @@ fn collect_all<'i>(
 }
 
 /// Reads the documents of an input that are not blank.
-pub fn read_documents(input: &Input, files: &dyn FileSource) -> (Vec<Document>, Vec<Diagnostic>) {
+pub(crate) fn read_documents(input: &Input, files: &dyn FileSource) -> (Vec<Document>, Vec<Diagnostic>) {
     let text = match read_input(input, files) {
         Ok(text) => text,
         Err(error) => return (Vec::new(), vec![error]),

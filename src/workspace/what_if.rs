@@ -16,16 +16,16 @@ const UPDATE_STRATEGY: [&str; 7] =
 
 /// What differs from what is written.
 #[derive(Debug, Default)]
-pub struct WhatIf {
+pub(crate) struct WhatIf {
     /// Files in place of those of pillion.yaml, or besides them.
-    pub selection: InputSelection,
+    pub(crate) selection: InputSelection,
     /// Ledgers of SidecarSets that have none; a SidecarSet in neither has nothing released. Without them a missing
     /// ledger is an error.
-    pub ledgers: Option<BTreeMap<Arc<str>, Ledger>>,
+    pub(crate) ledgers: Option<BTreeMap<Arc<str>, Ledger>>,
     /// Keys of `updateStrategy`.
-    pub update_strategy: Map<String, Value>,
+    pub(crate) update_strategy: Map<String, Value>,
     /// Keys of `rollout`.
-    pub rollout: RolloutConfig,
+    pub(crate) rollout: RolloutConfig,
 }
 
 impl WhatIf {
@@ -33,7 +33,7 @@ impl WhatIf {
     ///
     /// # Errors
     /// The first invalid setting.
-    pub fn apply_settings(&mut self, settings: &[String]) -> Result<(), String> {
+    pub(crate) fn apply_settings(&mut self, settings: &[String]) -> Result<(), String> {
         for setting in settings {
             let (key, value) = setting.split_once('=').ok_or_else(|| {
                 format!("`{setting}` is not a setting: write `KEY=VALUE`, as in `maxUnavailable=10%`")
@@ -52,7 +52,7 @@ impl WhatIf {
     }
 
     /// Writes the keys of `updateStrategy` into SidecarSets, so that they are validated like written ones.
-    pub fn apply_to_sets(&self, sets: &mut [DocumentObject]) -> Vec<Diagnostic> {
+    pub(crate) fn apply_to_sets(&self, sets: &mut [DocumentObject]) -> Vec<Diagnostic> {
         let mut wrong = Vec::new();
         for (document, path) in sets.iter_mut().filter(|_| !self.update_strategy.is_empty()) {
             let at = path.join(&FieldPath::dotted("spec"));

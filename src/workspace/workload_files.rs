@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// All files, and their paths in the tree of a commit.
-pub struct TreeFiles<'a> {
+pub(crate) struct TreeFiles<'a> {
     files: &'a dyn FileSource,
     /// The top folder, as the file source names it.
     top: PathBuf,
@@ -20,40 +20,40 @@ pub struct TreeFiles<'a> {
 
 impl<'a> TreeFiles<'a> {
     /// Returns the files of the tree of a commit.
-    pub fn from_commit(files: &'a dyn FileSource) -> Self {
+    pub(crate) fn from_commit(files: &'a dyn FileSource) -> Self {
         Self { files, top: PathBuf::new(), prefix: PathBuf::new() }
     }
 
     /// Returns the files of a disk; `within` is the path of the working folder in its repository.
-    pub fn from_disk(files: &'a dyn FileSource, within: &Path) -> Self {
+    pub(crate) fn from_disk(files: &'a dyn FileSource, within: &Path) -> Self {
         let top = within.components().map(|_| "..").collect();
         Self { files, top, prefix: within.to_owned() }
     }
 
     /// Returns the path of a file in the tree.
-    pub fn path_in_tree(&self, file: &Path) -> PathBuf {
+    pub(crate) fn path_in_tree(&self, file: &Path) -> PathBuf {
         normalize_path(&self.prefix.join(file))
     }
 }
 
 /// A file with the manifest of a workload.
 #[derive(Debug, Clone)]
-pub struct WorkloadFile {
+pub(crate) struct WorkloadFile {
     /// The file.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Its path in the tree.
-    pub tree_path: PathBuf,
+    pub(crate) tree_path: PathBuf,
     /// Some cluster reads it as a manifest.
-    pub is_source: bool,
+    pub(crate) is_source: bool,
 }
 
 /// The files with workloads.
 #[derive(Debug, Default)]
-pub struct WorkloadFiles(BTreeMap<Arc<str>, Vec<WorkloadFile>>);
+pub(crate) struct WorkloadFiles(BTreeMap<Arc<str>, Vec<WorkloadFile>>);
 
 impl WorkloadFiles {
     /// Finds workloads in all files except rendered ones and ledgers.
-    pub fn find(tree: &TreeFiles<'_>, layout: &Layout, keys: &BTreeSet<Arc<str>>) -> Self {
+    pub(crate) fn find(tree: &TreeFiles<'_>, layout: &Layout, keys: &BTreeSet<Arc<str>>) -> Self {
         let read = source_files(tree, layout);
         let own = [&layout.rendered, &layout.ledgers].into_iter().flatten().filter(|folder| *folder != ".");
         let own: Vec<PathBuf> = own.map(|folder| normalize_path(&layout.root.join(folder))).collect();
@@ -85,7 +85,7 @@ impl WorkloadFiles {
     }
 
     /// Returns the files with a workload.
-    pub fn files_of(&self, key: &str) -> &[WorkloadFile] {
+    pub(crate) fn files_of(&self, key: &str) -> &[WorkloadFile] {
         self.0.get(key).map_or(&[], Vec::as_slice)
     }
 }
@@ -114,7 +114,7 @@ fn source_files(tree: &TreeFiles<'_>, layout: &Layout) -> BTreeSet<PathBuf> {
 
 /// Returns whether a text contains the manifest of a workload; without a namespace it is in `otherwise`, or may be in
 /// any.
-pub fn contains_workload(text: &str, name: &Arc<str>, otherwise: Option<&str>, wanted: &str) -> bool {
+pub(crate) fn contains_workload(text: &str, name: &Arc<str>, otherwise: Option<&str>, wanted: &str) -> bool {
     let mut parts = wanted.splitn(3, '/');
     let (kind, namespace) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let called = parts.next().unwrap_or_default();

@@ -16,7 +16,7 @@ const MAX_LIST_BYTES: u64 = 64 << 20;
 
 /// A folder that holds rendered files, and the new state it is to have.
 #[derive(Debug)]
-pub struct OutputFolder {
+pub(crate) struct OutputFolder {
     /// As the user names it.
     name: PathBuf,
     /// Nothing below it is reached through a symbolic link.
@@ -37,7 +37,7 @@ impl OutputFolder {
     ///
     /// # Errors
     /// When it or its list is reached through a symbolic link, or the list is not a regular file.
-    pub fn open(name: &Path, place: SandboxPath) -> Result<Self, Box<Diagnostic>> {
+    pub(crate) fn open(name: &Path, place: SandboxPath) -> Result<Self, Box<Diagnostic>> {
         if let Some(link) = place.find_symlink() {
             return Err(Box::new(AccessError::Symlink(link).to_diagnostic(&name.to_string_lossy())));
         }
@@ -58,7 +58,7 @@ impl OutputFolder {
     ///
     /// # Errors
     /// When it is reached through a symbolic link, no regular file or too large.
-    pub fn read_current(&self, relative: &Path) -> Result<Option<String>, Box<Diagnostic>> {
+    pub(crate) fn read_current(&self, relative: &Path) -> Result<Option<String>, Box<Diagnostic>> {
         read_text(&self.root, &self.name, relative, MAX_RENDERED_BYTES)
     }
 
@@ -66,7 +66,7 @@ impl OutputFolder {
     ///
     /// # Errors
     /// When another input has the same place, or its name cannot be in a list.
-    pub fn register_file(&mut self, relative: &Path, input: &Arc<str>) -> Result<(), Box<Diagnostic>> {
+    pub(crate) fn register_file(&mut self, relative: &Path, input: &Arc<str>) -> Result<(), Box<Diagnostic>> {
         if let Some(diagnostics) = check_file_name(relative) {
             return Err(Box::new(diagnostics));
         }
@@ -82,7 +82,7 @@ impl OutputFolder {
     ///
     /// # Errors
     /// The outer one when the file system fails; the inner one when something is in the way.
-    pub fn write_file(
+    pub(crate) fn write_file(
         &mut self,
         relative: &Path,
         input: &Arc<str>,
@@ -116,7 +116,7 @@ impl OutputFolder {
     }
 
     /// Returns what pillion wrote earlier and makes no longer.
-    pub fn stale_files(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn stale_files(&self) -> impl Iterator<Item = &str> {
         self.previous_files.difference(&self.new_files).map(String::as_str)
     }
 
@@ -125,7 +125,7 @@ impl OutputFolder {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn foreign_files(&self) -> Result<Vec<(PathBuf, Option<String>)>, Box<Diagnostic>> {
+    pub(crate) fn foreign_files(&self) -> Result<Vec<(PathBuf, Option<String>)>, Box<Diagnostic>> {
         let below = self.root.list_files();
         let below = below.map_err(|refused| Box::new(refused.to_diagnostic(&self.name.to_string_lossy())))?;
         let is_known = |path: &Path| {
@@ -144,7 +144,7 @@ impl OutputFolder {
     }
 
     /// Returns the files of the new state that are there, and that the list does not name.
-    pub fn unlisted_files(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn unlisted_files(&self) -> impl Iterator<Item = &str> {
         let unlisted = self.new_files.difference(&self.previous_files).map(String::as_str);
         unlisted.filter(|name| matches!(self.read_current(Path::new(name)), Ok(Some(_))))
     }
@@ -154,7 +154,7 @@ impl OutputFolder {
     ///
     /// # Errors
     /// The outer one when the file system fails; the inner one when something is in the way.
-    pub fn commit(self) -> Result<Result<(usize, usize), Box<Diagnostic>>, Error> {
+    pub(crate) fn commit(self) -> Result<Result<(usize, usize), Box<Diagnostic>>, Error> {
         let stale: Vec<String> = self.stale_files().map(str::to_owned).collect();
         let mut changes = FileTransaction::default();
         // A run that is killed on the way must not disown what it has written.
@@ -226,7 +226,7 @@ fn separate_access_error(
 ///
 /// # Errors
 /// The outer one when the file system fails; the inner one when something is in the way.
-pub fn replace_files(files: &[(SandboxPath, String)]) -> Result<Result<(), Box<Diagnostic>>, Error> {
+pub(crate) fn replace_files(files: &[(SandboxPath, String)]) -> Result<Result<(), Box<Diagnostic>>, Error> {
     let mut changes = FileTransaction::default();
     let mut tops = BTreeSet::new();
     for (place, text) in files {

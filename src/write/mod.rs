@@ -5,8 +5,8 @@ mod folder;
 mod stream;
 
 pub use diff::{first_difference, unified_diff};
-pub use folder::{OutputFolder, replace_files};
-pub use stream::OutputStream;
+pub(crate) use folder::{OutputFolder, replace_files};
+pub(crate) use stream::OutputStream;
 
 /// What went wrong outside the user's manifests.
 #[derive(Debug, thiserror::Error)]

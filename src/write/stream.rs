@@ -10,7 +10,7 @@ const MAX_IN_MEMORY_BYTES: usize = 48 << 20;
 
 /// Output that is being collected. Texts that somebody else keeps are not copied.
 #[derive(Debug)]
-pub struct OutputStream<'a> {
+pub(crate) struct OutputStream<'a> {
     spool_file: Option<BufWriter<File>>,
     pending: Vec<Cow<'a, str>>,
     owned_bytes: usize,
@@ -35,7 +35,7 @@ impl<'a> OutputStream<'a> {
     ///
     /// # Errors
     /// When the temporary file cannot be written.
-    pub fn add(&mut self, mut text: Cow<'a, str>) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, mut text: Cow<'a, str>) -> Result<(), Error> {
         if text.is_empty() {
             // No text is not a document.
             return Ok(());
@@ -62,7 +62,7 @@ impl<'a> OutputStream<'a> {
     }
 
     /// Returns whether nothing was added.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.is_empty
     }
 
@@ -82,7 +82,7 @@ impl<'a> OutputStream<'a> {
     ///
     /// # Errors
     /// When `out` or the temporary file fails.
-    pub fn finish(self, out: &mut dyn Write) -> Result<(), Error> {
+    pub(crate) fn finish(self, out: &mut dyn Write) -> Result<(), Error> {
         let mut out = BufWriter::with_capacity(1 << 18, out);
         if let Some(spilled) = self.spool_file {
             let mut file = spilled.into_inner().map_err(|e| Error::Spool(e.into_error()))?;

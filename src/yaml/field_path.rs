@@ -55,7 +55,7 @@ impl FieldPath {
 
     /// Returns this path followed by another.
     #[must_use]
-    pub fn join(&self, further: &Self) -> Self {
+    pub(crate) fn join(&self, further: &Self) -> Self {
         Self(self.0.iter().chain(&further.0).cloned().collect())
     }
 

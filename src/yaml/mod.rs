@@ -101,7 +101,7 @@ impl Document {
     }
 
     /// Returns whether it has aliases (`*name`).
-    pub fn has_aliases(&self) -> bool {
+    pub(crate) fn has_aliases(&self) -> bool {
         let ids = 0..NodeId::try_from(self.tree.len()).unwrap_or(NodeId::MAX);
         ids.into_iter().any(|id| self.tree.target(id).is_some())
     }

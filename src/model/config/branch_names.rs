@@ -8,7 +8,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::yaml::{Document, EntryPart, FieldPath};
 
 /// Prefix of the branches that pillion writes and removes.
-pub const BRANCH_PREFIX: &str = "pillion/";
+pub(crate) const BRANCH_PREFIX: &str = "pillion/";
 
 /// Prefix of the branches of pull requests.
 const PULL_REQUEST_PREFIX: &str = "pillion/next/";
@@ -83,7 +83,7 @@ fn check_pattern(pattern: &str) -> Option<(String, String)> {
 }
 
 /// Returns why git refuses a name for a branch, by git-check-ref-format(1).
-pub fn invalid_branch_reason(name: &str) -> Option<&'static str> {
+pub(crate) fn invalid_branch_reason(name: &str) -> Option<&'static str> {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     let is_refused = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
     if name.is_empty() || name.split('/').any(str::is_empty) {

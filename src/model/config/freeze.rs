@@ -27,7 +27,7 @@ const MAX_CLOCK_SHIFT_SECONDS: u64 = 3 * 3_600;
 
 /// The windows in which no batch is released.
 #[derive(Debug, Clone, Default)]
-pub struct FreezeWindows {
+pub(crate) struct FreezeWindows {
     windows: Vec<FreezeWindow>,
 }
 
@@ -43,31 +43,31 @@ struct FreezeWindow {
 
 /// A freeze in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActiveFreeze {
+pub(crate) struct ActiveFreeze {
     /// When the window began.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
     /// When the last of the adjoining windows ends; None: no end within 400 days.
-    pub until: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
     /// The window, for people: `0 17 * * FRI (Europe/Berlin) for 63h`.
-    pub window: String,
+    pub(crate) window: String,
 }
 
 /// An error in a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FreezeError {
+pub(crate) struct FreezeError {
     /// Index of the window, from 0.
-    pub index: usize,
+    pub(crate) index: usize,
     /// `cron`, `length` or `timeZone`.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// The error.
-    pub message: String,
+    pub(crate) message: String,
     /// What to do.
-    pub help: String,
+    pub(crate) help: String,
 }
 
 impl FreezeWindows {
     /// Parses windows and reports every error; invalid windows are omitted.
-    pub fn parse(rules: &[FreezeRule]) -> (Self, Vec<FreezeError>) {
+    pub(crate) fn parse(rules: &[FreezeRule]) -> (Self, Vec<FreezeError>) {
         let mut windows = Vec::new();
         let mut errors = Vec::new();
         for (index, freeze) in rules.iter().enumerate() {
@@ -104,23 +104,13 @@ impl FreezeWindows {
     }
 
     /// Returns the freeze at a moment, if there is one.
-    pub fn active_at(&self, now: Timestamp) -> Option<ActiveFreeze> {
+    pub(crate) fn active_at(&self, now: Timestamp) -> Option<ActiveFreeze> {
         let (since, _, window) = self.covering_window(now)?;
         Some(ActiveFreeze {
             since,
             until: end_of_adjoining(&self.windows, now),
             window: window.description.clone(),
         })
-    }
-
-    /// Returns when the next window after a moment begins.
-    pub fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
-        self.windows.iter().filter_map(|w| w.next_start(now)).min()
-    }
-
-    /// Returns whether there is no window.
-    pub fn is_empty(&self) -> bool {
-        self.windows.is_empty()
     }
 
     fn covering_window(&self, now: Timestamp) -> Option<(Timestamp, Timestamp, &FreezeWindow)> {
@@ -240,6 +230,11 @@ fn parse_time_zone(name: &str) -> Result<TimeZone, (String, String)> {
 mod tests {
     use super::*;
 
+    /// Returns when the next window after a moment begins.
+    fn next_start(windows: &FreezeWindows, now: Timestamp) -> Option<Timestamp> {
+        windows.windows.iter().filter_map(|w| w.next_start(now)).min()
+    }
+
     fn freeze(cron: &str, length: &str, zone: &str) -> FreezeRule {
         FreezeRule {
             cron: cron.into(),
@@ -280,8 +275,8 @@ mod tests {
         assert_eq!(frozen(&windows, "2026-06-19T15:00:00Z"), whole);
         assert_eq!(frozen(&windows, "2026-06-22T05:59:59Z"), whole);
         assert_eq!(frozen(&windows, "2026-06-22T06:00:00Z"), None);
-        assert_eq!(windows.next_start(at("2026-06-19T14:59:59Z")), Some(at("2026-06-19T15:00:00Z")));
-        assert_eq!(windows.next_start(at("2026-06-19T15:00:00Z")), Some(at("2026-06-26T15:00:00Z")));
+        assert_eq!(next_start(&windows, at("2026-06-19T14:59:59Z")), Some(at("2026-06-19T15:00:00Z")));
+        assert_eq!(next_start(&windows, at("2026-06-19T15:00:00Z")), Some(at("2026-06-26T15:00:00Z")));
         let frozen = windows.active_at(at("2026-06-20T00:00:00Z")).unwrap();
         assert_eq!(frozen.window, "0 17 * * FRI (Europe/Berlin) for 63h");
     }
@@ -305,8 +300,8 @@ mod tests {
         let skipped = some("2026-03-29T01:00:00Z", "2026-03-29T01:20:00Z");
         assert_eq!(frozen(&windows, "2026-03-29T01:00:00Z"), skipped);
         assert_eq!(frozen(&windows, "2026-03-29T01:19:59Z"), skipped);
-        assert_eq!(windows.next_start(at("2026-03-29T00:30:00Z")), Some(at("2026-03-29T01:00:00Z")));
-        assert_eq!(windows.next_start(at("2026-03-29T01:00:00Z")), Some(at("2026-03-30T00:30:00Z")));
+        assert_eq!(next_start(&windows, at("2026-03-29T00:30:00Z")), Some(at("2026-03-29T01:00:00Z")));
+        assert_eq!(next_start(&windows, at("2026-03-29T01:00:00Z")), Some(at("2026-03-30T00:30:00Z")));
     }
 
     #[test]
@@ -317,7 +312,7 @@ mod tests {
         assert_eq!(frozen(&windows, "2026-10-25T00:45:00Z"), first);
         assert_eq!(frozen(&windows, "2026-10-25T01:09:59Z"), first, "in the second hour");
         assert_eq!(frozen(&windows, "2026-10-25T01:45:00Z"), None);
-        assert_eq!(windows.next_start(at("2026-10-25T01:15:00Z")), Some(at("2026-10-26T01:30:00Z")));
+        assert_eq!(next_start(&windows, at("2026-10-25T01:15:00Z")), Some(at("2026-10-26T01:30:00Z")));
     }
 
     #[test]
@@ -378,7 +373,7 @@ mod tests {
             let end = start.checked_add(exact_span(2 * 86_400)).unwrap();
             let mut next = start.checked_sub(exact_span(86_400)).unwrap();
             let mut starts = Vec::new();
-            while let Some(found) = windows.next_start(next).filter(|n| *n < end) {
+            while let Some(found) = next_start(&windows, next).filter(|n| *n < end) {
                 starts.push(found);
                 next = found;
             }

@@ -17,52 +17,52 @@ use std::sync::{Arc, LazyLock};
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[schemars(title = "Sidecars")]
-pub struct SidecarsConfig {
+pub(crate) struct SidecarsConfig {
     /// `pillion.dev/v1alpha1`.
-    pub api_version: String,
+    pub(crate) api_version: String,
     /// `Sidecars`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Name, and the annotation `config.kubernetes.io/function`.
-    pub metadata: Map<String, Value>,
+    pub(crate) metadata: Map<String, Value>,
     /// What to inject.
-    pub spec: SidecarsSpec,
+    pub(crate) spec: SidecarsSpec,
 }
 
 /// What to inject.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct SidecarsSpec {
+pub(crate) struct SidecarsSpec {
     /// Files and folders with SidecarSets, relative to the kustomization and below the nearest pillion.yaml.
     /// SidecarSets among the resources are used too.
-    pub sidecar_sets: Vec<String>,
+    pub(crate) sidecar_sets: Vec<String>,
     /// Files and folders with ledgers, relative to the kustomization. Ledgers among the resources are used too.
-    pub ledgers: Vec<String>,
+    pub(crate) ledgers: Vec<String>,
     /// Whole SidecarSets.
-    pub inline: Vec<Map<String, Value>>,
+    pub(crate) inline: Vec<Map<String, Value>>,
     /// For a generator: files and folders with the manifests to render.
-    pub sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
     /// Labels of namespaces that are not among the resources.
-    pub namespaces: Vec<SidecarsNamespace>,
+    pub(crate) namespaces: Vec<SidecarsNamespace>,
     /// Annotations that pillion writes.
-    pub annotations: Option<AnnotationMode>,
+    pub(crate) annotations: Option<AnnotationMode>,
     /// What happens to SidecarSets among the resources.
-    pub keep_sidecar_sets: Option<KeepSidecarSets>,
+    pub(crate) keep_sidecar_sets: Option<KeepSidecarSets>,
 }
 
 /// Labels of a namespace.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SidecarsNamespace {
+pub(crate) struct SidecarsNamespace {
     /// Name of the namespace.
-    pub name: String,
+    pub(crate) name: String,
     /// All its labels.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// What happens to SidecarSets among the resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum KeepSidecarSets {
+pub(crate) enum KeepSidecarSets {
     /// Keep them.
     Keep,
     /// Remove them.
@@ -73,18 +73,18 @@ pub enum KeepSidecarSets {
 
 /// A configuration and its inline SidecarSets.
 #[derive(Debug, Clone, Default)]
-pub struct FunctionConfig {
+pub(crate) struct FunctionConfig {
     /// `spec`.
-    pub spec: SidecarsSpec,
+    pub(crate) spec: SidecarsSpec,
     /// The inline SidecarSets: the document and the path in it.
-    pub inline: Vec<(Arc<Document>, FieldPath)>,
+    pub(crate) inline: Vec<(Arc<Document>, FieldPath)>,
 }
 
 /// The kind of the configuration.
-pub const KIND: &str = "Sidecars";
+pub(crate) const KIND: &str = "Sidecars";
 
 /// Returns the JSON Schema of `Sidecars`.
-pub fn json_schema() -> &'static Value {
+pub(crate) fn json_schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
         settings.into_generator().into_root_schema_for::<SidecarsConfig>().to_value()
@@ -93,7 +93,7 @@ pub fn json_schema() -> &'static Value {
 }
 
 /// Reads the configuration at a place of a document: a `Sidecars`, or a ConfigMap with the keys of its `spec`.
-pub fn decode(document: &Arc<Document>, at: &FieldPath) -> (Option<FunctionConfig>, Vec<Diagnostic>) {
+pub(crate) fn decode(document: &Arc<Document>, at: &FieldPath) -> (Option<FunctionConfig>, Vec<Diagnostic>) {
     let value = at.find(document.value()).unwrap_or(&Value::Null);
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     match (text("apiVersion"), text("kind")) {

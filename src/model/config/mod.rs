@@ -3,16 +3,16 @@
 //! The JSON Schema is generated from these types, and files are checked against it.
 
 /// The names of branches.
-pub mod branch_names;
+pub(crate) mod branch_names;
 
 /// Cron expressions.
 mod cron;
 
 /// Freeze windows.
-pub mod freeze;
+pub(crate) mod freeze;
 
 /// The configuration of functions and plugins.
-pub mod function_config;
+pub(crate) mod function_config;
 
 /// The values that the schema cannot check.
 mod validate;
@@ -35,34 +35,34 @@ use std::sync::LazyLock;
 #[schemars(title = "pillion.yaml")]
 pub struct RepositoryConfig {
     /// `pillion.dev/v1alpha1`.
-    pub api_version: String,
+    pub(crate) api_version: String,
     /// `Repository`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Folders and files with manifests, relative to this file.
-    pub sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
     /// Files and folders to skip besides those of .gitignore, in gitignore syntax.
-    pub ignore: Vec<String>,
+    pub(crate) ignore: Vec<String>,
     /// Folders and files with SidecarSets.
-    pub sidecar_sets: Vec<String>,
+    pub(crate) sidecar_sets: Vec<String>,
     /// Folder of the rendered files; `.` with two branches. Without it, batches change ledgers only.
-    pub rendered: Option<String>,
+    pub(crate) rendered: Option<String>,
     /// Folder of the ledgers on the deploy branch.
-    pub ledgers: Option<String>,
+    pub(crate) ledgers: Option<String>,
     /// Annotations that `render` writes.
-    pub annotations: Option<AnnotationMode>,
+    pub(crate) annotations: Option<AnnotationMode>,
     /// Namespaces of manifests without one, and labels of namespaces. The first matching folder wins.
-    pub namespaces: Vec<NamespaceRule>,
+    pub(crate) namespaces: Vec<NamespaceRule>,
     /// Additional kinds with a pod template.
-    pub kinds: Vec<KindRule>,
+    pub(crate) kinds: Vec<KindRule>,
     /// Command that prints the manifests, for sources that are not plain manifests. Every command runs it in the folder
     /// of this file.
-    pub build: Option<Vec<String>>,
+    pub(crate) build: Option<Vec<String>>,
     /// Clusters. Without it, there is one.
-    pub clusters: Vec<ClusterConfig>,
+    pub(crate) clusters: Vec<ClusterConfig>,
     /// Branches, remote and identity of commits.
-    pub git: Option<GitConfig>,
+    pub(crate) git: Option<GitConfig>,
     /// Rollout settings. The annotation `pillion.dev/rollout` of a SidecarSet overrides them.
-    pub rollout: Option<RolloutConfig>,
+    pub(crate) rollout: Option<RolloutConfig>,
 }
 
 /// Annotations that `render` writes.
@@ -83,110 +83,110 @@ pub enum AnnotationMode {
 /// The namespace of the manifests below a folder, or the labels of a namespace.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NamespaceRule {
+pub(crate) struct NamespaceRule {
     /// Folder whose manifests are in this namespace unless they name another. Without it, the rule only sets labels.
-    pub folder: Option<String>,
+    pub(crate) folder: Option<String>,
     /// Name of the namespace.
-    pub name: String,
+    pub(crate) name: String,
     /// Labels for `namespaceSelector`, used if there is no Namespace manifest.
-    pub labels: Option<BTreeMap<String, String>>,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
 }
 
 /// A kind with a pod template.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct KindRule {
+pub(crate) struct KindRule {
     /// API group; empty for the core group.
     #[serde(default)]
-    pub group: String,
+    pub(crate) group: String,
     /// Kind.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Path of the pod template (`spec.podTemplate`).
-    pub template: String,
+    pub(crate) template: String,
     /// Path of the number of pods (`spec.size`).
-    pub replicas: Option<String>,
+    pub(crate) replicas: Option<String>,
 }
 
 /// A cluster that follows part of the repository.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ClusterConfig {
+pub(crate) struct ClusterConfig {
     /// Name of the cluster and of its folder of ledgers.
-    pub name: String,
+    pub(crate) name: String,
     /// Folder of its manifests.
-    pub folder: Option<String>,
+    pub(crate) folder: Option<String>,
     /// Context of the kubeconfig.
-    pub context: Option<String>,
+    pub(crate) context: Option<String>,
     /// Rollouts of later waves start after those of earlier waves are complete.
-    pub wave: Option<u32>,
+    pub(crate) wave: Option<u32>,
     /// Command that prints the manifests of this cluster; overrides `build` above.
-    pub build: Option<Vec<String>>,
+    pub(crate) build: Option<Vec<String>>,
     /// The cluster is out of service: later waves do not wait for it.
     #[serde(default)]
-    pub disabled: bool,
+    pub(crate) disabled: bool,
 }
 
 /// Branches, remote and identity.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct GitConfig {
+pub(crate) struct GitConfig {
     /// Deploy branch: the branch that the cluster follows. Not below `pillion/`.
-    pub deploy: Option<String>,
+    pub(crate) deploy: Option<String>,
     /// Branch of the sources; differs from `deploy` in the two-branch layout.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// Name of the staged branches, below `pillion/`; `{deploy}`, `{sidecarSet}` and `{cluster}` are placeholders.
-    pub staged: Option<String>,
+    pub(crate) staged: Option<String>,
     /// Name of the remote.
-    pub remote: Option<String>,
+    pub(crate) remote: Option<String>,
     /// Author and committer of every commit.
-    pub identity: Option<CommitIdentity>,
+    pub(crate) identity: Option<CommitIdentity>,
 }
 
 /// Author and committer of commits.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CommitIdentity {
+pub(crate) struct CommitIdentity {
     /// Name.
-    pub name: String,
+    pub(crate) name: String,
     /// Address.
-    pub email: String,
+    pub(crate) email: String,
 }
 
 /// Settings of rollouts.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct RolloutConfig {
+pub(crate) struct RolloutConfig {
     /// Whether a SidecarSet without a ledger is an error.
-    pub require_ledger: Option<bool>,
+    pub(crate) require_ledger: Option<bool>,
     /// Who starts a rollout.
-    pub start: Option<StartMode>,
+    pub(crate) start: Option<StartMode>,
     /// Cumulative numbers or percentages of pods.
-    pub steps: Option<Vec<PodsOrPercent>>,
+    pub(crate) steps: Option<Vec<PodsOrPercent>>,
     /// Whether a workload can be split over several batches.
-    pub split: Option<SplitMode>,
+    pub(crate) split: Option<SplitMode>,
     /// Maximum number of batches of a plan.
-    pub max_batches: Option<u32>,
+    pub(crate) max_batches: Option<u32>,
     /// How long the pods of a batch must stay healthy before the next batch; at most 8784h.
-    pub soak: Option<String>,
+    pub(crate) soak: Option<String>,
     /// Maximum time for a batch to become healthy; at most 8784h.
-    pub progress_deadline: Option<String>,
+    pub(crate) progress_deadline: Option<String>,
     /// Maximum time until the cluster has applied a batch; at most 8784h.
-    pub sync_timeout: Option<String>,
+    pub(crate) sync_timeout: Option<String>,
     /// Action after an unhealthy batch.
-    pub on_failure: Option<OnFailure>,
+    pub(crate) on_failure: Option<OnFailure>,
     /// Replica counts of workloads, used if neither git nor the ledger has them.
-    pub pods: BTreeMap<String, u32>,
+    pub(crate) pods: BTreeMap<String, u32>,
     /// Windows in which no batch is released.
-    pub freeze: Vec<FreezeRule>,
+    pub(crate) freeze: Vec<FreezeRule>,
     /// Numbers of the batches that wait for `pillion approve`.
-    pub approve: Vec<u32>,
+    pub(crate) approve: Vec<u32>,
     /// Maximum number of pods per minute that batches begin to replace, on average since the last batch; at least 1.
-    pub pods_per_minute: Option<u32>,
+    pub(crate) pods_per_minute: Option<u32>,
 }
 
 /// Who starts a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum StartMode {
+pub(crate) enum StartMode {
     /// A person.
     Manual,
     /// The watcher.
@@ -195,7 +195,7 @@ pub enum StartMode {
 
 /// Whether a workload can be split over several batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum SplitMode {
+pub(crate) enum SplitMode {
     /// By the native partition of the workload, if its kind has one.
     Auto,
     /// Never.
@@ -204,7 +204,7 @@ pub enum SplitMode {
 
 /// Action after an unhealthy batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum OnFailure {
+pub(crate) enum OnFailure {
     /// Release no further batch.
     Pause,
     /// Roll back to the released revision.
@@ -214,7 +214,7 @@ pub enum OnFailure {
 /// A number or a percentage.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum PodsOrPercent {
+pub(crate) enum PodsOrPercent {
     /// A number.
     Int(u32),
     /// A percentage.
@@ -244,13 +244,13 @@ impl fmt::Display for PodsOrPercent {
 /// A window in which no batch is released.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FreezeRule {
+pub(crate) struct FreezeRule {
     /// Start: five fields as in crontab(5), with `L` for the last day of a month.
-    pub cron: String,
+    pub(crate) cron: String,
     /// Duration (`63h`, `1h30m`), at most 8784h. It is exact even when clocks change.
-    pub length: String,
+    pub(crate) length: String,
     /// IANA time zone of `cron`. Without it, UTC.
-    pub time_zone: Option<String>,
+    pub(crate) time_zone: Option<String>,
 }
 
 /// Returns the JSON Schema of pillion.yaml.
@@ -277,7 +277,7 @@ pub fn decode(document: &Document) -> (RepositoryConfig, Vec<Diagnostic>) {
 }
 
 /// Reads the annotation `pillion.dev/rollout` of a SidecarSet: YAML with the keys of `rollout`.
-pub fn decode_rollout(document: &Document) -> (Option<RolloutConfig>, Vec<Diagnostic>) {
+pub(crate) fn decode_rollout(document: &Document) -> (Option<RolloutConfig>, Vec<Diagnostic>) {
     static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<RolloutConfig>);
     let (rollout, mut found) =
         SchemaCheck::new(document, "pillion schema", &SCHEMA).decode_fragment::<RolloutConfig>();
@@ -288,7 +288,7 @@ pub fn decode_rollout(document: &Document) -> (Option<RolloutConfig>, Vec<Diagno
 impl RolloutConfig {
     /// Returns these settings, overridden by those that `over` has.
     #[must_use]
-    pub fn with_overrides(&self, over: &Self) -> Self {
+    pub(crate) fn with_overrides(&self, over: &Self) -> Self {
         let mut pods = self.pods.clone();
         pods.extend(over.pods.clone());
         Self {
@@ -311,7 +311,7 @@ impl RolloutConfig {
 
 impl RepositoryConfig {
     /// Returns the additional kinds.
-    pub fn workload_kinds(&self) -> impl Iterator<Item = WorkloadKind> {
+    pub(crate) fn workload_kinds(&self) -> impl Iterator<Item = WorkloadKind> {
         self.kinds.iter().map(|k| WorkloadKind {
             group: k.group.clone(),
             kind: k.kind.clone(),

@@ -16,11 +16,11 @@ const MAX_COMPILED_BYTES: usize = 32 << 20;
 
 /// Why a pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PatternError {
+pub(crate) struct PatternError {
     /// What is wrong with it.
-    pub message: String,
+    pub(crate) message: String,
     /// What to write instead, where that is known.
-    pub suggestion: Option<String>,
+    pub(crate) suggestion: Option<String>,
 }
 
 impl PatternError {
@@ -39,7 +39,7 @@ impl fmt::Display for PatternError {
 ///
 /// # Errors
 /// When Go refuses it, when other readers of regular expressions read it differently, or when it is too large.
-pub fn compile(pattern: &str) -> Result<Regex, PatternError> {
+pub(crate) fn compile(pattern: &str) -> Result<Regex, PatternError> {
     let read = pattern::parse_pattern(pattern)?;
     if !read.edits.is_empty() && Regex::new(pattern).is_ok() {
         let suggestion = apply_edits(pattern, &read.edits);

@@ -6,7 +6,7 @@ mod wire;
 
 pub use decode::decode;
 pub use emit::emit;
-pub use wire::json_schema;
+pub(crate) use wire::json_schema;
 
 use crate::model::go_json::to_sorted_go_json;
 use crate::model::sidecar_set::{SidecarSet, content_revision_name};
@@ -18,25 +18,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The text for "no revision" in place of a revision name.
-pub const NO_REVISION: &str = "-";
+pub(crate) const NO_REVISION: &str = "-";
 
 /// The name of a revision; None: no revision (nothing released yet, or the SidecarSet is deleted).
-pub type RevisionName = Option<Arc<str>>;
+pub(crate) type RevisionName = Option<Arc<str>>;
 
 /// Returns the text of a name, `-` for none.
-pub fn revision_text(name: &RevisionName) -> &str {
+pub(crate) fn revision_text(name: &RevisionName) -> &str {
     name.as_deref().unwrap_or(NO_REVISION)
 }
 
 /// What each workload has, by its key. A copy shares what is not changed in it: a rollout of a hundred batches has a
 /// ledger behind each of them.
-pub type LedgerEntries = RedBlackTreeMapSync<Arc<str>, LedgerEntry>;
+pub(crate) type LedgerEntries = RedBlackTreeMapSync<Arc<str>, LedgerEntry>;
 
 /// One ledger.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     /// Name of the SidecarSet.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// The released revision: that of workloads without an entry.
     pub released: RevisionName,
     /// The target of the running rollout; the outer None: no rollout is running.
@@ -48,14 +48,14 @@ pub struct Ledger {
     /// Revisions in use, by name.
     pub revisions: BTreeMap<Arc<str>, Revision>,
     /// Revisions that were in use, oldest first.
-    pub history: Vec<Revision>,
+    pub(crate) history: Vec<Revision>,
     /// The scope of the running rollout. Fewer workloads later, without a commit that removed them, is an error.
     pub scope: Option<RolloutScope>,
     /// SidecarSets whose containers this one adds to workloads that they do not select any more: a workload that
     /// has a revision of this set has none of those containers twice. Sorted.
     pub replaces: Vec<Arc<str>>,
     /// Replica counts of workloads that git does not have, in byte order of the keys.
-    pub replicas: BTreeMap<Arc<str>, u32>,
+    pub(crate) replicas: BTreeMap<Arc<str>, u32>,
     /// Workloads that have another revision than the released one, in byte order of the keys. While a rollout
     /// goes back to the released revision, the workloads that are back have one too, which tells their batch.
     pub entries: LedgerEntries,
@@ -67,20 +67,20 @@ pub struct Ledger {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RolloutScope {
     /// Their number.
-    pub workloads: u32,
+    pub(crate) workloads: u32,
     /// Their pods, as far as known.
-    pub pods: u32,
+    pub(crate) pods: u32,
     /// Digest of their keys ([`RolloutScope::digest_of`]): eight hexadecimal digits.
-    pub digest: String,
+    pub(crate) digest: String,
     /// The workloads came from a build or `--manifests`, not from plain files of git.
-    pub is_from_build: bool,
+    pub(crate) is_from_build: bool,
     /// Workloads that lose the sidecar in this rollout. No batch may remove it from others.
     pub removals: u32,
 }
 
 impl RolloutScope {
     /// Returns the digest of the keys of workloads, which are taken in byte order.
-    pub fn digest_of<'k>(keys: impl Iterator<Item = &'k str>) -> String {
+    pub(crate) fn digest_of<'k>(keys: impl Iterator<Item = &'k str>) -> String {
         let mut sorted: Vec<&str> = keys.collect();
         sorted.sort_unstable();
         let digest = Sha256::digest(sorted.join("\n"));
@@ -94,7 +94,7 @@ pub struct Revision {
     /// Its name, a hash of its content ([`revision_name`]).
     pub name: Arc<str>,
     /// The content.
-    pub set: Arc<SidecarSet>,
+    pub(crate) set: Arc<SidecarSet>,
 }
 
 /// The entry of one workload.
@@ -151,18 +151,18 @@ impl Revision {
 
 impl LedgerEntry {
     /// Returns an entry with a revision only.
-    pub fn with_revision(revision: RevisionName) -> Self {
+    pub(crate) fn with_revision(revision: RevisionName) -> Self {
         Self { revision, ..Self::default() }
     }
 
     /// Returns whether a person holds the workload, and not the planner.
-    pub fn is_held_by_person(&self) -> bool {
+    pub(crate) fn is_held_by_person(&self) -> bool {
         self.hold_reason.is_some() && self.held_by.is_some()
     }
 
     /// Returns whether the last day of the hold is over. Days are those of UTC, `YYYY-MM-DD`; where today is not known,
     /// no hold has ended.
-    pub fn is_hold_expired(&self, today: Option<&str>) -> bool {
+    pub(crate) fn is_hold_expired(&self, today: Option<&str>) -> bool {
         self.hold_reason.is_some()
             && self.held_until.as_deref().zip(today).is_some_and(|(until, today)| until < today)
     }
@@ -170,7 +170,7 @@ impl LedgerEntry {
     /// Returns what counts of the line now that the source's template has this hash; few lines ask for it. A line that
     /// was made for another template counts for nothing: the application goes first. A person's hold lasts all the
     /// same; where its workload is split, all its pods get the released revision.
-    pub fn effective(
+    pub(crate) fn effective(
         &self,
         released: &RevisionName,
         hash: impl FnOnce() -> Arc<str>,
@@ -193,18 +193,18 @@ impl Ledger {
     }
 
     /// Returns the line of a workload as far as it counts ([`LedgerEntry::effective`]).
-    pub fn entry(&self, key: &str, template: &Value) -> Option<Cow<'_, LedgerEntry>> {
+    pub(crate) fn entry(&self, key: &str, template: &Value) -> Option<Cow<'_, LedgerEntry>> {
         self.entries.get(key)?.effective(&self.released, || template_hash(template).into())
     }
 
     /// Returns whether nothing is to be done with a workload, whose line this is, on the way to a target: it has
     /// that and never left it. Only a line tells that a workload is, or was, somewhere else than the released revision.
-    pub fn is_at_target(&self, entry: Option<&LedgerEntry>, target: &RevisionName) -> bool {
+    pub(crate) fn is_at_target(&self, entry: Option<&LedgerEntry>, target: &RevisionName) -> bool {
         entry.is_none() && self.released == *target
     }
 
     /// Returns a revision in use.
-    pub fn revision(&self, name: &str) -> Option<&Revision> {
+    pub(crate) fn revision(&self, name: &str) -> Option<&Revision> {
         self.revisions.get(name)
     }
 
@@ -225,7 +225,7 @@ impl Ledger {
     }
 
     /// Removes the entries that are not kept.
-    pub fn retain_workloads(&mut self, mut is_kept: impl FnMut(&Arc<str>, &LedgerEntry) -> bool) {
+    pub(crate) fn retain_workloads(&mut self, mut is_kept: impl FnMut(&Arc<str>, &LedgerEntry) -> bool) {
         let gone: Vec<Arc<str>> = self
             .entries
             .iter()
@@ -238,7 +238,7 @@ impl Ledger {
     }
 
     /// Moves unused revisions to the history, and keeps its newest `limit`.
-    pub fn archive_unused_revisions(&mut self, limit: usize) {
+    pub(crate) fn archive_unused_revisions(&mut self, limit: usize) {
         let target = self.target.clone().flatten();
         let is_used = |name: &Arc<str>| {
             self.released.as_ref() == Some(name)
@@ -257,12 +257,12 @@ impl Ledger {
 
 /// Returns the name of the content of a SidecarSet: Kruise's function for ControllerRevisions over all that
 /// changes what is rendered, selectors included.
-pub fn revision_name(set: &SidecarSet) -> String {
+pub(crate) fn revision_name(set: &SidecarSet) -> String {
     content_revision_name(&set.name, &set.content)
 }
 
 /// Returns the hash of a source's pod template, as entries have it: eight hexadecimal digits.
-pub fn template_hash(template: &Value) -> String {
+pub(crate) fn template_hash(template: &Value) -> String {
     let digest = Sha256::digest(to_sorted_go_json(template));
     digest.iter().take(4).map(|b| format!("{b:02x}")).collect()
 }

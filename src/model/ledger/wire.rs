@@ -162,7 +162,7 @@ pub(super) struct LedgerEntryWire {
 }
 
 /// Returns the JSON Schema of a ledger.
-pub fn json_schema() -> &'static Value {
+pub(crate) fn json_schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
         settings.into_generator().into_root_schema_for::<LedgerWire>().to_value()

@@ -41,7 +41,7 @@ pub fn decode_for(
 }
 
 /// Decodes the content of a revision, a v1beta1 spec inside another document.
-pub(crate) fn decode_content(
+pub fn decode_content(
     name: &str,
     content: &JsonObject,
     document: &Arc<Document>,

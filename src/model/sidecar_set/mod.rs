@@ -16,10 +16,10 @@ mod type_check;
 mod v1alpha1;
 mod validate;
 
-pub(crate) use decode::decode_content;
+pub use decode::decode_content;
 pub use decode::{decode, decode_for};
 pub(crate) use hash::content_revision_name;
-pub use repair::{RepairedText, repair};
+pub use repair::repair;
 pub use validate::{ValidationContext, conflicts, validate};
 
 use crate::diagnostics::Span;
@@ -41,7 +41,7 @@ pub enum DecodeMode {
 
 /// `podInjectPolicy`: where a container is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InjectPolicy {
+pub(crate) enum InjectPolicy {
     /// Before the application's containers.
     BeforeAppContainer,
     /// After the application's containers.
@@ -56,21 +56,21 @@ pub struct SidecarContainer {
     /// The core/v1 Container in source order, without null, empty and unknown fields, Kruise's fields and defaults.
     pub container: JsonObject,
     /// `podInjectPolicy`.
-    pub pod_inject_policy: InjectPolicy,
+    pub(crate) pod_inject_policy: InjectPolicy,
     /// `shareVolumePolicy.type` is `enabled`.
     pub share_volumes: bool,
     /// `shareVolumeDevicePolicy.type` is `enabled`.
-    pub share_volume_devices: bool,
+    pub(crate) share_volume_devices: bool,
     /// `transferEnv`.
     pub transfer_env: Vec<TransferEnv>,
     /// `hotUpgradeEmptyImage` (empty if unset) if `upgradeStrategy.upgradeType` is HotUpgrade.
     pub hot_upgrade_empty_image: Option<String>,
     /// `resourcesPolicy`.
-    pub resources_policy: Option<ResourcesPolicy>,
+    pub(crate) resources_policy: Option<ResourcesPolicy>,
     /// `restartPolicy: Always` on an init container: a native sidecar.
-    pub is_native_sidecar: bool,
+    pub(crate) is_native_sidecar: bool,
     /// Its path in the document of the set.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
 }
 
 impl SidecarContainer {
@@ -92,28 +92,28 @@ impl SidecarContainer {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TransferEnv {
     /// `sourceContainerName`.
-    pub source_container_name: String,
+    pub(crate) source_container_name: String,
     /// `sourceContainerNameFrom.fieldRef.fieldPath`, which overrides the name.
-    pub source_container_name_from: Option<String>,
+    pub(crate) source_container_name_from: Option<String>,
     /// `envName`, then `envNames`, without empty names.
     pub env_names: Vec<String>,
 }
 
 /// `resourcesPolicy`: resources computed from the resources of the application's containers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ResourcesPolicy {
+pub(crate) struct ResourcesPolicy {
     /// `targetContainersMode`: `sum` or `max`.
-    pub mode: String,
+    pub(crate) mode: String,
     /// `targetContainersNameRegex`; `.*` by default.
-    pub name_regex: String,
+    pub(crate) name_regex: String,
     /// `resourcesExpr.limits.cpu`.
-    pub limits_cpu: Option<String>,
+    pub(crate) limits_cpu: Option<String>,
     /// `resourcesExpr.limits.memory`.
-    pub limits_memory: Option<String>,
+    pub(crate) limits_memory: Option<String>,
     /// `resourcesExpr.requests.cpu`.
-    pub requests_cpu: Option<String>,
+    pub(crate) requests_cpu: Option<String>,
     /// `resourcesExpr.requests.memory`.
-    pub requests_memory: Option<String>,
+    pub(crate) requests_memory: Option<String>,
 }
 
 /// A term of `patchPodMetadata`.
@@ -122,12 +122,12 @@ pub struct PodMetadataPatch {
     /// `annotations`, in source order.
     pub annotations: Vec<(String, String)>,
     /// `patchPolicy`.
-    pub policy: PatchPolicy,
+    pub(crate) policy: PatchPolicy,
 }
 
 /// `patchPolicy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PatchPolicy {
+pub(crate) enum PatchPolicy {
     /// Set the annotation if it is absent.
     Retain,
     /// Set the annotation.
@@ -142,11 +142,11 @@ pub enum PatchPolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InjectionRevision {
     /// `revisionName`.
-    pub revision_name: Option<String>,
+    pub(crate) revision_name: Option<String>,
     /// `customVersion`.
-    pub custom_version: Option<String>,
+    pub(crate) custom_version: Option<String>,
     /// Whether `policy` is Partial rather than Always.
-    pub is_partial: bool,
+    pub(crate) is_partial: bool,
 }
 
 /// A number or a percentage, as in the source.
@@ -162,37 +162,37 @@ pub enum IntOrPercent {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpdateStrategy {
     /// `type`; RollingUpdate by default.
-    pub kind: String,
+    pub(crate) kind: String,
     /// `paused`.
     pub is_paused: bool,
     /// `selector`.
-    pub selector: Option<Selector>,
+    pub(crate) selector: Option<Selector>,
     /// `partition`.
     pub partition: Option<IntOrPercent>,
     /// `maxUnavailable`.
     pub max_unavailable: Option<IntOrPercent>,
     /// `priorityStrategy`.
-    pub priority_strategy: Option<PriorityStrategy>,
+    pub(crate) priority_strategy: Option<PriorityStrategy>,
     /// `scatterStrategy`, in source order.
-    pub scatter_strategy: Vec<ScatterTerm>,
+    pub(crate) scatter_strategy: Vec<ScatterTerm>,
 }
 
 /// `priorityStrategy`: the order of updates. Kruise rejects both lists together; its controller uses the weights.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PriorityStrategy {
+pub(crate) struct PriorityStrategy {
     /// `weightPriority`: the weights of all matching terms are added.
-    pub weight_priority: Vec<WeightTerm>,
+    pub(crate) weight_priority: Vec<WeightTerm>,
     /// `orderPriority`: the `orderedKey` of each term.
-    pub order_priority: Vec<String>,
+    pub(crate) order_priority: Vec<String>,
 }
 
 /// A term of `weightPriority`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WeightTerm {
+pub(crate) struct WeightTerm {
     /// `weight`.
-    pub weight: i64,
+    pub(crate) weight: i64,
     /// `matchSelector`.
-    pub match_selector: Selector,
+    pub(crate) match_selector: Selector,
 }
 
 /// A term of `scatterStrategy`: pods with this label are spread over the rollout.
@@ -210,15 +210,15 @@ pub struct SidecarSet {
     /// `metadata.name`.
     pub name: String,
     /// The document of the set, for spans.
-    pub document: Arc<Document>,
+    pub(crate) document: Arc<Document>,
     /// Its path in the document: the root, or an item of a List.
-    pub path: FieldPath,
+    pub(crate) path: FieldPath,
     /// `selector` over pod labels; matches nothing when empty.
-    pub selector: Selector,
+    pub(crate) selector: Selector,
     /// `namespaceSelector`, or v1alpha1's `namespace`; None selects every namespace.
     pub namespace_selector: Option<Selector>,
     /// `initContainers`.
-    pub init_containers: Vec<SidecarContainer>,
+    pub(crate) init_containers: Vec<SidecarContainer>,
     /// `containers`.
     pub containers: Vec<SidecarContainer>,
     /// `volumes` without null, empty and unknown fields. A volume without a source has `emptyDir: {}`.
@@ -228,7 +228,7 @@ pub struct SidecarSet {
     /// `patchPodMetadata`.
     pub patch_pod_metadata: Vec<PodMetadataPatch>,
     /// `injectionStrategy.paused`.
-    pub is_injection_paused: bool,
+    pub(crate) is_injection_paused: bool,
     /// `injectionStrategy.revision`.
     pub injection_revision: Option<InjectionRevision>,
     /// `updateStrategy`.
@@ -239,9 +239,9 @@ pub struct SidecarSet {
     pub canonical_spec: Value,
     /// The v1beta1 spec as in the source, without the fields that do not affect rendering: the strategies,
     /// `revisionHistoryLimit` and `customVersion`.
-    pub content: JsonObject,
+    pub(crate) content: JsonObject,
     /// `revisionHistoryLimit`.
-    pub revision_history_limit: Option<i64>,
+    pub(crate) revision_history_limit: Option<i64>,
     /// Annotation `kruise.io/sidecarset-hash` (semantics/injection.md 9).
     pub hash: String,
     /// Annotation `kruise.io/sidecarset-hash-without-image`.
@@ -256,17 +256,17 @@ pub struct SidecarSet {
 
 impl SidecarSet {
     /// Returns an annotation of the set.
-    pub fn annotation(&self, key: &str) -> Option<&str> {
+    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata.get("annotations")?.get(key)?.as_str()
     }
 
     /// Returns a labelled span at a field given by its path in the API.
-    pub fn label(&self, field: &str, text: &str) -> Span {
+    pub(crate) fn label(&self, field: &str, text: &str) -> Span {
         self.locations.label(&FieldPath::dotted(field), EntryPart::Value, text)
     }
 
     /// Returns a labelled span at the upgrade type of a container with hot upgrades, or at the name of the set.
-    pub fn hot_upgrade_label(&self, container: &str, text: &str) -> Span {
+    pub(crate) fn hot_upgrade_label(&self, container: &str, text: &str) -> Span {
         let mut all = self.containers.iter().chain(&self.init_containers);
         match all.find(|c| c.name == container && c.hot_upgrade_empty_image.is_some()) {
             Some(c) => self.document.label(

@@ -20,25 +20,25 @@ pub struct KindTraits {
     /// Where its pod template may be: the first of these paths that leads to a mapping.
     pub templates: &'static [&'static str],
     /// The kinds that it creates between itself and its pods; where it has several templates, one for each.
-    pub owns: &'static [(&'static str, &'static str)],
+    pub(crate) owns: &'static [(&'static str, &'static str)],
     /// Where git has its number of pods.
     pub replicas: Option<&'static str>,
     /// Where the cluster has its number of pods, where that is not in `replicas`.
-    pub desired: Option<&'static str>,
+    pub(crate) desired: Option<&'static str>,
     /// Its native partition: the number of pods that keep the old template.
     pub partition: Option<&'static str>,
     /// Its own `maxUnavailable`.
-    pub max_unavailable: Option<&'static str>,
+    pub(crate) max_unavailable: Option<&'static str>,
     /// The switch that pauses its updates.
-    pub paused: Option<&'static str>,
+    pub(crate) paused: Option<&'static str>,
     /// The policy that allows updates in place.
     pub in_place_policy: Option<&'static str>,
     /// The policy that makes it create its pods in order unless it is `Parallel`.
-    pub pod_management: Option<&'static str>,
+    pub(crate) pod_management: Option<&'static str>,
     /// Whether `spec.updateStrategy.type: OnDelete` leaves the replacement of pods to people.
-    pub has_on_delete: bool,
+    pub(crate) has_on_delete: bool,
     /// Where the revision of its present template is found.
-    pub revision: RevisionSource,
+    pub(crate) revision: RevisionSource,
     /// Whether it has `spec.selector.matchLabels`, in itself or in what it owns.
     pub has_selector: bool,
     /// Whether kustomize knows its references without `kustomizeconfig.yaml`.
@@ -305,22 +305,22 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
 
 impl KindTraits {
     /// Returns what is known of a kind; a kind of pillion.yaml has no paths and an unknown controller.
-    pub fn of(group: &str, kind: &str) -> &'static Self {
+    pub(crate) fn of(group: &str, kind: &str) -> &'static Self {
         KNOWN_KINDS.iter().find(|known| known.kind == kind && known.group == group).unwrap_or(&UNKNOWN)
     }
 
     /// Returns whether the kind is in the table.
-    pub fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.controller != WorkloadController::Unknown
     }
 
     /// Returns what is known of the kinds that this one creates between itself and its pods.
-    pub fn owned_kinds(&self) -> impl Iterator<Item = &'static Self> {
+    pub(crate) fn owned_kinds(&self) -> impl Iterator<Item = &'static Self> {
         self.owns.iter().map(|(group, kind)| Self::of(group, kind))
     }
 
     /// Returns the part of a UnitedDeployment that has the form of the workloads it creates, and their kind.
-    pub fn subset_part<'o>(&self, object: &'o Value) -> Option<(&'static Self, &'o Value)> {
+    pub(crate) fn subset_part<'o>(&self, object: &'o Value) -> Option<(&'static Self, &'o Value)> {
         if self.controller != WorkloadController::UnitedDeployment {
             return None;
         }
@@ -331,24 +331,24 @@ impl KindTraits {
     }
 
     /// Returns whether the object pauses its own updates.
-    pub fn is_paused(&self, object: &Value) -> bool {
+    pub(crate) fn is_paused(&self, object: &Value) -> bool {
         self.paused.and_then(|path| value_at(object, path)).and_then(Value::as_bool).unwrap_or(false)
     }
 
     /// Returns whether its pods are replaced only after a person deletes them.
-    pub fn is_on_delete(&self, object: &Value) -> bool {
+    pub(crate) fn is_on_delete(&self, object: &Value) -> bool {
         self.has_on_delete && value_at(object, "spec.updateStrategy.type").is_some_and(|t| t == "OnDelete")
     }
 
     /// Returns whether pods of an object follow its template only after an action of a person: it pauses its
     /// updates, or replaces only deleted pods.
-    pub fn needs_manual_action(&self, object: &Value) -> bool {
+    pub(crate) fn needs_manual_action(&self, object: &Value) -> bool {
         let (kind, part) = self.subset_part(object).unwrap_or((self, object));
         kind.is_paused(part) || kind.is_on_delete(part)
     }
 
     /// Returns whether its pods are created one after another.
-    pub fn is_ordered(&self, object: &Value) -> bool {
+    pub(crate) fn is_ordered(&self, object: &Value) -> bool {
         self.pod_management
             .is_some_and(|path| value_at(object, path).is_none_or(|policy| policy != "Parallel"))
     }

@@ -17,11 +17,11 @@ pub struct WorkloadKind {
     /// `kind`.
     pub kind: String,
     /// Where the pod template may be: the first of these paths that leads to a mapping.
-    pub template_paths: Vec<FieldPath>,
+    pub(crate) template_paths: Vec<FieldPath>,
     /// Where the number of pods is, if anywhere.
-    pub replicas_path: Option<FieldPath>,
+    pub(crate) replicas_path: Option<FieldPath>,
     /// Where the number of pods is that a rolling update keeps old, if anywhere.
-    pub partition_path: Option<FieldPath>,
+    pub(crate) partition_path: Option<FieldPath>,
     /// What is known of the kind by itself.
     pub traits: &'static KindTraits,
 }
@@ -58,7 +58,7 @@ impl Default for WorkloadKinds {
 
 impl WorkloadKinds {
     /// Adds a kind, in place of a known one of the same group and kind.
-    pub fn add(&mut self, kind: WorkloadKind) {
+    pub(crate) fn add(&mut self, kind: WorkloadKind) {
         self.0.retain(|k| k.group != kind.group || k.kind != kind.kind);
         self.0.push(Arc::new(kind));
     }
@@ -76,17 +76,17 @@ impl WorkloadKinds {
 }
 
 /// Returns the group of an apiVersion (`apps/v1` -> `apps`, `v1` -> empty).
-pub fn api_group(api_version: &str) -> &str {
+pub(crate) fn api_group(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
 /// Returns `apiVersion` and `kind` of an object.
-pub fn type_meta(value: &Value) -> Option<(&str, &str)> {
+pub(crate) fn type_meta(value: &Value) -> Option<(&str, &str)> {
     Some((value.get("apiVersion")?.as_str()?, value.get("kind")?.as_str()?))
 }
 
 /// Returns the type of an item; items of a typed list (`PodList`) need not have one of their own.
-pub fn item_type_meta(list: &Value, item: &Value) -> Option<(String, String)> {
+pub(crate) fn item_type_meta(list: &Value, item: &Value) -> Option<(String, String)> {
     let (api_version, kind) = type_meta(list)?;
     let text = |key: &str| item.get(key).and_then(Value::as_str);
     match (text("apiVersion"), text("kind"), kind.strip_suffix("List")) {
@@ -97,7 +97,7 @@ pub fn item_type_meta(list: &Value, item: &Value) -> Option<(String, String)> {
 }
 
 /// Returns the key of a workload: `KIND[.GROUP]/NAMESPACE/NAME`.
-pub fn workload_key(api_version: &str, kind: &str, namespace: &str, name: &str) -> String {
+pub(crate) fn workload_key(api_version: &str, kind: &str, namespace: &str, name: &str) -> String {
     let group = api_group(api_version);
     let dot = if group.is_empty() { "" } else { "." };
     format!("{kind}{dot}{group}/{namespace}/{name}")
@@ -105,12 +105,12 @@ pub fn workload_key(api_version: &str, kind: &str, namespace: &str, name: &str) 
 
 /// Returns whether kustomize follows changed names in a kind, of whatever group it is
 /// (api/internal/konfig/builtinpluginconsts).
-pub fn is_known_to_kustomize(kind: &str) -> bool {
+pub(crate) fn is_known_to_kustomize(kind: &str) -> bool {
     KNOWN_KINDS.iter().any(|known| known.kind == kind && known.is_known_to_kustomize)
 }
 
 /// Returns the value at a dotted path; None if it is null.
-pub fn value_at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+pub(crate) fn value_at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(object, |value, key| value.get(key)).filter(|v| !v.is_null())
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Warns of each budget that the worst case of a batch exceeds, with the worst of the batches.
-pub fn disruption_budgets(
+pub(crate) fn disruption_budgets(
     subjects: &[AdviceWorkload<'_>],
     objects: &[AdviceObject<'_>],
     batches: &[BatchImpact],

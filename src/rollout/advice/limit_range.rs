@@ -11,7 +11,7 @@ use crate::yaml::FieldPath;
 use serde_json::Value;
 
 /// Warns of each workload with new pods that a LimitRange of its namespace refuses, and old ones that it did not.
-pub fn limit_ranges(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
+pub(crate) fn limit_ranges(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
     let defaults = LimitRangeDefaults::of(objects);
     let mut diagnostics = Vec::new();
     for range in objects_of_kind(objects, ("", "LimitRange")) {

@@ -12,11 +12,11 @@ mod quota;
 mod rollout_warnings;
 
 pub use autoscaler::{autoscalers_without_requests, has_autoscaler, target_name};
-pub use disruption_budget::disruption_budgets;
+pub(crate) use disruption_budget::disruption_budgets;
 pub use limit_defaults::LimitRangeDefaults;
-pub use limit_range::limit_ranges;
-pub use qos::{QosClass, lower_qos, qos_of};
-pub use quota::{missing_quota_resources, quota_warnings};
+pub(crate) use limit_range::limit_ranges;
+pub(crate) use qos::lower_qos;
+pub(crate) use quota::{missing_quota_resources, quota_warnings};
 pub use rollout_warnings::{
     canary_matches_nothing, exceeds_max_unavailable, ordered_ready_stuck, shortest_duration, too_many_batches,
 };
@@ -97,7 +97,7 @@ pub fn advise(
 
 impl AdviceWorkload<'_> {
     /// Returns kind, namespace and name, for people.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         format!("{} {}/{}", self.kind, self.namespace, self.name)
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// The class by which the kubelet chooses pods to evict; lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum QosClass {
+pub(crate) enum QosClass {
     /// No requests, no limits.
     BestEffort,
     /// Anything between.
@@ -31,7 +31,7 @@ impl fmt::Display for QosClass {
 /// Returns the class of a template's pods.
 // Kubernetes v1.36 pkg/apis/core/helper/qos ComputePodQOS: init containers count, zeros do not, and a pod's own
 // `resources` replace those of its containers.
-pub fn qos_of(template: &Value) -> QosClass {
+pub(crate) fn qos_of(template: &Value) -> QosClass {
     let spec = template.get("spec");
     let own =
         spec.filter(|s| s.get("resources").is_some_and(|r| r.as_object().is_some_and(|r| !r.is_empty())));
@@ -49,7 +49,7 @@ pub fn qos_of(template: &Value) -> QosClass {
 }
 
 /// Warns of each workload with pods that fall into a lower class, and names the container that causes it.
-pub fn lower_qos(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
+pub(crate) fn lower_qos(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
     let defaults = LimitRangeDefaults::of(objects);
     let changed = subjects.iter().filter(|s| s.old_template != s.new_template);
     changed.filter_map(|s| check_qos(s, &defaults)).collect()

@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Warns of each amount that a batch brings above a quota, counted from the workloads in git.
-pub fn quota_warnings(
+pub(crate) fn quota_warnings(
     subjects: &[AdviceWorkload<'_>],
     objects: &[AdviceObject<'_>],
     batches: &[BatchImpact],
@@ -33,7 +33,7 @@ pub fn quota_warnings(
 }
 
 /// Warns of each workload with new pods that a quota refuses, because a container omits what the quota counts.
-pub fn missing_quota_resources(
+pub(crate) fn missing_quota_resources(
     subjects: &[AdviceWorkload<'_>],
     objects: &[AdviceObject<'_>],
 ) -> Vec<Diagnostic> {
@@ -341,7 +341,8 @@ mod tests {
 
     #[test]
     fn a_quota_wants_every_container_to_say() {
-        let wanted = "ResourceQuota shop/q refuses new pods of Deployment shop/web: container `log` sets no `cpu`";
+        let wanted =
+            "ResourceQuota shop/q refuses new pods of Deployment shop/web: container `log` sets no `cpu`";
         assert_eq!(messages(json!({"cpu": 99, "memory": "9Gi"}), json!({}), &[]), [wanted]);
         assert!(messages(json!({"cpu": 99}), json!({"limits": {"cpu": 1}}), &[]).is_empty());
         assert!(messages(json!(["odd"]), json!({}), &[(0, 10, 3)]).is_empty());

@@ -52,7 +52,7 @@ pub enum PodStepKind {
 
 impl PodStepKind {
     /// Returns the name of the kind.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Batch => "Batch",
             Self::HotUpgradeSwap => "Flip",

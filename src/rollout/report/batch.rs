@@ -12,60 +12,60 @@ use crate::model::ledger::{Ledger, RevisionName};
 
 /// One batch.
 #[derive(Debug)]
-pub struct BatchReport {
+pub(crate) struct BatchReport {
     /// Its number, from 1.
-    pub number: u32,
+    pub(crate) number: u32,
     /// Pods with a new template.
-    pub moved_pods: u32,
+    pub(crate) moved_pods: u32,
     /// Pods that have the target afterwards.
-    pub updated_pods: u32,
+    pub(crate) updated_pods: u32,
     /// The most pods that are unavailable at once; None: a replica count is unknown.
-    pub max_unavailable: Option<u64>,
+    pub(crate) max_unavailable: Option<u64>,
     /// Containers that restart; None: a replica count is unknown.
-    pub restarted_containers: Option<u64>,
+    pub(crate) restarted_containers: Option<u64>,
     /// The additional requests of the pods of the batch.
-    pub added_requests: PodResources,
+    pub(crate) added_requests: PodResources,
     /// Temporary surplus pods.
-    pub surge: SurgeReport,
+    pub(crate) surge: SurgeReport,
     /// The workloads, in the order of the rollout.
-    pub workloads: Vec<WorkloadReport>,
+    pub(crate) workloads: Vec<WorkloadReport>,
     /// The index of its step.
     pub(super) step: usize,
 }
 
 /// Temporary surplus pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SurgeReport {
+pub(crate) struct SurgeReport {
     /// Their number, at most.
-    pub pods: u64,
+    pub(crate) pods: u64,
     /// Their requests.
-    pub requests: PodResources,
+    pub(crate) requests: PodResources,
 }
 
 /// One workload of a batch.
 #[derive(Debug)]
-pub struct WorkloadReport {
+pub(crate) struct WorkloadReport {
     /// The update.
-    pub update: WorkloadUpdate,
+    pub(crate) update: WorkloadUpdate,
     /// Its worst case; None: its replica count is unknown.
-    pub worst_case: Option<SimulationOutcome>,
+    pub(crate) worst_case: Option<SimulationOutcome>,
 }
 
 impl WorkloadReport {
     /// Returns whether only some of its pods are updated, in this batch or because its own partition keeps some.
-    pub fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         self.update.updated_before > 0
             || self.update.replicas.is_some_and(|of| self.update.updated_after < of)
     }
 
     /// Returns whether it counts running pods.
-    pub fn counts_pods(&self) -> bool {
+    pub(crate) fn counts_pods(&self) -> bool {
         self.update.behavior.method != UpdateMethod::NextRun && self.update.replicas != Some(0)
     }
 }
 
 /// Returns kind, namespace and name for people: `StatefulSet data/events` for `StatefulSet.apps/data/events`.
-pub fn workload_title(key: &str) -> String {
+pub(crate) fn workload_title(key: &str) -> String {
     let (kind, name) = key.split_once('/').unwrap_or((key, ""));
     escape::line(&format!("{} {name}", kind.split('.').next().unwrap_or(kind))).into_owned()
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SetChanges {
+pub(crate) enum SetChanges {
     /// The set is new: nothing was released.
     New,
     /// The set is new, and has all containers of these sets, which it replaces.
@@ -115,7 +115,7 @@ fn describe_container_change(name: &str, old: &Map<String, Value>, new: &Map<Str
 }
 
 /// Returns the tags of two images of the same name, else the whole images.
-pub fn shorten_images<'i>(before: &'i str, after: &'i str) -> (&'i str, &'i str) {
+pub(crate) fn shorten_images<'i>(before: &'i str, after: &'i str) -> (&'i str, &'i str) {
     let tags = tag(before).zip(tag(after)).filter(|(a, b)| before.strip_suffix(a) == after.strip_suffix(b));
     tags.unwrap_or((before, after))
 }

@@ -10,24 +10,24 @@ use std::sync::Arc;
 
 /// A workload that no rollout updates, or that has an expired hold.
 #[derive(Debug, Clone)]
-pub struct HeldWorkloadReport {
+pub(crate) struct HeldWorkloadReport {
     /// `KIND[.GROUP]/NAMESPACE/NAME`.
-    pub key: Arc<str>,
+    pub(crate) key: Arc<str>,
     /// A code for the reason, where the workload cannot adopt the template; None: the reason is in its entry.
-    pub code: Option<&'static str>,
+    pub(crate) code: Option<&'static str>,
     /// The reason.
-    pub reason: Arc<str>,
+    pub(crate) reason: Arc<str>,
     /// Its revision.
-    pub revision: RevisionName,
+    pub(crate) revision: RevisionName,
     /// Its valid entry.
-    pub entry: Option<LedgerEntry>,
+    pub(crate) entry: Option<LedgerEntry>,
     /// The state of the hold.
-    pub hold_state: HoldState,
+    pub(crate) hold_state: HoldState,
 }
 
 /// The state of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HoldState {
+pub(crate) enum HoldState {
     /// The hold is active.
     Active,
     /// The hold is active, and no SidecarSet selects the workload any more.
@@ -39,7 +39,7 @@ pub enum HoldState {
 }
 
 /// Returns the holds of a ledger, in the order of keys. `today` is `YYYY-MM-DD`, in UTC.
-pub fn ledger_holds(
+pub(crate) fn ledger_holds(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
     today: Option<&str>,
@@ -98,12 +98,12 @@ impl HeldWorkloadReport {
     }
 
     /// Returns whether a person holds it.
-    pub fn is_held_by_person(&self) -> bool {
+    pub(crate) fn is_held_by_person(&self) -> bool {
         self.code.is_none() && self.entry.as_ref().is_some_and(LedgerEntry::is_held_by_person)
     }
 
     /// Returns the label of its row: `held`, or `ended` where the hold has expired.
-    pub fn state_label(&self) -> &'static str {
+    pub(crate) fn state_label(&self) -> &'static str {
         match self.hold_state {
             HoldState::Active | HoldState::Unselected => "held",
             HoldState::Expired | HoldState::WorkloadRemoved => "ended",
@@ -111,7 +111,7 @@ impl HeldWorkloadReport {
     }
 
     /// Returns why it is held, by whom, since when and until when, and its revision.
-    pub fn description(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         let entry = self.entry.as_ref().filter(|_| self.is_held_by_person());
         let Some(entry) = entry else { return format!("never: {}", self.reason) };
         let carries = self.revision_text();
@@ -146,12 +146,12 @@ impl HeldWorkloadReport {
     }
 
     /// Returns its revision and its emergency images.
-    pub fn revision_text(&self) -> String {
+    pub(crate) fn revision_text(&self) -> String {
         revision_with_images(&self.revision, self.entry.as_ref())
     }
 
     /// Returns it as data.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let mut value = json!({
             "workload": &*self.key,
             "code": self.code,
@@ -175,7 +175,7 @@ impl HeldWorkloadReport {
 }
 
 /// Returns a revision and the emergency images of an entry, for people.
-pub fn revision_with_images(revision: &RevisionName, entry: Option<&LedgerEntry>) -> String {
+pub(crate) fn revision_with_images(revision: &RevisionName, entry: Option<&LedgerEntry>) -> String {
     let images = entry.iter().flat_map(|l| &l.images).map(|(name, image)| format!("{name}={image}"));
     let images: Vec<String> = images.collect();
     let revision = revision.as_deref().unwrap_or("nothing");

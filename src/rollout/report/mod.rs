@@ -7,9 +7,9 @@ mod changes;
 mod held_workloads;
 mod warnings;
 
-pub use batch::{BatchReport, SurgeReport, WorkloadReport, workload_title};
-pub use changes::{SetChanges, shorten_images};
-pub use held_workloads::{HeldWorkloadReport, HoldState, ledger_holds, revision_with_images};
+pub(crate) use batch::{BatchReport, WorkloadReport, workload_title};
+pub(crate) use changes::{SetChanges, shorten_images};
+pub(crate) use held_workloads::{HeldWorkloadReport, HoldState, ledger_holds, revision_with_images};
 
 use super::progress::RolloutProgress;
 use super::removal::SidecarRemoval;
@@ -31,52 +31,52 @@ const MAX_EVALUATIONS: usize = 2_000_000;
 
 /// The plan of one rollout.
 #[derive(Debug)]
-pub struct PlanReport {
+pub(crate) struct PlanReport {
     /// The SidecarSet.
-    pub set: Arc<str>,
+    pub(crate) set: Arc<str>,
     /// The revision that workloads have: the released one; in a rollback the one that failed.
-    pub from: RevisionName,
+    pub(crate) from: RevisionName,
     /// The revision that workloads get.
-    pub to: RevisionName,
+    pub(crate) to: RevisionName,
     /// The rollout is a rollback to the released revision.
-    pub is_rollback: bool,
+    pub(crate) is_rollback: bool,
     /// Nothing is rolled out but the released revision, to workloads with an expired hold.
-    pub is_hold_release: bool,
+    pub(crate) is_hold_release: bool,
     /// The rollout is paused: the batches follow after `pillion resume`.
-    pub paused: Option<PauseRecord>,
+    pub(crate) paused: Option<PauseRecord>,
     /// The revision in the sources, where the rollout has another target.
-    pub newer_source: Option<RevisionName>,
+    pub(crate) newer_source: Option<RevisionName>,
     /// The changes, for people.
-    pub changes: SetChanges,
+    pub(crate) changes: SetChanges,
     /// The workloads that lose the sidecar.
-    pub removal: Option<SidecarRemoval>,
+    pub(crate) removal: Option<SidecarRemoval>,
     /// Only images differ in every workload that counts.
-    pub is_image_only: bool,
+    pub(crate) is_image_only: bool,
     /// Workloads that count.
-    pub matched_workloads: usize,
+    pub(crate) matched_workloads: usize,
     /// Their pods, as far as known.
-    pub matched_pods: u32,
+    pub(crate) matched_pods: u32,
     /// Workloads that count and have an unknown replica count.
-    pub unknown_replicas: usize,
+    pub(crate) unknown_replicas: usize,
     /// The batches, as many as a plan may have.
-    pub batches: Vec<BatchReport>,
+    pub(crate) batches: Vec<BatchReport>,
     /// The number of the last batch; where there are too many, as far as they were counted.
-    pub last_batch: u32,
+    pub(crate) last_batch: u32,
     /// Workloads that the rollout does not update.
-    pub held: Vec<HeldWorkloadReport>,
+    pub(crate) held: Vec<HeldWorkloadReport>,
     /// How it ends.
-    pub end: RolloutEnd,
+    pub(crate) end: RolloutEnd,
     /// The warnings.
-    pub warnings: Vec<Diagnostic>,
+    pub(crate) warnings: Vec<Diagnostic>,
     /// How many seconds the rollout takes at least; None where `soak` is not a duration.
-    pub minimum_seconds: Option<u64>,
+    pub(crate) minimum_seconds: Option<u64>,
     initial_ledger: Ledger,
     steps: Vec<RolloutStep>,
 }
 
 /// The extent of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlanExtent {
+pub(crate) enum PlanExtent {
     /// All of it.
     Whole,
     /// Only the next step; a Start is followed by the first batch.
@@ -84,7 +84,7 @@ pub enum PlanExtent {
 }
 
 /// Plans a rollout from a ledger. `related` are the objects that it is checked against.
-pub fn build_report(
+pub(crate) fn build_report(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
     external: &ExternalState,
@@ -146,12 +146,12 @@ pub fn build_report(
 
 impl PlanReport {
     /// Returns whether there is nothing to do.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         matches!(self.end, RolloutEnd::Idle)
     }
 
     /// Returns how many workloads the batches add the sidecar to, update, and remove it from.
-    pub fn effects(&self) -> BTreeMap<SidecarEffect, usize> {
+    pub(crate) fn effects(&self) -> BTreeMap<SidecarEffect, usize> {
         let updates = self.batches.iter().flat_map(|b| &b.workloads).map(|w| &w.update);
         let by_key: BTreeMap<&str, SidecarEffect> =
             updates.map(|update| (&*update.key, update.effect)).collect();
@@ -161,28 +161,28 @@ impl PlanReport {
     }
 
     /// Returns a note for a workload that loses the sidecar, or gets it while others are updated.
-    pub fn effect_note(&self, update: &WorkloadUpdate) -> Option<&'static str> {
+    pub(crate) fn effect_note(&self, update: &WorkloadUpdate) -> Option<&'static str> {
         update.effect_note(&self.from)
     }
 
     /// Returns the ledger before a step.
-    pub fn ledger_before(&self, step: usize) -> &Ledger {
+    pub(crate) fn ledger_before(&self, step: usize) -> &Ledger {
         ledger_before(&self.steps, &self.initial_ledger, step)
     }
 
     /// Returns whether the first step is a Start.
-    pub fn starts_rollout(&self) -> bool {
+    pub(crate) fn starts_rollout(&self) -> bool {
         self.steps.first().is_some_and(|step| step.started_ledger().is_some())
     }
 
     /// Returns the ledger that the first batch follows.
-    pub fn started_ledger(&self) -> &Ledger {
+    pub(crate) fn started_ledger(&self) -> &Ledger {
         self.ledger_before(usize::from(self.starts_rollout()))
     }
 
     /// Returns the patch of a workload between the state before a batch (by its index in `batches`) and after it;
     /// `base` is the path of its object in the rendered document.
-    pub fn batch_patches(
+    pub(crate) fn batch_patches(
         &self,
         context: &RolloutContext<'_>,
         batch: usize,

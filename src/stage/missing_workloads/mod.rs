@@ -19,22 +19,22 @@ const MAX_NAMED: usize = 5;
 
 /// Where earlier states of a rollout are found.
 #[derive(Clone, Copy)]
-pub struct LedgerHistory<'a> {
+pub(crate) struct LedgerHistory<'a> {
     /// The repository.
-    pub repository: &'a Repository,
+    pub(crate) repository: &'a Repository,
     /// Names of branches.
-    pub branches: &'a BranchConfig,
+    pub(crate) branches: &'a BranchConfig,
     /// The path of pillion.yaml in the sources.
-    pub config: &'a Path,
+    pub(crate) config: &'a Path,
     /// The newest commit with ledgers.
-    pub head: ObjectId,
+    pub(crate) head: ObjectId,
     /// Manifests that are not plain files.
-    pub manifests: &'a ManifestSource,
+    pub(crate) manifests: &'a ManifestSource,
 }
 
 /// Reports workloads of open rollouts that are missing from a view with the files `now`. Without history only their
 /// number is checked.
-pub fn missing_workloads(
+pub(crate) fn missing_workloads(
     view: &ClusterView,
     now: &TreeFiles<'_>,
     past: Option<&LedgerHistory<'_>>,
@@ -43,7 +43,7 @@ pub fn missing_workloads(
 }
 
 /// As [`missing_workloads`], for a ledger that is about to be pushed.
-pub fn missing_after_change(
+pub(crate) fn missing_after_change(
     deploy_branch: &DeployBranch<'_>,
     view: &ClusterView,
     ledger: &Ledger,

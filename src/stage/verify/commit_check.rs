@@ -31,7 +31,7 @@ pub(super) struct CommitCheck {
 }
 
 /// A change of a ledger that a pillion command makes.
-pub struct AuditedChange {
+pub(crate) struct AuditedChange {
     pub(super) commit: Commit,
     pub(super) key: LedgerKey,
     pub(super) action: LedgerAction,
@@ -365,7 +365,7 @@ impl AuditedChange {
     }
 
     /// Describes it: the ledger, the action, the author.
-    pub fn description(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         let (cluster, name) = &self.key;
         let of = cluster.as_ref().map_or_else(String::new, |cluster| format!(" ({cluster})"));
         let total = self.commit.trailer(trailer::BATCH);

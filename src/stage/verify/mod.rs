@@ -8,8 +8,8 @@ mod recent;
 mod simultaneous_steps;
 mod text_diff;
 
-pub use commit_check::AuditedChange;
-pub use recent::check_recent;
+pub(crate) use commit_check::AuditedChange;
+pub(crate) use recent::check_recent;
 
 use super::unmanaged_files::check_previous_folder;
 use super::{ClusterView, DeployBranch, Error};
@@ -28,7 +28,7 @@ use text_diff::first_difference;
 const MAX_STEPS: usize = 1000;
 
 /// Compares the ledgers of a view with the canonical text of each.
-pub fn check_canonical(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Vec<Diagnostic> {
+pub(crate) fn check_canonical(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Vec<Diagnostic> {
     let differs = |ledger: &Ledger| {
         let path = deploy_branch.configuration.ledger_path(view.cluster.as_deref(), &ledger.name)?;
         let name: Arc<str> = path.as_str().into();
@@ -49,7 +49,7 @@ pub struct LedgerAudit {
     /// The errors.
     pub diagnostics: Vec<Diagnostic>,
     /// The changes, oldest first.
-    pub changes: Vec<AuditedChange>,
+    pub(crate) changes: Vec<AuditedChange>,
 }
 
 /// Checks every change of a ledger from `base` to the deploy branch: each must be a step of the planner, a verb or
@@ -217,7 +217,7 @@ fn commit_range(repository: &Repository, head: ObjectId, base: ObjectId) -> Resu
 }
 
 /// Returns the digest of an upcoming batch; None: the plan has no batch of that number.
-pub fn upcoming_batch_digest(
+pub(crate) fn upcoming_batch_digest(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
     batch: u32,

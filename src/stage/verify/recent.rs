@@ -20,7 +20,7 @@ const MAX_COMMITS: usize = 1_000;
 ///
 /// # Errors
 /// When git fails.
-pub fn check_recent(
+pub(crate) fn check_recent(
     deploy_branch: &DeployBranch<'_>,
     sound: Option<ObjectId>,
 ) -> Result<Vec<Diagnostic>, Error> {

@@ -11,11 +11,11 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConditionFailure<'a> {
     /// The condition.
-    pub condition: &'a WorkloadCondition,
+    pub(crate) condition: &'a WorkloadCondition,
     /// When it counts as a failure.
-    pub due: Timestamp,
+    pub(crate) due: Timestamp,
     /// The cause, then.
-    pub cause: FailureCause,
+    pub(crate) cause: FailureCause,
 }
 
 /// Phrases of quota and LimitRange errors, in lower case.

@@ -7,13 +7,13 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ExpectedSidecar<'a> {
     /// `name`.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Whether it is one of `initContainers`.
-    pub is_init: bool,
+    pub(crate) is_init: bool,
     /// The container.
-    pub container: &'a Value,
+    pub(crate) container: &'a Value,
     /// `image`.
-    pub image: &'a str,
+    pub(crate) image: &'a str,
 }
 
 /// The two lists of containers, and whether they are init containers.

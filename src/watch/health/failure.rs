@@ -33,19 +33,19 @@ pub(super) enum FailureDue {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ContainerFailure<'a> {
     /// The pod's name.
-    pub pod: &'a str,
+    pub(crate) pod: &'a str,
     /// The container.
-    pub container: &'a LiveContainer,
+    pub(crate) container: &'a LiveContainer,
     /// The class.
-    pub class: FailureClass,
+    pub(crate) class: FailureClass,
     /// The reason, in Kubernetes' words.
-    pub reason: &'a str,
+    pub(crate) reason: &'a str,
     /// The message of the kubelet.
-    pub message: &'a str,
+    pub(crate) message: &'a str,
     /// Its last termination, if any.
-    pub termination: Option<&'a ContainerTermination>,
+    pub(crate) termination: Option<&'a ContainerTermination>,
     /// When it counts.
-    pub due: FailureDue,
+    pub(crate) due: FailureDue,
 }
 
 /// Returns the failure of a container. `in_place`: the pod may have run another revision before, and its status may

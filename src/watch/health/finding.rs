@@ -18,15 +18,15 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(super) struct HealthFinding {
     /// When it counts.
-    pub due: FailureDue,
+    pub(crate) due: FailureDue,
     /// The cause when it counts. None: pods with the previous template fail in the same way.
-    pub cause: Option<FailureCause>,
+    pub(crate) cause: Option<FailureCause>,
     /// The cause when the deadline passes.
-    pub deadline_cause: FailureCause,
+    pub(crate) deadline_cause: FailureCause,
     /// The text for people.
-    pub message: String,
+    pub(crate) message: String,
     /// The evidence.
-    pub evidence: Vec<HealthEvidence>,
+    pub(crate) evidence: Vec<HealthEvidence>,
 }
 
 impl HealthFinding {

@@ -9,28 +9,28 @@ use super::revision_match::{RevisionMatch, is_bare_pod, is_update_complete, matc
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClassifiedPod<'a> {
     /// `metadata.name`.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// The pod.
-    pub pod: &'a LivePod,
+    pub(crate) pod: &'a LivePod,
     /// It is ready, and runs what its spec says.
-    pub is_ready: bool,
+    pub(crate) is_ready: bool,
 }
 
 /// The pods of a workload by class, each list by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PodSet<'a> {
     /// Pods at the target revision.
-    pub updated: Vec<ClassifiedPod<'a>>,
+    pub(crate) updated: Vec<ClassifiedPod<'a>>,
     /// Terminating pods at the target revision.
-    pub terminating: Vec<ClassifiedPod<'a>>,
+    pub(crate) terminating: Vec<ClassifiedPod<'a>>,
     /// Pods at the target revision that their node ended.
-    pub disrupted: Vec<ClassifiedPod<'a>>,
+    pub(crate) disrupted: Vec<ClassifiedPod<'a>>,
     /// Pods at another revision: what fails there failed before.
-    pub outdated: Vec<ClassifiedPod<'a>>,
+    pub(crate) outdated: Vec<ClassifiedPod<'a>>,
     /// A bare pod that has completed.
-    pub is_completed: bool,
+    pub(crate) is_completed: bool,
     /// A change that something makes to new pods, if there is one.
-    pub mutation: Option<String>,
+    pub(crate) mutation: Option<String>,
 }
 
 /// Classifies the pods of a workload.

@@ -117,7 +117,7 @@ pub enum HealthStatus {
 
 impl HealthStatus {
     /// Returns the name in data: the word of Argo CD where it has one.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OutOfSync => "OutOfSync",
             Self::Progressing => "Progressing",
@@ -142,15 +142,15 @@ impl fmt::Display for HealthStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthEvidence {
     /// `NAMESPACE/NAME` of a pod; for conditions the key of the workload.
-    pub subject: Arc<str>,
+    pub(crate) subject: Arc<str>,
     /// The container.
-    pub container: Option<Arc<str>>,
+    pub(crate) container: Option<Arc<str>>,
     /// The reason, in Kubernetes' words.
-    pub reason: Arc<str>,
+    pub(crate) reason: Arc<str>,
     /// The message of the kubelet or controller, shortened to one line.
-    pub message: Option<String>,
+    pub(crate) message: Option<String>,
     /// `restartCount`.
-    pub restarts: Option<u32>,
+    pub(crate) restarts: Option<u32>,
 }
 
 impl HealthEvidence {
@@ -170,7 +170,7 @@ impl HealthEvidence {
 
 impl HealthReport {
     /// Returns the workloads that fail at their current revision: a rollback starts with them.
-    pub fn degraded_workloads(&self) -> BTreeSet<Arc<str>> {
+    pub(crate) fn degraded_workloads(&self) -> BTreeSet<Arc<str>> {
         let fails =
             |w: &&WorkloadHealth| matches!(w.status, HealthStatus::Degraded(_) | HealthStatus::Stalled);
         self.workloads.iter().filter(fails).map(|w| Arc::clone(&w.key)).collect()
@@ -181,22 +181,22 @@ impl HealthReport {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HealthContext<'a> {
     /// The rollout is a rollback.
-    pub is_rollback: bool,
+    pub(crate) is_rollback: bool,
     /// The limits.
-    pub limits: &'a HealthLimits,
+    pub(crate) limits: &'a HealthLimits,
     /// The API server's clock.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// Unschedulable pods that are not at the target revision.
-    pub unschedulable_others: &'a [String],
+    pub(crate) unschedulable_others: &'a [String],
 }
 
 /// The assessment of a workload.
 #[derive(Debug, Clone)]
 pub(super) struct WorkloadAssessment {
     /// The published part.
-    pub workload: WorkloadHealth,
+    pub(crate) workload: WorkloadHealth,
     /// Its unavailable pods.
-    pub unavailable: u32,
+    pub(crate) unavailable: u32,
     /// When time alone makes it fail.
-    pub fails_at: Option<Timestamp>,
+    pub(crate) fails_at: Option<Timestamp>,
 }

@@ -93,7 +93,7 @@ impl ReadOnlyClient {
     ///
     /// # Errors
     /// When the configuration leads to no cluster.
-    pub async fn new(context: &KubeContext, timeout: Duration) -> Result<Self, Error> {
+    pub(crate) async fn new(context: &KubeContext, timeout: Duration) -> Result<Self, Error> {
         let mut config = context.load_config().await?;
         config.connect_timeout = Some(timeout);
         // Callers retry themselves: a silent server must be noticed.
@@ -107,7 +107,7 @@ impl ReadOnlyClient {
     ///
     /// # Errors
     /// When there is none in time, or another status.
-    pub async fn get(&self, path: &str) -> Result<Response<Body>, Error> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Response<Body>, Error> {
         let request = Request::builder().method(Method::GET).uri(path).header("Accept", "application/json");
         let request = request.body(Body::empty()).map_err(|e| Error::invalid_response(path, e))?;
         let response =
@@ -123,7 +123,7 @@ impl ReadOnlyClient {
     ///
     /// # Errors
     /// As [`Self::get`], and when it breaks off, or is too long or too slow.
-    pub async fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
         self.read_body(path, self.get(path).await?.into_body(), MAX_RESPONSE_BYTES).await
     }
 
@@ -152,7 +152,7 @@ impl ReadOnlyClient {
     ///
     /// # Errors
     /// When there is no answer, or none with a time.
-    pub async fn server_time(&self) -> Result<Timestamp, Error> {
+    pub(crate) async fn server_time(&self) -> Result<Timestamp, Error> {
         let response = self.get("/version").await?;
         let date = response.headers().get(http::header::DATE).and_then(|value| value.to_str().ok());
         let date = date.ok_or_else(|| Error::invalid_response("/version", "it has no header `Date`"))?;

@@ -19,7 +19,7 @@ pub use client::{KubeContext, ReadOnlyClient, ReadOnlyLayer};
 pub use error::Error;
 pub use memory::MemoryBudget;
 pub use parse::{read_list_page, read_watch_line};
-pub use tokio::runtime::Runtime;
+pub(crate) use tokio::runtime::Runtime;
 
 use crate::watch::backoff::Backoff;
 use crate::watch::snapshot::{ObservationScope, Snapshot};
@@ -163,7 +163,7 @@ impl Observer {
     ///
     /// # Errors
     /// When the configuration leads to no cluster. A cluster that is away is none: [`Self::snapshot`] tells.
-    pub fn start(
+    pub(crate) fn start(
         handle: &Handle,
         context: Option<&str>,
         scope: ObservationScope,

@@ -7,22 +7,22 @@ pub mod github;
 use std::time::Duration;
 
 /// Variable with the provider's token; `GITHUB_TOKEN` works, too.
-pub const TOKEN_VAR: &str = "PILLION_FORGE_TOKEN";
+pub(crate) const TOKEN_VAR: &str = "PILLION_FORGE_TOKEN";
 
 /// Variable with the address of the provider's API, if it does not follow from the remote's.
-pub const API_URL_VAR: &str = "PILLION_FORGE_URL";
+pub(crate) const API_URL_VAR: &str = "PILLION_FORGE_URL";
 
 /// The content of a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest {
     /// The branch with the next commit: [`next_branch`].
-    pub head: String,
+    pub(crate) head: String,
     /// The deploy branch.
-    pub base: String,
+    pub(crate) base: String,
     /// One line.
-    pub title: String,
+    pub(crate) title: String,
     /// The rest, with trailers at its end, so that a squash keeps them.
-    pub body: String,
+    pub(crate) body: String,
 }
 
 impl PullRequest {
@@ -39,7 +39,7 @@ impl PullRequest {
 }
 
 /// Returns the branch of a pull request: `pillion/next/[CLUSTER/]SIDECARSET/BRANCH`.
-pub fn next_branch(deploy: &str, cluster: Option<&str>, sidecar_set: &str) -> String {
+pub(crate) fn next_branch(deploy: &str, cluster: Option<&str>, sidecar_set: &str) -> String {
     let cluster = cluster.map(|c| format!("{c}/")).unwrap_or_default();
     format!("pillion/next/{cluster}{sidecar_set}/{deploy}")
 }
@@ -125,19 +125,19 @@ pub trait PullRequestProvider: Send {
 
 /// A repository of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepositorySlug {
+pub(crate) struct RepositorySlug {
     /// The provider's host, with its port if the address is one of HTTP.
-    pub host: String,
+    pub(crate) host: String,
     /// The user or organisation.
-    pub owner: String,
+    pub(crate) owner: String,
     /// The repository.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl RepositorySlug {
     /// Parses the address of a remote: `https://host/owner/name.git`, `ssh://git@host/owner/name`,
     /// `git@host:owner/name.git`. None: it names no repository of a provider.
-    pub fn parse(address: &str) -> Option<Self> {
+    pub(crate) fn parse(address: &str) -> Option<Self> {
         let address = address.trim();
         let (host, path) = match address.split_once("://") {
             Some((scheme, rest)) => {
@@ -177,7 +177,7 @@ impl RepositorySlug {
 
 /// Returns the web address of a remote's commits, up to the id: for GitHub, or for a host that is known to be a
 /// provider.
-pub fn commit_url_prefix(remote: &str, is_provider: bool) -> Option<String> {
+pub(crate) fn commit_url_prefix(remote: &str, is_provider: bool) -> Option<String> {
     let RepositorySlug { host, owner, name } = RepositorySlug::parse(remote)?;
     (is_provider || host == "github.com").then(|| format!("https://{host}/{owner}/{name}/commit/"))
 }
