@@ -61,7 +61,7 @@ impl BuildDenial {
 ///
 /// # Errors
 /// When it is neither on nor off.
-pub fn parse_switch(text: &OsStr) -> Result<bool, String> {
+pub(crate) fn parse_switch(text: &OsStr) -> Result<bool, String> {
     match text.to_string_lossy().trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "" | "false" | "0" | "no" | "off" => Ok(false),
