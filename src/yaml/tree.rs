@@ -6,7 +6,7 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Collections that may are in one another, aliases followed.
+/// Collections in one another, aliases followed.
 pub(super) const MAX_DEPTH: usize = 200;
 
 /// Nodes that a document may have.

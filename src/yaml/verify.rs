@@ -65,7 +65,7 @@ fn normalize_brackets(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// A value, and what is to are in it at a path instead.
+/// A value, and another value that replaces a part of it at a path.
 #[derive(Clone, Copy)]
 struct ExpectedValue<'a> {
     value: &'a Value,
