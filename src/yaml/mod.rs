@@ -2,6 +2,7 @@
 //!
 //! This module knows nothing of Kubernetes' objects.
 
+mod block_reader;
 mod edit;
 mod emit;
 mod fast_check;

@@ -1,6 +1,121 @@
 //! Tests of reading: places, limits and messages.
 
 use super::*;
+use std::fs;
+use std::path::Path;
+
+/// Returns the documents of the repository's own manifests.
+pub(super) fn corpus() -> Vec<String> {
+    fn add(folder: &Path, texts: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.is_symlink() {
+                add(&path, texts);
+            } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml")
+                && let Ok(text) = fs::read_to_string(&path)
+                && text.len() < 1 << 16
+            {
+                texts.extend(text.split_inclusive("\n---\n").map(str::to_owned));
+            }
+        }
+    }
+    let mut texts = Vec::new();
+    for folder in ["golden", "examples", "deploy"] {
+        add(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut texts);
+    }
+    texts.sort();
+    texts.dedup();
+    texts
+}
+
+/// Returns a source of numbers below a limit, the same ones in every run.
+pub(super) fn random() -> impl FnMut(usize) -> usize {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    }
+}
+
+/// Returns how many random texts are tried: `FUZZ_COUNT`, else a number.
+pub(super) fn count(otherwise: usize) -> usize {
+    std::env::var("FUZZ_COUNT").ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Returns some lines of a text, changed in a few places: short, so that every change is near everything else.
+pub(super) fn mutated(texts: &[String], random: &mut impl FnMut(usize) -> usize) -> String {
+    const PARTS: &[&str] = &[
+        "-",
+        "- ",
+        ":",
+        ": ",
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        "#",
+        " # c",
+        "\"",
+        "'",
+        "|",
+        "|-\n",
+        ">",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "---\n",
+        "...\n",
+        "&a ",
+        "*a",
+        "!!str ",
+        "<<: ",
+        "? ",
+        "\\",
+        "~",
+        "null",
+        "a",
+        "é",
+        "0x1",
+        "%",
+        "@",
+        "`",
+        "$",
+        "(",
+        "=",
+        "{a: b}",
+        "[a, b]",
+        "{\"a\":b}",
+        "''",
+        "\"\"",
+        "a:b",
+        "-1",
+        "--- ",
+        "\t",
+        "yes: ",
+        "1: ",
+        "\\n",
+    ];
+    let lines: Vec<&str> = texts[random(texts.len())].split_inclusive('\n').collect();
+    let from = random(lines.len());
+    let mut text: String = lines[from..].iter().take(1 + random(12)).copied().collect();
+    for _ in 0..=random(3) {
+        let mut at = random(text.len() + 1);
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+        match random(3) {
+            0 => text.insert_str(at, PARTS[random(PARTS.len())]),
+            1 => text.replace_range(at..end, ""),
+            _ => text.replace_range(at..end, PARTS[random(PARTS.len())]),
+        }
+    }
+    text
+}
 
 fn read(text: &str) -> Result<Document, Diagnostic> {
     Document::read(&"f.yaml".into(), 0, 1, text)

@@ -1,5 +1,6 @@
 //! Builds a compact tree of spans from the events of granit-parser. No other file uses that parser.
 
+use super::block_reader::read_block_form;
 use super::scalar::ScalarTag;
 use super::syntax::Error;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
@@ -47,7 +48,7 @@ impl NodeKind {
 pub(super) type NodeId = u32;
 
 /// One node. Nodes are in the order of the text, each before its children.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SyntaxNode {
     pub(super) kind: NodeKind,
     /// The first byte: of a block scalar its `|`, of a block sequence its first `-`, of a block mapping its first key.
@@ -83,7 +84,7 @@ impl NodeProperties {
 }
 
 /// The nodes of one document; none where it is empty.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct SyntaxTree {
     nodes: Vec<SyntaxNode>,
     properties: Vec<NodeProperties>,
@@ -94,6 +95,14 @@ pub(super) struct SyntaxTree {
 impl SyntaxTree {
     /// Reads the text of one document.
     pub(super) fn read(text: &str) -> Result<Self, Box<Error>> {
+        let Some(tree) = read_block_form(text) else { return Self::parse(text) };
+        // What tests and fuzzing run reads every document in both ways.
+        debug_assert_eq!(Some(&tree), Self::parse(text).ok().as_ref(), "{text}");
+        Ok(tree)
+    }
+
+    /// Reads the text of one document with the parser, whatever form it has.
+    pub(super) fn parse(text: &str) -> Result<Self, Box<Error>> {
         // The parser takes a line that is not ended as if it were; [`without_line_end`] takes that back.
         let ended = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
         let skip = skipped_prefix_length(text);
@@ -112,6 +121,39 @@ impl SyntaxTree {
             builder.push_event(event, span)?;
         }
         Ok(builder.tree)
+    }
+
+    /// Returns an empty tree with room for some nodes.
+    pub(super) fn with_capacity(nodes: usize) -> Self {
+        Self { nodes: Vec::with_capacity(nodes), ..Self::default() }
+    }
+
+    /// Adds a node without children, anchor and tag, whose text is as written.
+    pub(super) fn push_leaf(&mut self, kind: NodeKind, start: usize, end: usize) -> NodeId {
+        let id = to_offset(self.nodes.len());
+        let (start, end) = (to_offset(start), to_offset(end));
+        self.nodes.push(SyntaxNode { kind, start, end, next: id + 1, extra: 0, text: AS_WRITTEN });
+        id
+    }
+
+    /// Completes a collection: all nodes after it are below it, and it ends with the last of them.
+    pub(super) fn close(&mut self, id: NodeId, end: usize) {
+        let (next, end) = (to_offset(self.nodes.len()), to_offset(end));
+        let node = &mut self.nodes[id as usize];
+        (node.next, node.end) = (next, end.max(node.start));
+    }
+
+    /// Says that the text of a quoted scalar is what its quotes enclose.
+    pub(super) fn set_inside_quotes(&mut self, id: NodeId) {
+        self.nodes[id as usize].text = INSIDE_QUOTES;
+    }
+
+    /// Sets the text of a scalar that is written in another way.
+    pub(super) fn set_decoded(&mut self, id: NodeId, text: &str) {
+        let from = to_offset(self.decoded.len());
+        self.decoded.push_str(text);
+        self.ranges.push(from..to_offset(self.decoded.len()));
+        self.nodes[id as usize].text = to_offset(self.ranges.len()) + 1;
     }
 
     /// Returns a node.
@@ -423,10 +465,7 @@ impl TreeBuilder<'_> {
             self.tree.nodes[id as usize].text = INSIDE_QUOTES;
             return;
         }
-        let from = to_offset(self.tree.decoded.len());
-        self.tree.decoded.push_str(value);
-        self.tree.ranges.push(from..to_offset(self.tree.decoded.len()));
-        self.tree.nodes[id as usize].text = to_offset(self.tree.ranges.len()) + 1;
+        self.tree.set_decoded(id, value);
     }
 
     /// Returns where a value belongs that is not written: behind its properties, `:`, `-` or key.
