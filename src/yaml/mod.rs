@@ -15,6 +15,7 @@ mod tabs;
 mod tree;
 mod value;
 mod verify;
+mod verify_walk;
 
 pub use emit::{emit, emit_flow};
 pub use fast_check::is_certainly_readable;

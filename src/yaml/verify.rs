@@ -1,10 +1,12 @@
-//! Verifies edited texts with a parser that shares no code with the one that edited them.
+//! Verifies that an edited text means what it should, by other readers than the one that it was edited with: every byte
+//! of it is walked along the value (`verify_walk.rs`), and where that is not certain, yaml-rust2 reads it.
 //!
-//! Every edited document is verified; the result is never skipped, sampled or cached.
+//! Every edited document is verified; the check is never dropped, sampled or cached.
 
 use super::field_path::{FieldPath, PathSegment};
 use super::scalar::{self, ScalarKey, ScalarMeaning, ScalarTag};
 use super::tree::{self, MAX_DEPTH, SyntaxTree};
+use super::verify_walk::certainly_says;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
@@ -23,6 +25,21 @@ pub(super) fn verify_edit(text: &str, old: &Value, at: &[PathSegment], new: &Val
     let text = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
     let text = &text[tree::skipped_prefix_length(&text)..];
     let expected = ExpectedValue { value: old, change: Some((at, new)) };
+    if unterminated.is_none() && certainly_says(text, expected) {
+        // What tests and fuzzing run asks yaml-rust2 about every edit, too.
+        debug_assert_eq!(verify_by_parser(text, None, expected), Ok(()), "{text}");
+        return Ok(());
+    }
+    verify_by_parser(text, unterminated, expected)
+}
+
+/// Compares the events of yaml-rust2 with the value expected. `unterminated`: the last line, where the text had no line
+/// end.
+fn verify_by_parser(
+    text: &str,
+    unterminated: Option<&str>,
+    expected: ExpectedValue<'_>,
+) -> Result<(), String> {
     if EventReader::new(text.chars(), unterminated).compare(expected) == Some(()) {
         return Ok(());
     }
@@ -67,31 +84,35 @@ fn normalize_brackets(text: &str) -> Option<String> {
 
 /// A value, and another value that replaces a part of it at a path.
 #[derive(Clone, Copy)]
-struct ExpectedValue<'a> {
-    value: &'a Value,
+pub(super) struct ExpectedValue<'a> {
+    pub(super) value: &'a Value,
     change: Option<(&'a [PathSegment], &'a Value)>,
 }
 
 impl<'a> ExpectedValue<'a> {
     /// Returns what is wanted here, the change applied where it is to be here.
-    fn resolve(self) -> Self {
+    pub(super) fn resolve(self) -> Self {
         match self.change {
             Some(([], new)) => Self { value: new, change: None },
             _ => self,
         }
     }
 
+    /// Returns what is wanted of a value below this one; `is_step` tells whether a step of the change's path leads there.
+    pub(super) fn below(self, value: &'a Value, is_step: impl Fn(&PathSegment) -> bool) -> Self {
+        let change = self.change.and_then(|(at, new)| {
+            let (step, rest) = at.split_first()?;
+            is_step(step).then_some((rest, new))
+        });
+        Self { value, change }.resolve()
+    }
+
     fn key(self, key: &str) -> Option<Self> {
-        let change =
-            self.change.filter(|(at, _)| matches!(at.first(), Some(PathSegment::Key(k)) if k == key));
-        let value = self.value.get(key);
-        Some(Self { value: value?, change: change.map(|(at, new)| (&at[1..], new)) }.resolve())
+        Some(self.below(self.value.get(key)?, |step| matches!(step, PathSegment::Key(k) if k == key)))
     }
 
     fn item(self, n: usize) -> Option<Self> {
-        let change =
-            self.change.filter(|(at, _)| matches!(at.first(), Some(PathSegment::Index(i)) if *i == n));
-        Some(Self { value: self.value.get(n)?, change: change.map(|(at, new)| (&at[1..], new)) }.resolve())
+        Some(self.below(self.value.get(n)?, |step| matches!(step, PathSegment::Index(i) if *i == n)))
     }
 }
 
@@ -402,6 +423,69 @@ fn first_difference(read: &Value, expected: ExpectedValue<'_>, at: &FieldPath) -
 mod tests {
     use super::*;
     use serde_json::json;
+
+    /// Changes a value a little: a scalar, an item, a key.
+    fn change(value: &mut Value, random: &mut impl FnMut(usize) -> usize) {
+        let numbers = random(6);
+        match value {
+            Value::Object(map) if !map.is_empty() && numbers > 1 => {
+                let key = map.keys().nth(random(map.len())).cloned().unwrap_or_default();
+                match (numbers, map.get_mut(&key)) {
+                    (2, _) => drop(map.shift_remove(&key)),
+                    (_, Some(value)) => change(value, random),
+                    _ => {}
+                }
+            }
+            Value::Array(items) if !items.is_empty() && numbers > 1 => {
+                let at = random(items.len());
+                match numbers {
+                    2 => drop(items.remove(at)),
+                    _ => change(&mut items[at], random),
+                }
+            }
+            Value::String(text) if numbers > 2 => text.push(['\n', ' ', 'x', '"', '\'', ':'][random(6)]),
+            _ => {
+                let others = [
+                    json!(null),
+                    json!(true),
+                    json!("true"),
+                    json!(1),
+                    json!("1"),
+                    json!([]),
+                    json!({}),
+                    json!(""),
+                ];
+                *value = others[random(8)].clone();
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_walk_is_certain_of_yaml_rust2_says_too() {
+        let texts = crate::yaml::tests::corpus();
+        let mut random = crate::yaml::tests::random();
+        let (mut said, mut of_changed) = (0, 0);
+        let count = crate::yaml::tests::count(20_000);
+        for _ in 0..count {
+            let text = crate::yaml::tests::mutated(&texts, &mut random);
+            let document = crate::yaml::Document::read(&"f.yaml".into(), 0, 1, &text);
+            let Some(value) = document.ok().filter(|d| d.diagnostics().is_empty()).map(|d| d.value().clone())
+            else {
+                continue;
+            };
+            let mut other = value.clone();
+            change(&mut other, &mut random);
+            for wanted in [&value, &other] {
+                let want = ExpectedValue { value: wanted, change: None };
+                if certainly_says(&text, want) {
+                    assert_eq!(verify_by_parser(&text, None, want), Ok(()), "{text:?} {wanted}");
+                    said += 1;
+                    of_changed += usize::from(*wanted != value);
+                }
+            }
+        }
+        assert!(said * 10 > count && of_changed == 0, "{said} of {count}, {of_changed} of other values");
+    }
 
     #[test]
     fn a_duplicate_key_does_not_make_up_for_a_missing_one() {

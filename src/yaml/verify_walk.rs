@@ -1,0 +1,499 @@
+//! Checks that an edited text says a value by walking along both at once: no tree is made, and every byte of the text
+//! has to be one that the value allows at its place.
+//!
+//! [`certainly_says`] knows few spellings of each value; "false" means "not certain" and leaves the text to
+//! yaml-rust2 (`verify.rs`). It shares no code with the readers of `tree.rs` and `block_reader.rs`: these follow the
+//! text and keep a stack of columns, this follows the value and is told by it what has to come. What they could
+//! misread alike is outside of both: tabs, CR, anchors, aliases, tags, merge keys, scalars of several lines, folded
+//! scalars, indentation indicators and the marks of a document's end.
+//!
+//! ```text
+//! text      ended by LF; no other control character, no DEL, none of the bytes C2, E2 and EF
+//! document  [ "---" rest ] value
+//! object    its keys, each once, in one column, in any order (at most 128) | flow
+//! array     its items behind dashes in one column; below a key also in the column of the key | flow
+//! string    plain, where that means a string | '...' with '' for ' | "..." with \n \t \" \\ | literal "|", "|-"
+//! others    plain, with the meaning that Kubernetes gives it | null: nothing
+//! flow      on one line, "{key: value, ...}" in the order of the value, "[item, ...]"
+//! rest      blanks, and after a blank a comment
+//! ```
+//!
+//! A scalar is one line: what follows deeper than its key or dash would continue it, and is "not certain".
+
+use super::field_path::PathSegment;
+use super::scalar::{self, ScalarMeaning};
+use super::verify::ExpectedValue;
+use serde_json::{Map, Value};
+
+/// Collections in one another that are walked here.
+const MAX_DEPTH: usize = 100;
+
+/// Keys of one mapping: the bits of a `u128` say which were there.
+const MAX_KEYS: usize = 128;
+
+/// Bytes of a key.
+const MAX_KEY_BYTES: usize = 512;
+
+/// Returns whether a text certainly says what is wanted.
+pub(super) fn certainly_says(text: &str, want: ExpectedValue<'_>) -> bool {
+    let bytes = text.as_bytes();
+    if bytes.last() != Some(&b'\n') || !bytes.chunks(256).all(is_ordinary) {
+        return false;
+    }
+    let mut walk = TextWalk { bytes, at: 0, column: None, depth: 0 };
+    walk.document(want.resolve()).is_some()
+}
+
+fn is_ordinary(chunk: &[u8]) -> bool {
+    let is_excluded = |b: u8| (b < b' ' && b != b'\n') || matches!(b, 0x7f | 0xc2 | 0xe2 | 0xef);
+    !chunk.iter().fold(false, |found, &b| found | is_excluded(b))
+}
+
+/// Where in its parent a value is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Behind the key of a mapping in this column.
+    Entry(usize),
+    /// Behind a dash in this column.
+    Item(usize),
+}
+
+impl Place {
+    fn column(self) -> usize {
+        match self {
+            Self::Entry(column) | Self::Item(column) => column,
+        }
+    }
+}
+
+struct TextWalk<'t> {
+    bytes: &'t [u8],
+    /// The next byte that is not explained.
+    at: usize,
+    /// Its column, where it is the first visible byte of a line, or behind a dash; `None` at the end of the text.
+    column: Option<usize>,
+    depth: usize,
+}
+
+impl<'t> TextWalk<'t> {
+    fn byte(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or(b'\n')
+    }
+
+    fn is_blank(&self, at: usize) -> bool {
+        matches!(self.byte(at), b' ' | b'\n')
+    }
+
+    fn after_spaces(&self, mut at: usize) -> usize {
+        while self.byte(at) == b' ' {
+            at += 1;
+        }
+        at
+    }
+
+    /// Returns the bytes of a line from one on, without its LF.
+    fn line_from(&self, at: usize) -> &'t [u8] {
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())]
+    }
+
+    /// Goes to the first byte of the next line that is neither blank nor a comment.
+    fn go_to_line(&mut self, mut line: usize) {
+        while line < self.bytes.len() {
+            let at = self.after_spaces(line);
+            match self.byte(at) {
+                b'\n' => line = at + 1,
+                b'#' => line = at + self.line_from(at).len() + 1,
+                _ => {
+                    (self.at, self.column) = (at, Some(at - line));
+                    return;
+                }
+            }
+        }
+        (self.at, self.column) = (self.bytes.len(), None);
+    }
+
+    /// Goes to the next line; on this one only blanks, and behind a blank a comment, may follow.
+    fn end_line(&mut self, from: usize) -> Option<()> {
+        let at = self.after_spaces(from);
+        match self.byte(at) {
+            b'\n' => self.go_to_line(at + 1),
+            b'#' if at > from => self.go_to_line(at + self.line_from(at).len() + 1),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn document(&mut self, want: ExpectedValue<'_>) -> Option<()> {
+        self.go_to_line(0);
+        if self.column == Some(0) && self.bytes[self.at..].starts_with(b"---") {
+            self.end_line(self.at + 3)?;
+        }
+        let column = self.column?;
+        match want.value {
+            Value::Object(map) if !map.is_empty() => self.block_object(map, want, column)?,
+            Value::Array(items) if !items.is_empty() => self.block_array(items, want, column)?,
+            _ => return None,
+        }
+        self.column.is_none().then_some(())
+    }
+
+    fn is_dash(&self) -> bool {
+        self.byte(self.at) == b'-' && self.is_blank(self.at + 1)
+    }
+
+    /// Walks the keys of a mapping in a column.
+    fn block_object(
+        &mut self,
+        map: &Map<String, Value>,
+        want: ExpectedValue<'_>,
+        column: usize,
+    ) -> Option<()> {
+        self.deeper()?;
+        if map.len() > MAX_KEYS {
+            return None;
+        }
+        let (mut found, mut expected) = (0_u128, 0);
+        while self.column == Some(column) {
+            // Nearly always the keys are in the order of the value.
+            let ahead = map.iter().enumerate().skip(expected);
+            let (index, key, value, colon) = ahead
+                .chain(map.iter().enumerate().take(expected))
+                .find_map(|(i, (key, value))| Some((i, key, value, self.colon_of(key)?)))?;
+            let bit = 1 << index;
+            if found & bit != 0 {
+                return None;
+            }
+            found |= bit;
+            expected = index + 1;
+            let want = want.below(value, |step| matches!(step, PathSegment::Key(k) if k == key));
+            self.value_behind(colon + 1, want, Place::Entry(column))?;
+        }
+        let is_over = self.column.is_none_or(|next| next < column);
+        self.depth -= 1;
+        (is_over && found.count_ones() as usize == map.len()).then_some(())
+    }
+
+    /// Returns where the `:` behind a key is, if that key is here, plain or in quotes without escapes.
+    fn colon_of(&self, key: &str) -> Option<usize> {
+        let quote = Some(self.byte(self.at)).filter(|b| matches!(b, b'"' | b'\''));
+        let start = self.at + usize::from(quote.is_some());
+        let end = start + key.len();
+        if self.bytes.get(start..end) != Some(key.as_bytes()) || key.len() > MAX_KEY_BYTES {
+            return None;
+        }
+        let (colon, is_key) = match quote {
+            Some(quote) => {
+                let is_simple = key.bytes().all(|b| b != quote && !matches!(b, b'\\' | b'\n'));
+                (end + 1, self.byte(end) == quote && is_simple)
+            }
+            None => {
+                let is_word =
+                    key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/'));
+                let is_text = !key.is_empty()
+                    && !key.starts_with('-')
+                    && scalar::resolve_plain(key) == ScalarMeaning::Text;
+                (end, is_word && is_text)
+            }
+        };
+        (is_key && self.byte(colon) == b':' && self.is_blank(colon + 1)).then_some(colon)
+    }
+
+    /// Walks the items of a list whose dashes are in a column.
+    fn block_array(&mut self, items: &[Value], want: ExpectedValue<'_>, column: usize) -> Option<()> {
+        self.deeper()?;
+        let mut count = 0;
+        while self.column == Some(column) && self.is_dash() {
+            let item =
+                want.below(items.get(count)?, |step| matches!(step, PathSegment::Index(n) if *n == count));
+            self.value_behind(self.at + 1, item, Place::Item(column))?;
+            count += 1;
+        }
+        let is_over = self.column.is_none_or(|next| next <= column);
+        self.depth -= 1;
+        (is_over && count == items.len()).then_some(())
+    }
+
+    /// Walks a value behind a colon or dash: on its line, or below it.
+    fn value_behind(&mut self, from: usize, want: ExpectedValue<'_>, place: Place) -> Option<()> {
+        let at = self.after_spaces(from);
+        if !matches!(self.byte(at), b'\n' | b'#') {
+            if at == from {
+                return None;
+            }
+            return match place {
+                Place::Entry(_) => {
+                    self.at = at;
+                    self.one_line_value(want, place)
+                }
+                Place::Item(column) => {
+                    let dash = from - 1;
+                    self.at = at;
+                    self.node(want, column + (at - dash), place)
+                }
+            };
+        }
+        self.end_line(from)?;
+        let is_below = self.column.is_some_and(|next| match place {
+            Place::Entry(column) => next > column || (next == column && self.is_dash()),
+            Place::Item(column) => next > column,
+        });
+        match (is_below, self.column) {
+            (true, Some(next)) => self.node(want, next, place),
+            _ => want.value.is_null().then_some(()),
+        }
+    }
+
+    /// Walks a value whose first byte is here, in a column.
+    fn node(&mut self, want: ExpectedValue<'_>, column: usize, place: Place) -> Option<()> {
+        let is_flow = matches!(self.byte(self.at), b'{' | b'[');
+        match want.value {
+            Value::Object(map) if !map.is_empty() && !is_flow => {
+                self.column = Some(column);
+                self.block_object(map, want, column)
+            }
+            Value::Array(items) if !items.is_empty() && !is_flow => {
+                self.column = Some(column);
+                self.block_array(items, want, column)
+            }
+            _ => self.one_line_value(want, place),
+        }
+    }
+
+    /// Walks a scalar, a block scalar or a flow collection, and goes to the next line.
+    fn one_line_value(&mut self, want: ExpectedValue<'_>, place: Place) -> Option<()> {
+        match (self.byte(self.at), want.value) {
+            (b'{' | b'[', _) => {
+                let end = self.flow(want)?;
+                self.end_line(end)?;
+            }
+            (b'|', Value::String(text)) => self.literal(text, place.column())?,
+            (b'"', Value::String(text)) => {
+                let end = self.double_quoted(text)?;
+                self.end_line(end)?;
+            }
+            (b'\'', Value::String(text)) => {
+                let end = self.single_quoted(text)?;
+                self.end_line(end)?;
+            }
+            (b'"' | b'\'' | b'|', _) => return None,
+            (_, value) => {
+                let end = self.plain_end()?;
+                self.has_meaning(self.at, end, value)?;
+                self.end_line(end)?;
+            }
+        }
+        // What is deeper than the key or dash would go on with the scalar.
+        self.column.is_none_or(|next| next <= place.column()).then_some(())
+    }
+
+    fn deeper(&mut self) -> Option<()> {
+        self.depth += 1;
+        (self.depth <= MAX_DEPTH).then_some(())
+    }
+
+    /// Returns the end of the plain scalar that starts here.
+    fn plain_end(&self) -> Option<usize> {
+        match self.byte(self.at) {
+            b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"'
+            | b'%' | b'@' | b'`' => return None,
+            b'-' | b'?' | b':' if self.is_blank(self.at + 1) => return None,
+            _ => {}
+        }
+        let line = self.line_from(self.at);
+        let mut end = 0;
+        for (i, &byte) in line.iter().enumerate() {
+            match byte {
+                b' ' if line.get(i + 1) == Some(&b'#') => break,
+                b' ' => {}
+                b':' if line.get(i + 1).is_none_or(|&next| next == b' ') => return None,
+                _ => end = i + 1,
+            }
+        }
+        Some(self.at + end)
+    }
+
+    /// Returns whether plain text means a value.
+    fn has_meaning(&self, start: usize, end: usize, value: &Value) -> Option<()> {
+        let bytes = &self.bytes[start..end];
+        if value.as_str().is_some_and(|text| text.as_bytes() != bytes) {
+            return None;
+        }
+        let text = std::str::from_utf8(bytes).ok()?;
+        let is_meant = match (scalar::resolve_plain(text), value) {
+            (ScalarMeaning::Text, Value::String(_)) | (ScalarMeaning::Null, Value::Null) => true,
+            (ScalarMeaning::Bool(a), Value::Bool(b)) => a == *b,
+            (ScalarMeaning::Text | ScalarMeaning::Null | ScalarMeaning::Bool(_), _) => false,
+            (number, value) => scalar::to_json(number, text).as_ref() == Some(value),
+        };
+        is_meant.then_some(())
+    }
+
+    /// Returns the byte behind the double-quoted scalar here, if it says a text.
+    fn double_quoted(&self, text: &str) -> Option<usize> {
+        let mut wanted = text.bytes();
+        let mut at = self.at + 1;
+        loop {
+            let said = match (self.byte(at), self.byte(at + 1)) {
+                (b'"', _) => return wanted.next().is_none().then_some(at + 1),
+                (b'\n', _) => return None,
+                (b'\\', escape) => {
+                    at += 1;
+                    match escape {
+                        b'n' => b'\n',
+                        b't' => b'\t',
+                        b'"' | b'\\' => escape,
+                        _ => return None,
+                    }
+                }
+                (byte, _) => byte,
+            };
+            if wanted.next() != Some(said) {
+                return None;
+            }
+            at += 1;
+        }
+    }
+
+    /// The same for a single-quoted one.
+    fn single_quoted(&self, text: &str) -> Option<usize> {
+        let mut wanted = text.bytes();
+        let mut at = self.at + 1;
+        loop {
+            match (self.byte(at), self.byte(at + 1)) {
+                (b'\'', b'\'') => at += 1,
+                (b'\'', _) => return wanted.next().is_none().then_some(at + 1),
+                (b'\n', _) => return None,
+                _ => {}
+            }
+            if wanted.next() != Some(self.byte(at)) {
+                return None;
+            }
+            at += 1;
+        }
+    }
+
+    /// Walks a literal block scalar that belongs to a key or dash in a column.
+    fn literal(&mut self, text: &str, owner: usize) -> Option<()> {
+        let strips = self.byte(self.at + 1) == b'-';
+        let header_end = self.at + 1 + usize::from(strips);
+        if self.byte(header_end) != b'\n' {
+            return None;
+        }
+        let mut line_start = header_end + 1;
+        let indent = self.after_spaces(line_start) - line_start;
+        if indent <= owner
+            || line_start + indent >= self.bytes.len()
+            || self.byte(line_start + indent) == b'\n'
+        {
+            return None;
+        }
+        let mut wanted = text.as_bytes();
+        // Line ends since the last line with content; they count once another one comes.
+        let mut line_ends = 0;
+        while line_start < self.bytes.len() {
+            let line = self.line_from(line_start);
+            let spaces = line.iter().take_while(|b| **b == b' ').count();
+            if spaces == line.len() {
+                if spaces > indent {
+                    return None;
+                }
+                line_ends += 1;
+            } else if spaces < indent {
+                break;
+            } else {
+                let (before, rest) = wanted.split_at_checked(line_ends)?;
+                if before.iter().any(|b| *b != b'\n') {
+                    return None;
+                }
+                wanted = rest.strip_prefix(&line[indent..])?;
+                line_ends = 1;
+            }
+            line_start += line.len() + 1;
+        }
+        self.go_to_line(line_start);
+        let last: &[u8] = if strips { b"" } else { b"\n" };
+        (wanted == last).then_some(())
+    }
+
+    /// Walks a flow collection on one line; returns the byte behind it.
+    fn flow(&mut self, want: ExpectedValue<'_>) -> Option<usize> {
+        self.deeper()?;
+        let open = self.byte(self.at);
+        self.at = self.after_spaces(self.at + 1);
+        match (open, want.value) {
+            (b'{', Value::Object(map)) => {
+                for (n, (key, value)) in map.iter().enumerate() {
+                    self.flow_comma(n)?;
+                    let colon = self.colon_of(key)?;
+                    if self.byte(colon + 1) != b' ' {
+                        return None;
+                    }
+                    self.at = self.after_spaces(colon + 1);
+                    self.flow_value(want.below(value, |s| matches!(s, PathSegment::Key(k) if k == key)))?;
+                }
+            }
+            (b'[', Value::Array(items)) => {
+                for (n, item) in items.iter().enumerate() {
+                    self.flow_comma(n)?;
+                    self.flow_value(want.below(item, |s| matches!(s, PathSegment::Index(i) if *i == n)))?;
+                }
+            }
+            _ => return None,
+        }
+        self.depth -= 1;
+        let close = if open == b'{' { b'}' } else { b']' };
+        (self.byte(self.at) == close).then_some(self.at + 1)
+    }
+
+    /// Goes over the comma before any entry but the first.
+    fn flow_comma(&mut self, entries_before: usize) -> Option<()> {
+        if entries_before > 0 {
+            if self.byte(self.at) != b',' {
+                return None;
+            }
+            self.at = self.after_spaces(self.at + 1);
+        }
+        Some(())
+    }
+
+    fn flow_value(&mut self, want: ExpectedValue<'_>) -> Option<()> {
+        let end = match (self.byte(self.at), want.value) {
+            (b'{' | b'[', _) => self.flow(want)?,
+            (b'"', Value::String(text)) => self.double_quoted(text)?,
+            (b'\'', Value::String(text)) => self.single_quoted(text)?,
+            (_, value) => {
+                let end = self.flow_plain_end()?;
+                self.has_meaning(self.at, end, value)?;
+                end
+            }
+        };
+        self.at = self.after_spaces(end);
+        Some(())
+    }
+
+    /// Returns the end of the plain scalar that starts here, in a flow collection.
+    fn flow_plain_end(&self) -> Option<usize> {
+        let (first, second) = (self.byte(self.at), self.byte(self.at + 1));
+        let is_start = first.is_ascii_alphanumeric()
+            || matches!(first, b'_' | b'.' | b'/' | b'$' | b'(')
+            || (first == b'-' && (second.is_ascii_alphanumeric() || second == b'-'));
+        if !is_start {
+            return None;
+        }
+        let line = self.line_from(self.at);
+        let mut end = 0;
+        for (i, &byte) in line.iter().enumerate() {
+            match byte {
+                b',' | b']' | b'}' => return Some(self.at + end),
+                b' ' => {}
+                b'[' | b'{' | b'#' | b'"' | b'\'' => return None,
+                b':' if !line.get(i + 1).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'/') => {
+                    return None;
+                }
+                _ => end = i + 1,
+            }
+        }
+        None
+    }
+}
