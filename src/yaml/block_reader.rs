@@ -112,7 +112,7 @@ fn has_ordinary_bytes(bytes: &[u8]) -> bool {
 }
 
 /// A block collection that is not complete.
-struct OpenCollection {
+struct UnfinishedBlock {
     id: NodeId,
     /// The column of its keys or dashes.
     column: usize,
@@ -123,7 +123,7 @@ struct BlockReader<'t> {
     text: &'t str,
     bytes: &'t [u8],
     tree: SyntaxTree,
-    open: Vec<OpenCollection>,
+    open: Vec<UnfinishedBlock>,
     /// The end of the last token.
     last_end: usize,
     /// Where the value of the last key or dash would be, while none has come.
@@ -173,12 +173,12 @@ impl BlockReader<'_> {
         }
         let kind = if is_sequence { NodeKind::BlockSequence } else { NodeKind::BlockMapping };
         let id = self.tree.push_leaf(kind, at, at);
-        self.open.push(OpenCollection { id, column, is_sequence });
+        self.open.push(UnfinishedBlock { id, column, is_sequence });
         Some(())
     }
 
     fn close_collection(&mut self) {
-        if let Some(OpenCollection { id, .. }) = self.open.pop() {
+        if let Some(UnfinishedBlock { id, .. }) = self.open.pop() {
             self.tree.close(id, self.last_end);
         }
     }
@@ -248,7 +248,7 @@ impl BlockReader<'_> {
         if is_dash { self.read_item(at, column) } else { self.read_entry(at, column) }
     }
 
-    /// Reads a node whose first byte is in a column; `owner` is the column of the key or dash that it belongs to.
+    /// Reads a node that starts in a column; `owner` is the column of the key or dash that it belongs to.
     fn read_node(&mut self, at: usize, column: usize, owner: Option<usize>) -> Option<usize> {
         if self.is_dash(at) {
             self.open_collection(true, at, column)?;

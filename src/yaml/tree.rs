@@ -123,12 +123,12 @@ impl SyntaxTree {
         Ok(builder.tree)
     }
 
-    /// Returns an empty tree with room for some nodes.
+    /// Returns an empty tree with capacity for some nodes.
     pub(super) fn with_capacity(nodes: usize) -> Self {
         Self { nodes: Vec::with_capacity(nodes), ..Self::default() }
     }
 
-    /// Adds a node without children, anchor and tag, whose text is as written.
+    /// Adds a node without children, anchor and tag; its text is as written.
     pub(super) fn push_leaf(&mut self, kind: NodeKind, start: usize, end: usize) -> NodeId {
         let id = to_offset(self.nodes.len());
         let (start, end) = (to_offset(start), to_offset(end));

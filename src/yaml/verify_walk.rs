@@ -3,7 +3,7 @@
 //!
 //! [`certainly_says`] knows few spellings of each value; "false" means "not certain" and leaves the text to
 //! yaml-rust2 (`verify.rs`). It shares no code with the readers of `tree.rs` and `block_reader.rs`: these follow the
-//! text and keep a stack of columns, this follows the value and is told by it what has to come. What they could
+//! text and keep a stack of columns, this follows the value, which says what has to come. What they could
 //! misread alike is outside of both: tabs, CR, anchors, aliases, tags, merge keys, scalars of several lines, folded
 //! scalars, indentation indicators and the marks of a document's end.
 //!
@@ -199,7 +199,7 @@ impl<'t> TextWalk<'t> {
         (is_key && self.byte(colon) == b':' && self.is_blank(colon + 1)).then_some(colon)
     }
 
-    /// Walks the items of a list whose dashes are in a column.
+    /// Walks the items of a list with its dashes in a column.
     fn block_array(&mut self, items: &[Value], want: ExpectedValue<'_>, column: usize) -> Option<()> {
         self.deeper()?;
         let mut count = 0;
@@ -244,7 +244,7 @@ impl<'t> TextWalk<'t> {
         }
     }
 
-    /// Walks a value whose first byte is here, in a column.
+    /// Walks a value that starts here, in a column.
     fn node(&mut self, want: ExpectedValue<'_>, column: usize, place: Place) -> Option<()> {
         let is_flow = matches!(self.byte(self.at), b'{' | b'[');
         match want.value {
