@@ -141,17 +141,7 @@ mod tests {
         assert!(has_autoscaler(("apps", "Deployment", "shop", "web"), &related));
         assert!(!has_autoscaler(("apps", "Deployment", "data", "web"), &related));
         assert!(!has_autoscaler(("argoproj.io", "Deployment", "shop", "web"), &related));
-        let subject = AdviceWorkload {
-            group: "apps",
-            kind: "Deployment",
-            namespace: "shop",
-            name: "web",
-            object: &Value::Null,
-            old_template: old,
-            new_template: new,
-            replicas: 1,
-            location: None,
-        };
+        let subject = AdviceWorkload::web(old, new);
         autoscalers_without_requests(&[subject], &related).into_iter().map(|d| d.message).collect()
     }
 

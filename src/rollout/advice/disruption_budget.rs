@@ -96,17 +96,10 @@ mod tests {
         let object = json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "p"}, "spec": spec});
         let related = [AdviceObject { namespace: "shop", object: &object, location: None }];
         let template = json!({"metadata": {"labels": {"app": "web"}}});
-        let none = Value::Null;
         let subject = |namespace| AdviceWorkload {
-            group: "apps",
-            kind: "Deployment",
             namespace,
-            name: "web",
-            object: &none,
-            old_template: &template,
-            new_template: &template,
             replicas: 10,
-            location: None,
+            ..AdviceWorkload::web(&template, &template)
         };
         let batch = |(i, down): (usize, &u64)| {
             let outcome = SimulationOutcome { unavailable: *down, ..SimulationOutcome::default() };

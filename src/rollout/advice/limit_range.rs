@@ -135,17 +135,7 @@ mod tests {
         let app = json!({"name": "app", "resources": {"limits": {"cpu": "4", "memory": "1Gi"}}});
         let old = json!({"spec": {"containers": [app]}});
         let new = json!({"spec": {"containers": [app, {"name": "log", "resources": sidecar}]}});
-        let subject = AdviceWorkload {
-            group: "apps",
-            kind: "Deployment",
-            namespace: "shop",
-            name: "web",
-            object: &Value::Null,
-            old_template: &old,
-            new_template: &new,
-            replicas: 1,
-            location: None,
-        };
+        let subject = AdviceWorkload::web(&old, &new);
         let cut = |d: Diagnostic| d.message.rsplit_once("shop/web: ").unwrap().1.to_owned();
         limit_ranges(&[subject], &related).into_iter().map(cut).collect()
     }

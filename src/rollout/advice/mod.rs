@@ -60,6 +60,24 @@ pub struct AdviceWorkload<'a> {
     pub location: Option<AdviceLocation<'a>>,
 }
 
+#[cfg(test)]
+impl<'a> AdviceWorkload<'a> {
+    /// Returns Deployment shop/web with one replica; a test replaces what its case is about.
+    fn web(old_template: &'a Value, new_template: &'a Value) -> Self {
+        AdviceWorkload {
+            group: "apps",
+            kind: "Deployment",
+            namespace: "shop",
+            name: "web",
+            object: &Value::Null,
+            old_template,
+            new_template,
+            replicas: 1,
+            location: None,
+        }
+    }
+}
+
 /// An object beside the workloads.
 #[derive(Debug, Clone)]
 pub struct AdviceObject<'a> {

@@ -136,24 +136,13 @@ mod tests {
         let mut sidecar = container(json!({"limits": {"memory": "64Mi"}}));
         sidecar["name"] = json!("logtail");
         let (old, new) = (template(std::slice::from_ref(&full)), template(&[full, sidecar]));
-        let subject = |old, new| AdviceWorkload {
-            group: "apps",
-            kind: "Deployment",
-            namespace: "shop",
-            name: "web",
-            object: &Value::Null,
-            old_template: old,
-            new_template: new,
-            replicas: 1,
-            location: None,
-        };
-        let diagnostics = lower_qos(&[subject(&old, &new), subject(&new, &old)], &[]);
+        let diagnostics = lower_qos(&[AdviceWorkload::web(&old, &new), AdviceWorkload::web(&new, &old)], &[]);
         let wanted = "pods of Deployment shop/web fall from Guaranteed to Burstable: container `logtail` has no cpu \
                       limit equal to its request";
         assert_eq!(diagnostics.iter().map(|d| d.message.as_str()).collect::<Vec<_>>(), [wanted]);
         let range = json!({"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": [
             {"type": "Container", "default": {"cpu": "1"}}]}});
         let related = [AdviceObject { namespace: "shop", object: &range, location: None }];
-        assert!(lower_qos(&[subject(&old, &new)], &related).is_empty());
+        assert!(lower_qos(&[AdviceWorkload::web(&old, &new)], &related).is_empty());
     }
 }

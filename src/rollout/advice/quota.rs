@@ -282,17 +282,8 @@ mod tests {
         let app = json!({"name": "app", "resources": {"requests": {"cpu": "100m"}}});
         let old = json!({"spec": {"containers": [app]}});
         let new = json!({"spec": {"containers": [app, {"name": "log", "resources": sidecar}]}});
-        let subject = |namespace| AdviceWorkload {
-            group: "apps",
-            kind: "Deployment",
-            namespace,
-            name: "web",
-            object: &Value::Null,
-            old_template: &old,
-            new_template: &new,
-            replicas: 10,
-            location: None,
-        };
+        let subject =
+            |namespace| AdviceWorkload { namespace, replicas: 10, ..AdviceWorkload::web(&old, &new) };
         let subjects = [subject("shop"), subject("data")];
         let batch = |(i, &(from, to, surge)): (usize, &(u64, u64, u64))| {
             let outcome = SimulationOutcome { surge, ..SimulationOutcome::default() };

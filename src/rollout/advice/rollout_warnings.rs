@@ -126,18 +126,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     fn subject<'a>(kind: &'a str, object: &'a Value, new: &'a Value) -> AdviceWorkload<'a> {
-        let old = &Value::Null;
-        AdviceWorkload {
-            group: "apps",
-            kind,
-            namespace: "shop",
-            name: "web",
-            object,
-            old_template: old,
-            new_template: new,
-            replicas: 3,
-            location: None,
-        }
+        AdviceWorkload { kind, object, replicas: 3, ..AdviceWorkload::web(&Value::Null, new) }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `pillion plan` in repositories: two commits, two branches, many workloads, and the keys of its JSON documents.
 
 use crate::support::git_fixtures::{Repo, World};
+use crate::support::manifests::ONE_NAMESPACE;
 use indoc::{formatdoc, indoc};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -96,7 +97,7 @@ fn two_commits_need_no_ledger() {
 fn ledgers_of_the_first_commit_count() {
     let world = World::new();
     let repo = world.init("repo", &[]);
-    put(&repo, "pillion.yaml", PILLION);
+    put(&repo, "pillion.yaml", ONE_NAMESPACE);
     put(&repo, "apps/web.yaml", &deployment("web", 2));
     put(&repo, "sidecars/log.yaml", SET);
     commit(&repo, "one");
@@ -122,17 +123,6 @@ fn ledgers_of_the_first_commit_count() {
     assert_eq!(inner["items"][0]["matched"], folder["items"][0]["matched"]);
 }
 
-const PILLION: &str = indoc! {"
-    apiVersion: pillion.dev/v1alpha1
-    kind: Repository
-    sources: [apps]
-    sidecarSets: [sidecars]
-    rendered: rendered
-    ledgers: ledgers
-    namespaces:
-    - {folder: ., name: default}
-"};
-
 #[test]
 fn ledgers_on_the_live_branch_count() {
     let world = World::new();
@@ -141,7 +131,7 @@ fn ledgers_on_the_live_branch_count() {
         &repo,
         "pillion.yaml",
         &formatdoc! {"
-            {PILLION}git:
+            {ONE_NAMESPACE}git:
               source: main
               deploy: env/prod
         "},
@@ -184,7 +174,7 @@ fn a_comment_has_room_for_ten_thousand_workloads() {
         &repo,
         "pillion.yaml",
         &formatdoc! {"
-            {PILLION}rollout:
+            {ONE_NAMESPACE}rollout:
               maxBatches: 5000
               steps: [1, 2, 3, 5, 8, 13, 21, 34, 55, 100%]
         "},

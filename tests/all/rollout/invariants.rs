@@ -1,8 +1,9 @@
 //! Rollouts over workloads: their final state, and the bounds that every step respects.
 
 use crate::support::cluster_view::{Texts, folder, load};
+use crate::support::manifests::ONE_NAMESPACE;
 use crate::support::rollout_fixtures::ledger_at;
-use indoc::{formatdoc, indoc};
+use indoc::formatdoc;
 use pillion::model::ledger::{Ledger, decode, emit};
 use pillion::rollout::max_unavailable::max_unavailable;
 use pillion::rollout::partition::kept_pods;
@@ -12,17 +13,6 @@ use pillion::yaml::{Document, FieldPath};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-const PILLION: &str = indoc! {"
-    apiVersion: pillion.dev/v1alpha1
-    kind: Repository
-    sources: [apps]
-    sidecarSets: [sidecars]
-    rendered: rendered
-    ledgers: ledgers
-    namespaces:
-    - {folder: ., name: default}
-"};
 
 /// The ledger at what is written now: what `init rollout` makes.
 fn at_present(texts: &Texts) -> String {
@@ -201,7 +191,7 @@ struct RandomRepository {
 impl RandomRepository {
     fn texts(&self, ledger: Option<&str>) -> Texts {
         let mut texts = Texts::new();
-        texts.insert("pillion.yaml".into(), format!("{PILLION}{}", self.rollout));
+        texts.insert("pillion.yaml".into(), format!("{ONE_NAMESPACE}{}", self.rollout));
         texts.insert("sidecars/log.yaml".into(), set(self.image, self.strategy));
         texts.insert("apps/none.yaml".into(), "# nothing\n".into());
         for (i, (shape, image)) in self.shapes.iter().enumerate() {

@@ -34,3 +34,15 @@ pub(crate) fn indent(text: &str, spaces: usize) -> String {
         .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{pad}{line}\n") })
         .collect()
 }
+
+/// pillion.yaml of one cluster with all its manifests in one namespace.
+pub(crate) const ONE_NAMESPACE: &str = indoc! {"
+    apiVersion: pillion.dev/v1alpha1
+    kind: Repository
+    sources: [apps]
+    sidecarSets: [sidecars]
+    rendered: rendered
+    ledgers: ledgers
+    namespaces:
+    - {folder: ., name: default}
+"};
