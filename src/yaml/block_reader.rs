@@ -245,7 +245,11 @@ impl BlockReader<'_> {
         if innermost.column != column || innermost.is_sequence != is_dash {
             return None;
         }
-        if is_dash { self.read_item(at, column) } else { self.read_entry(at, column) }
+        if is_dash {
+            return self.read_item(at, column);
+        }
+        let key = self.find_key(at)?;
+        self.read_entry(at, column, key)
     }
 
     /// Reads a node that starts in a column; `owner` is the column of the key or dash that it belongs to.
@@ -254,9 +258,9 @@ impl BlockReader<'_> {
             self.open_collection(true, at, column)?;
             return self.read_item(at, column);
         }
-        if self.find_key(at).is_some() {
+        if let Some(key) = self.find_key(at) {
             self.open_collection(false, at, column)?;
-            return self.read_entry(at, column);
+            return self.read_entry(at, column, key);
         }
         self.read_value(at, owner?)
     }
@@ -272,9 +276,8 @@ impl BlockReader<'_> {
         self.read_node(at, column + (at - dash), Some(column))
     }
 
-    /// Reads an entry of the innermost mapping, from its key.
-    fn read_entry(&mut self, at: usize, column: usize) -> Option<usize> {
-        let (kind, end) = self.find_key(at)?;
+    /// Reads an entry of the innermost mapping, from its key, which has a kind and an end.
+    fn read_entry(&mut self, at: usize, column: usize, (kind, end): (NodeKind, usize)) -> Option<usize> {
         let key = self.push(kind, at, end);
         if kind != NodeKind::Plain {
             self.tree.set_inside_quotes(key);
