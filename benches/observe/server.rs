@@ -8,14 +8,14 @@ use std::sync::{Arc, Condvar, Mutex};
 const TOGETHER: usize = 10;
 
 #[derive(Default)]
-struct World {
+struct ServerState {
     /// How often every pod was changed.
     round: usize,
     /// How often all watches of pods ended as expired.
     expired: usize,
 }
 
-type Shared = Arc<(Mutex<World>, Condvar)>;
+type Shared = Arc<(Mutex<ServerState>, Condvar)>;
 
 pub(super) fn kubeconfig(address: &str) -> String {
     format!(
@@ -28,26 +28,26 @@ pub(super) fn serve(pods: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{}", listener.local_addr().unwrap());
     println!("{} B", pod(1, 0).len());
-    let world = Shared::default();
-    let served = Arc::clone(&world);
+    let shared = Shared::default();
+    let served = Arc::clone(&shared);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let world = Arc::clone(&served);
-            std::thread::spawn(move || connection(stream.unwrap(), &world, pods));
+            let shared = Arc::clone(&served);
+            std::thread::spawn(move || connection(stream.unwrap(), &shared, pods));
         }
     });
     for line in std::io::stdin().lines() {
-        let mut state = world.0.lock().unwrap();
+        let mut state = shared.0.lock().unwrap();
         match line.unwrap().as_str() {
             "change" => state.round += 1,
             _ => state.expired += 1,
         }
         drop(state);
-        world.1.notify_all();
+        shared.1.notify_all();
     }
 }
 
-fn connection(stream: TcpStream, world: &Shared, pods: usize) -> Option<()> {
+fn connection(stream: TcpStream, shared: &Shared, pods: usize) -> Option<()> {
     let mut out = stream.try_clone().ok()?;
     let mut lines = BufReader::new(stream).lines();
     loop {
@@ -55,9 +55,9 @@ fn connection(stream: TcpStream, world: &Shared, pods: usize) -> Option<()> {
         while !lines.next()?.ok()?.is_empty() {}
         let path = request.split(' ').nth(1)?;
         if path.contains("watch=1") {
-            return watch(&mut out, path, world, pods);
+            return watch(&mut out, path, shared, pods);
         }
-        let round = world.0.lock().unwrap().round;
+        let round = shared.0.lock().unwrap().round;
         let body = answer(path, round, pods);
         write!(
             out,
@@ -69,17 +69,17 @@ fn connection(stream: TcpStream, world: &Shared, pods: usize) -> Option<()> {
     }
 }
 
-fn watch(out: &mut TcpStream, path: &str, world: &Shared, pods: usize) -> Option<()> {
+fn watch(out: &mut TcpStream, path: &str, shared: &Shared, pods: usize) -> Option<()> {
     write!(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
     let version = path.split("resourceVersion=").nth(1)?.split('&').next()?;
     let (mut seen, expired) = {
-        let state = world.0.lock().unwrap();
+        let state = shared.0.lock().unwrap();
         (version.parse::<usize>().ok()? - 1, state.expired)
     };
     loop {
-        let mut state = world.0.lock().unwrap();
+        let mut state = shared.0.lock().unwrap();
         while !path.contains("/pods") || (state.round == seen && state.expired == expired) {
-            state = world.1.wait(state).unwrap();
+            state = shared.1.wait(state).unwrap();
         }
         let round = state.round;
         if state.expired > expired {

@@ -1,6 +1,6 @@
 //! `pillion plan` in repositories: two commits, two branches, many workloads, and the keys of its JSON documents.
 
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::manifests::ONE_NAMESPACE;
 use indoc::{formatdoc, indoc};
 use serde_json::Value;
@@ -63,8 +63,8 @@ fn json(repo: &Repo, args: &[&str]) -> Value {
 
 #[test]
 fn two_commits_need_no_ledger() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     put(&repo, "web.yaml", &deployment("web", 2));
     put(&repo, "log.yaml", SET);
     put(&repo, "old.yaml", &SET.replace("name: log}", "name: old}").replace("logtail", "old"));
@@ -95,8 +95,8 @@ fn two_commits_need_no_ledger() {
 
 #[test]
 fn ledgers_of_the_first_commit_count() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     put(&repo, "pillion.yaml", ONE_NAMESPACE);
     put(&repo, "apps/web.yaml", &deployment("web", 2));
     put(&repo, "sidecars/log.yaml", SET);
@@ -125,8 +125,8 @@ fn ledgers_of_the_first_commit_count() {
 
 #[test]
 fn ledgers_on_the_live_branch_count() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     put(
         &repo,
         "pillion.yaml",
@@ -158,8 +158,8 @@ fn ledgers_on_the_live_branch_count() {
 
 #[test]
 fn a_comment_has_room_for_ten_thousand_workloads() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut all = String::new();
     for n in 0..2_000 {
         all.push_str("---\n");

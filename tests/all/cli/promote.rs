@@ -2,12 +2,12 @@
 
 use crate::stage::holds::edit;
 use crate::stage::transitions::{changed, half_way, ledger, trailer};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, newer, released};
 
 /// The example with its rollout open and no batch out.
-fn open(world: &World) -> Repo {
-    let repo = released(world, "repo");
+fn open(test_env: &TestEnvironment) -> Repo {
+    let repo = released(test_env, "repo");
     repo.git(&["switch", "-q", "--detach"]);
     repo.hold(&newer(example())).commit("logtail 1.5.0");
     repo.git(&["branch", "-f", "main", "HEAD"]);
@@ -29,8 +29,8 @@ fn refused(repo: &Repo, args: &[&str], words: &str) {
 
 #[test]
 fn the_next_batch_is_one_commit_of_a_person() {
-    let world = World::new();
-    let repo = open(&world);
+    let test_env = TestEnvironment::new();
+    let repo = open(&test_env);
     let base = head(&repo);
     // It is the commit that stage foretells, but for who and when.
     let staged = repo.git(&["log", "-1", "--format=%T%n%P%n%B", "pillion/main/log~4"]);
@@ -53,11 +53,11 @@ fn the_next_batch_is_one_commit_of_a_person() {
 
 #[test]
 fn several_batches_are_several_commits_and_one_push() {
-    let world = World::new();
-    let first = released(&world, "first");
+    let test_env = TestEnvironment::new();
+    let first = released(&test_env, "first");
     first.hold(&newer(example())).commit("logtail 1.5.0");
-    let origin = world.clone(&first, "origin.git", &["--bare"]);
-    let clone = world.clone(&origin, "clone", &[]);
+    let origin = test_env.clone(&first, "origin.git", &["--bare"]);
+    let clone = test_env.clone(&origin, "clone", &[]);
     clone.pillion(&["start"]);
     let base = origin.git(&["rev-parse", "main"]);
     let dry = clone.pillion(&["promote", "log", "--full", "--dry-run"]);
@@ -92,8 +92,8 @@ fn several_batches_are_several_commits_and_one_push() {
 
 #[test]
 fn what_a_person_does_first_is_named() {
-    let world = World::new();
-    let repo = released(&world, "repo");
+    let test_env = TestEnvironment::new();
+    let repo = released(&test_env, "repo");
     repo.git(&["switch", "-q", "--detach"]);
     repo.hold(&newer(example())).commit("logtail 1.5.0");
     repo.git(&["branch", "-f", "main", "HEAD"]);
@@ -116,8 +116,8 @@ fn what_a_person_does_first_is_named() {
 
 #[test]
 fn a_batch_that_waits_for_an_approval_is_not_released_without() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     edit(&repo, "pillion.yaml", "rollout:\n", "rollout:\n  approve: [3, 4]\n");
     refused(&repo, &["log"], "batch 3 of `log` waits for `pillion approve log 3`");
     repo.pillion(&["approve", "log", "3"]);
@@ -149,20 +149,20 @@ fn a_batch_that_waits_for_an_approval_is_not_released_without() {
 
 #[test]
 fn nothing_is_released_over_what_somebody_has_done_by_hand() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.git(&["revert", "--no-edit", "HEAD"]);
     repo.git(&["branch", "-f", "main", "HEAD"]);
     refused(&repo, &["log"], "pillion rollback log --to 1");
-    let other = World::new();
+    let other = TestEnvironment::new();
     let repo = half_way(&other);
     repo.git(&["switch", "-q", "--detach", "main"]);
     let web = String::from_utf8(repo.show("main:rendered/shop/web.yaml")).unwrap();
     repo.put("rendered/shop/web.yaml", web.replace("web:", "evil:")).commit("an edit of what is rendered");
     repo.git(&["branch", "-f", "main", "HEAD"]);
     refused(&repo, &["log"], "deploy-branch-not-rendered");
-    let third = World::new();
+    let third = TestEnvironment::new();
     let repo = half_way(&third);
     edit(&repo, "pillion.yaml", "sources: [apps]", "sources: [apps/data]");
     refused(&repo, &["log"], "workloads-missing");
@@ -170,8 +170,8 @@ fn nothing_is_released_over_what_somebody_has_done_by_hand() {
 
 #[test]
 fn the_commits_can_be_left_here() {
-    let world = World::new();
-    let repo = open(&world);
+    let test_env = TestEnvironment::new();
+    let repo = open(&test_env);
     let before = head(&repo);
     let said = repo.pillion(&["promote", "log", "--to", "2", "--no-push"]);
     assert!(said.ends_with("next: `git branch --force main refs/pillion/outbox` releases it\n"), "{said}");

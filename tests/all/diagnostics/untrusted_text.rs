@@ -1,6 +1,6 @@
 //! Escapes names and messages from other people on terminals, in CI logs and in commits.
 
-use crate::support::git_fixtures::World;
+use crate::support::git_fixtures::TestEnvironment;
 use crate::support::rollout_fixtures::{example, newer, released};
 use indoc::indoc;
 use pillion::diagnostics::escape::is_hidden;
@@ -22,7 +22,7 @@ fn is_plain(text: &str) {
 
 #[test]
 fn names_of_files_are_text() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let set = indoc! {"
         apiVersion: apps.kruise.io/v1beta1
         kind: SidecarSet
@@ -30,7 +30,7 @@ fn names_of_files_are_text() {
     "};
     // Names with control characters are refused by themselves, the other ones are not.
     for (name, shown) in [(NAME, "pwned"), ("turned\u{202e}\u{2066}", "turned\\u202e\\u2066.yaml")] {
-        let repo = world.init("repo", &[]);
+        let repo = test_env.init("repo", &[]);
         repo.hold(&example());
         repo.put(&format!("apps/shop/{name}.yaml"), "kind: [\n");
         repo.put(&format!("sidecars/{name}.yaml"), set);
@@ -47,8 +47,8 @@ fn names_of_files_are_text() {
 
 #[test]
 fn names_of_workloads_are_text_in_plans_and_commits() {
-    let world = World::new();
-    let repo = released(&world, "repo");
+    let test_env = TestEnvironment::new();
+    let repo = released(&test_env, "repo");
     let name = NAME.replace('\n', "\\n").replace('\u{1b}', "\\e").replace('\u{7}', "\\a");
     let name = name.replace('\u{9b}', "\\x9b").replace('\u{202e}', "\\u202e");
     let mut texts = newer(example());

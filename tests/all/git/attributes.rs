@@ -1,6 +1,6 @@
 //! Line endings: a blob equals what `git add` would store, according to the `.gitattributes` of the tree alone.
 
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use pillion::git::{Error, ObjectId};
 
 /// Puts a file with pillion on top of HEAD and returns its blob.
@@ -90,8 +90,8 @@ fn patterns_mean_what_they_mean_to_git() {
         "a/c/b/y.yml",
         "w.{yaml,yml}",
     ];
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.set("core.quotePath", "false");
     let asked: Vec<&str> = paths.to_vec();
     for (n, pattern) in patterns.iter().enumerate() {
@@ -119,8 +119,8 @@ fn patterns_mean_what_they_mean_to_git() {
 
 #[test]
 fn deeper_files_of_attributes_win() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put(".gitattributes", "* text\n[attr]lines text\n")
         .put("a/.gitattributes", "*.yaml -text\n[attr]mine text\n");
     repo.put("a/b/.gitattributes", "/x.yaml text\ny.yaml !text\nz.yaml mine\nw.yaml lines\n");
@@ -142,8 +142,8 @@ fn deeper_files_of_attributes_win() {
 
 #[test]
 fn a_written_file_shows_no_change_after_a_checkout() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put(".gitattributes", "*.yaml text eol=crlf\n").put("x.yaml", "a: 1\r\n");
     let base = repo.commit("start");
     let made = repo.at_rest(|repository| {
@@ -161,8 +161,8 @@ fn a_written_file_shows_no_change_after_a_checkout() {
 
 #[test]
 fn what_looks_binary_or_came_with_crlf_is_kept_by_auto() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("crlf", "old\r\n").put("lf", "old\n").put("nul", b"\0\r\n");
     repo.commit("before the attributes");
     repo.put(".gitattributes", "* text=auto\n");
@@ -189,8 +189,8 @@ fn what_looks_binary_or_came_with_crlf_is_kept_by_auto() {
 
 #[test]
 fn the_machine_does_not_change_a_commit() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("x.yaml", "a\n");
     repo.commit("start");
     let plain = put(&repo, "x.yaml", b"1\r\n");
@@ -203,8 +203,8 @@ fn the_machine_does_not_change_a_commit() {
 
 #[test]
 fn a_file_that_a_filter_makes_is_refused() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\nsecret/** filter=git-crypt\nsecret/.gitattributes !filter\n");
     let base = repo.commit("start");
     repo.at_rest(|repository| {

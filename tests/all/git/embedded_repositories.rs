@@ -2,7 +2,7 @@
 //! pillion runs them. A bare repository of the user counts as far as git's `safe.bareRepository` allows.
 
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, newer};
 use std::fs;
 use std::process::Output;
@@ -16,14 +16,15 @@ const PROGRAMS: &[&str] = &[
 ];
 
 /// The example with such a folder below `envs/prod`.
-fn embedded(world: &World, head: &str, is_bare: bool, remote: &str) -> Texts {
+fn embedded(test_env: &TestEnvironment, head: &str, is_bare: bool, remote: &str) -> Texts {
     let mut texts = newer(example());
-    let script = world.path("run");
-    fs::write(&script, format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\n", world.path("ran").display())).unwrap();
+    let script = test_env.path("run");
+    fs::write(&script, format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\n", test_env.path("ran").display()))
+        .unwrap();
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    fs::copy(&script, world.path("run-gpg")).unwrap();
+    fs::copy(&script, test_env.path("run-gpg")).unwrap();
     let run = |text: &str| {
-        text.replace("RUN-gpg", &world.path("run-gpg").display().to_string())
+        text.replace("RUN-gpg", &test_env.path("run-gpg").display().to_string())
             .replace("RUN", &script.display().to_string())
     };
     let mut config = PROGRAMS.iter().map(|text| run(text)).collect::<String>();
@@ -83,12 +84,12 @@ fn a_repository_in_the_tree_starts_nothing() {
         (true, "ext::RUN ext"),
         (true, "https://git.example/x.git"),
     ] {
-        let world = World::new();
-        let origin = world.init("origin", &[]);
+        let test_env = TestEnvironment::new();
+        let origin = test_env.init("origin", &[]);
         origin.hold(&example()).render().commit("start");
         let head = origin.id("HEAD").to_string();
-        origin.hold(&embedded(&world, &head, is_bare, remote)).commit("a folder like any other");
-        let clone = world.clone(&origin, "clone", &[]);
+        origin.hold(&embedded(&test_env, &head, is_bare, remote)).commit("a folder like any other");
+        let clone = test_env.clone(&origin, "clone", &[]);
         assert!(clone.path.join("envs/prod/HEAD").is_file());
         for folder in ["envs/prod", "envs/prod/objects"] {
             for command in OF_A_REPOSITORY {
@@ -117,7 +118,7 @@ fn a_repository_in_the_tree_starts_nothing() {
                 assert_eq!(code, 2, "{folder} {command:?}: {said}");
             }
         }
-        let ran = fs::read_to_string(world.path("ran")).unwrap_or_default();
+        let ran = fs::read_to_string(test_env.path("ran")).unwrap_or_default();
         assert_eq!(ran, "", "bare: {is_bare}, {remote}");
         // The clone itself is as good as ever.
         let (code, said) = run_in(&clone, "", &["plan"], &[]);
@@ -136,10 +137,10 @@ const EXPLICIT: &[(&str, &str)] = &[
 
 #[test]
 fn a_bare_repository_counts_as_git_lets_it() {
-    let world = World::new();
-    let origin = world.init("origin", &[]);
+    let test_env = TestEnvironment::new();
+    let origin = test_env.init("origin", &[]);
     origin.hold(&example()).render().commit("start");
-    let bare = world.clone(&origin, "bare.git", &["--bare"]);
+    let bare = test_env.clone(&origin, "bare.git", &["--bare"]);
     let status = &["status", "--no-fetch"];
     assert_eq!(run_in(&bare, "", status, &[]).0, 0);
     assert_eq!(run_in(&bare, "refs", status, &[]).0, 0);

@@ -1,12 +1,12 @@
 //! Refs move only from the value that was read, and never while they are checked out or locked elsewhere.
 
-use crate::support::git_fixtures::{World, on_top};
+use crate::support::git_fixtures::{TestEnvironment, on_top};
 use pillion::git::{Error, ExpectedRef};
 
 #[test]
 fn a_ref_moves_only_from_what_was_read() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let base = repo.commit("start");
     repo.at_rest(|repository| {
         let one = on_top(repository, base, &[("a", "1")]);
@@ -33,8 +33,8 @@ fn a_ref_moves_only_from_what_was_read() {
 
 #[test]
 fn the_reflog_says_who_moved_it() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let base = repo.commit("start");
     repo.at_rest(|r| r.update_ref("refs/heads/x", base, ExpectedRef::Absent, "pillion: stage").unwrap());
     assert_eq!(repo.git(&["reflog", "-1", "--format=%gs", "x"]), "pillion: stage");
@@ -42,15 +42,15 @@ fn the_reflog_says_who_moved_it() {
 
 #[test]
 fn a_branch_that_is_checked_out_stays() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let base = repo.commit("start");
     repo.git(&["branch", "other"]);
     repo.git(&["branch", "free"]);
     repo.git(&["branch", "rebased"]);
     repo.git(&["worktree", "add", "-q", "../linked", "other"]);
     repo.put(".git/rebase-merge/head-name", "refs/heads/rebased\n");
-    let linked = world.repo("linked");
+    let linked = test_env.repo("linked");
     for at in [&repo, &linked] {
         let repository = at.open();
         let next = on_top(&repository, base, &[("a", "1")]);
@@ -63,7 +63,7 @@ fn a_branch_that_is_checked_out_stays() {
             ] {
                 match result {
                     Err(Error::CheckedOut { place: found, .. }) => {
-                        assert_eq!(found.trim_end_matches('/'), world.path(place).to_str().unwrap());
+                        assert_eq!(found.trim_end_matches('/'), test_env.path(place).to_str().unwrap());
                     }
                     other => panic!("{other:?}"),
                 }
@@ -75,10 +75,10 @@ fn a_branch_that_is_checked_out_stays() {
 
 #[test]
 fn a_bare_repository_has_nothing_checked_out() {
-    let world = World::new();
-    let start = world.init("start", &[]);
+    let test_env = TestEnvironment::new();
+    let start = test_env.init("start", &[]);
     let base = start.commit("start");
-    let bare = world.clone(&start, "bare.git", &["--bare"]);
+    let bare = test_env.clone(&start, "bare.git", &["--bare"]);
     bare.git(&["branch", "other"]);
     bare.git(&["worktree", "add", "-q", "../linked", "other"]);
     bare.at_rest(|repository| {
@@ -86,7 +86,7 @@ fn a_bare_repository_has_nothing_checked_out() {
         let next = on_top(repository, base, &[("a", "1")]);
         repository.update_ref("refs/heads/main", next, ExpectedRef::At(base), "x").unwrap();
     });
-    let linked = world.repo("linked").open();
+    let linked = test_env.repo("linked").open();
     let next = on_top(&linked, base, &[("a", "2")]);
     linked.update_ref("refs/heads/main", next, ExpectedRef::Any, "x").unwrap();
     let refused = linked.update_ref("refs/heads/other", next, ExpectedRef::Any, "x");
@@ -95,8 +95,8 @@ fn a_bare_repository_has_nothing_checked_out() {
 
 #[test]
 fn names_that_cannot_be_are_refused() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let base = repo.commit("start");
     repo.git(&["branch", "pillion"]);
     repo.git(&["branch", "packed"]);
@@ -131,8 +131,8 @@ fn names_that_cannot_be_are_refused() {
 
 #[test]
 fn a_lock_that_was_left_behind_is_explained() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let base = repo.commit("start");
     repo.git(&["branch", "x"]);
     repo.put(".git/refs/heads/x.lock", "");

@@ -1,6 +1,6 @@
 //! Fetch and push between clones of one repository, with servers that reject.
 
-use crate::support::git_fixtures::{Repo, World, on_top};
+use crate::support::git_fixtures::{Repo, TestEnvironment, on_top};
 use pillion::git::{
     Error, ExpectedRef, GitCommand, ObjectId, PushStatus, RefMove, RefUpdate, Repository, Upstream,
 };
@@ -8,11 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A server and two clones of it.
-fn team(world: &World) -> (Repo, Repo, Repo) {
-    let start = world.init("start", &[]);
+fn team(test_env: &TestEnvironment) -> (Repo, Repo, Repo) {
+    let start = test_env.init("start", &[]);
     start.put("apps/x.yaml", "x: 0\n").commit("start");
-    let server = world.clone(&start, "server.git", &["--bare"]);
-    (world.clone(&server, "one", &[]), world.clone(&server, "two", &[]), server)
+    let server = test_env.clone(&start, "server.git", &["--bare"]);
+    (test_env.clone(&server, "one", &[]), test_env.clone(&server, "two", &[]), server)
 }
 
 fn forward(branch: &str, to: ObjectId, expected: ExpectedRef) -> RefUpdate {
@@ -35,8 +35,8 @@ fn fetch(repository: &Repository, branch: &str) -> Option<ObjectId> {
 
 #[test]
 fn what_one_pushes_the_other_fetches() {
-    let world = World::new();
-    let (one, two, server) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, two, server) = team(&test_env);
     let made = one.at_rest(|repository| {
         let live = fetch(repository, "main").unwrap();
         let made = on_top(repository, live, &[("apps/x.yaml", "x: 1\n")]);
@@ -57,8 +57,8 @@ fn what_one_pushes_the_other_fetches() {
 
 #[test]
 fn of_two_pushers_one_wins() {
-    let world = World::new();
-    let (one, two, server) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, two, server) = team(&test_env);
     let made = |repo: &Repo, text: &str| {
         let repository = repo.open();
         let live = fetch(&repository, "main").unwrap();
@@ -84,8 +84,8 @@ fn of_two_pushers_one_wins() {
 
 #[test]
 fn a_branch_that_went_back_is_noticed() {
-    let world = World::new();
-    let (one, _, server) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, _, server) = team(&test_env);
     let repository = one.open();
     let start = fetch(&repository, "main").unwrap();
     let next = on_top(&repository, start, &[("a", "1")]);
@@ -100,8 +100,8 @@ fn a_branch_that_went_back_is_noticed() {
 
 #[test]
 fn a_fast_forward_never_rewrites() {
-    let world = World::new();
-    let (one, _, server) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, _, server) = team(&test_env);
     let repository = one.open();
     let start = fetch(&repository, "main").unwrap();
     let (left, right) =
@@ -117,8 +117,8 @@ fn a_fast_forward_never_rewrites() {
 
 #[test]
 fn staged_branches_are_made_anew_and_deleted() {
-    let world = World::new();
-    let (one, two, server) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, two, server) = team(&test_env);
     let repository = one.open();
     let upstream = repository.upstream("origin").unwrap();
     let start = fetch(&repository, "main").unwrap();
@@ -153,8 +153,8 @@ fn staged_branches_are_made_anew_and_deleted() {
 
 #[test]
 fn what_servers_say_is_told() {
-    let world = World::new();
-    let (one, _, server) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, _, server) = team(&test_env);
     let protections = [
         (
             "GH006: Protected branch update failed for refs/heads/main.\\nerror: At least 1 approving review is required",
@@ -217,8 +217,8 @@ fn what_servers_say_is_told() {
 
 #[test]
 fn a_race_inside_the_server_is_a_lost_race() {
-    let world = World::new();
-    let (one, two, server) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, two, server) = team(&test_env);
     let repository = one.open();
     let live = fetch(&repository, "main").unwrap();
     let made = on_top(&repository, live, &[("a", "1")]);
@@ -238,9 +238,9 @@ fn a_race_inside_the_server_is_a_lost_race() {
 
 #[test]
 fn no_hook_of_a_clone_runs() {
-    let world = World::new();
-    let (one, _, server) = team(&world);
-    let ran = world.path("ran");
+    let test_env = TestEnvironment::new();
+    let (one, _, server) = team(&test_env);
+    let ran = test_env.path("ran");
     // As tools for hooks have it: the folder is in the working tree, where a commit may put anything.
     one.set("core.hooksPath", ".husky");
     for hook in ["pre-push", "reference-transaction", "pre-auto-gc"] {
@@ -258,8 +258,8 @@ fn no_hook_of_a_clone_runs() {
 
 #[test]
 fn a_remote_that_cannot_be_used_is_explained() {
-    let world = World::new();
-    let (one, _, _) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, _, _) = team(&test_env);
     let refused = one.open().upstream("upstream").unwrap_err();
     assert!(refused.to_string().contains("there is no remote `upstream`, only `origin`"), "{refused}");
     let url = |url: &str| {
@@ -271,7 +271,7 @@ fn a_remote_that_cannot_be_used_is_explained() {
         assert!(!format!("{fetched}{fetched:?}{pushed}{pushed:?}").contains("s3cr3t"), "{fetched:?}");
         pushed
     };
-    let gone = url(&format!("file://{}", world.path("gone.git").display()));
+    let gone = url(&format!("file://{}", test_env.path("gone.git").display()));
     assert!(matches!(gone, Error::RemoteRepositoryNotFound { .. }), "{gone:?}");
     // Nothing listens on port 1.
     let closed = url("http://user:s3cr3t@127.0.0.1:1/x.git");
@@ -285,8 +285,8 @@ fn a_remote_that_cannot_be_used_is_explained() {
 
 #[test]
 fn credentials_and_headers_are_those_of_git() {
-    let world = World::new();
-    let (one, _, server) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, _, server) = team(&test_env);
     // What git starts in place of ssh is in the clone, and asks for the configuration of that.
     let ssh = one.script(
         Path::new(".git/ssh"),
@@ -310,9 +310,9 @@ fn a_file_of_the_working_tree_does_not_say_what_git_starts() {
         "[gpg \"ssh\"]\n\tprogram = RUN",
         "[include]\n\tpath = more",
     ] {
-        let world = World::new();
-        let (one, _, _) = team(&world);
-        let ran = world.path("ran");
+        let test_env = TestEnvironment::new();
+        let (one, _, _) = team(&test_env);
+        let ran = test_env.path("ran");
         let script = one.script(Path::new("../run"), &format!("touch {}; exit 1", ran.display()));
         let setting = setting.replace("RUN", &script.display().to_string());
         one.put("team/gitconfig", format!("{setting}\n"));
@@ -329,8 +329,8 @@ fn a_file_of_the_working_tree_does_not_say_what_git_starts() {
         assert!(!ran.exists(), "{setting}");
     }
     // Aliases of a team, and a file beside the working tree, count as before.
-    let world = World::new();
-    let (one, _, server) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, _, server) = team(&test_env);
     let ssh = one.script(Path::new("../ssh"), &format!("exec git-upload-pack {}", server.path.display()));
     one.put("team/gitconfig", "[alias]\n\tst = status\n");
     one.put("../own", format!("[core]\n\tsshCommand = {}\n", ssh.display()));
@@ -342,9 +342,9 @@ fn a_file_of_the_working_tree_does_not_say_what_git_starts() {
 
 #[test]
 fn a_remote_that_is_a_program_is_not_started() {
-    let world = World::new();
-    let (one, _, server) = team(&world);
-    let ran = world.path("ran");
+    let test_env = TestEnvironment::new();
+    let (one, _, server) = team(&test_env);
+    let ran = test_env.path("ran");
     let helper = one
         .script(Path::new(".git/helper"), &format!("touch {}; exec git-upload-pack \"$1\"", ran.display()));
     one.set("protocol.ext.allow", "always");
@@ -357,8 +357,8 @@ fn a_remote_that_is_a_program_is_not_started() {
 
 #[test]
 fn a_server_that_never_answers_is_given_up() {
-    let world = World::new();
-    let (one, _, _) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, _, _) = team(&test_env);
     // It waits until its input ends, and git does not end it before it has answered.
     let ssh = one.script(Path::new(".git/ssh"), "cat > /dev/null");
     one.set("core.sshCommand", ssh.to_str().unwrap()).set("remote.origin.url", "git@host:x.git");
@@ -370,8 +370,8 @@ fn a_server_that_never_answers_is_given_up() {
 
 #[test]
 fn a_repository_without_a_remote_is_its_own_upstream() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let base = repo.commit("start");
     repo.git(&["branch", "live"]);
     repo.at_rest(|repository| {
@@ -396,8 +396,8 @@ fn a_repository_without_a_remote_is_its_own_upstream() {
 
 #[test]
 fn a_hook_that_starts_pillion_does_not_confuse_it() {
-    let world = World::new();
-    let (one, two, server) = team(&world);
+    let test_env = TestEnvironment::new();
+    let (one, two, server) = team(&test_env);
     let mut programs = one.programs();
     let of_two = |name: &str, value: &str| (name.into(), two.path.join(value).into());
     programs.environment.extend([

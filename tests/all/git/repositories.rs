@@ -1,6 +1,6 @@
 //! Kinds of repositories: which ones are read, and the errors for the others.
 
-use crate::support::git_fixtures::{NOW, World, by, on_top, pillion};
+use crate::support::git_fixtures::{NOW, TestEnvironment, by, on_top, pillion};
 use pillion::git::{Error, HistoryWalk, Identity, ObjectId, Repository, Signing, trailer};
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ fn failure<T>(result: Result<T, Error>) -> Error {
 
 #[test]
 fn a_repository_is_found_upwards() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("apps/deep/x.yaml", "");
     repo.commit("start");
     for from in ["", "apps/deep", "apps/deep/x.yaml", ".git"] {
@@ -21,50 +21,50 @@ fn a_repository_is_found_upwards() {
         assert!(!found.is_bare() && !found.is_shallow() && !found.is_partial() && !found.is_detached());
         assert_eq!(found.head_branch().as_deref(), Some("refs/heads/main"));
     }
-    let none = failure(Repository::discover(&world.path("home")));
+    let none = failure(Repository::discover(&test_env.path("home")));
     assert!(matches!(none, Error::RepositoryNotFound { .. }), "{none}");
-    let none = failure(Repository::discover(&world.path("no/such/folder")));
+    let none = failure(Repository::discover(&test_env.path("no/such/folder")));
     assert!(matches!(none, Error::RepositoryNotFound { .. }), "{none}");
 }
 
 #[test]
 fn the_same_commit_is_made_in_every_kind_of_repository() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("a/b", "1").put("c", "2");
     let base = repo.commit("start");
     repo.git(&["worktree", "add", "-q", "--detach", "../linked"]);
     repo.git(&["gc", "-q"]);
-    world.clone(&repo, "bare.git", &["--bare"]);
-    world.clone(&repo, "mirror.git", &["--mirror"]);
-    world.clone(&repo, "shared", &["--shared"]);
-    world.clone(&repo, "detached", &[]).git(&["checkout", "-q", "--detach"]);
+    test_env.clone(&repo, "bare.git", &["--bare"]);
+    test_env.clone(&repo, "mirror.git", &["--mirror"]);
+    test_env.clone(&repo, "shared", &["--shared"]);
+    test_env.clone(&repo, "detached", &[]).git(&["checkout", "-q", "--detach"]);
     let made: Vec<ObjectId> = ["repo", "linked", "bare.git", "mirror.git", "shared", "detached"]
         .iter()
-        .map(|name| world.repo(name).at_rest(|r| on_top(r, base, &[("a/b", "3"), ("d/e", "4")])))
+        .map(|name| test_env.repo(name).at_rest(|r| on_top(r, base, &[("a/b", "3"), ("d/e", "4")])))
         .collect();
     assert!(made.iter().all(|id| *id == made[0]), "{made:?}");
-    assert!(world.repo("detached").open().is_detached());
-    assert!(world.repo("linked").open().is_detached());
-    assert!(world.repo("mirror.git").open().is_bare());
+    assert!(test_env.repo("detached").open().is_detached());
+    assert!(test_env.repo("linked").open().is_detached());
+    assert!(test_env.repo("mirror.git").open().is_bare());
 }
 
 #[test]
 fn sha_256_and_reftable_are_refused_with_the_reason() {
-    let world = World::new();
-    let sha = world.init("sha256", &["--object-format=sha256"]);
+    let test_env = TestEnvironment::new();
+    let sha = test_env.init("sha256", &["--object-format=sha256"]);
     let refused = failure(Repository::discover(&sha.path)).to_string();
     assert!(refused.contains("SHA-256") && refused.contains("pillion render"), "{refused}");
     // A git that knows reftable writes this; the one of the tests need not know it.
-    let repo = world.init("reftable", &[]);
+    let repo = test_env.init("reftable", &[]);
     repo.set("core.repositoryformatversion", "1").set("extensions.refStorage", "reftable");
     let refused = failure(Repository::discover(&repo.path)).to_string();
     assert!(refused.contains("git refs migrate"), "{refused}");
-    let repo = world.init("odd", &[]);
+    let repo = test_env.init("odd", &[]);
     repo.set("core.repositoryformatversion", "1").set("extensions.somethingNew", "true");
     let refused = failure(Repository::discover(&repo.path));
     assert!(refused.to_string().contains("`somethingnew`") && !refused.is_retryable(), "{refused}");
-    let repo = world.init("partial", &[]);
+    let repo = test_env.init("partial", &[]);
     repo.set("core.repositoryformatversion", "1").set("extensions.partialClone", "origin");
     let refused = failure(Repository::discover(&repo.path)).to_string();
     assert!(refused.contains("without `--filter`"), "{refused}");
@@ -72,12 +72,12 @@ fn sha_256_and_reftable_are_refused_with_the_reason() {
 
 #[test]
 fn a_shallow_clone_says_what_it_cannot_tell() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let first = repo.commit("one");
     repo.commit("two");
     let third = repo.commit("three");
-    let clone = world.clone(&repo, "clone", &["--depth=1"]);
+    let clone = test_env.clone(&repo, "clone", &["--depth=1"]);
     clone.at_rest(|repository| {
         assert!(repository.is_shallow());
         let refused = failure(repository.is_ancestor(first, third));
@@ -92,11 +92,11 @@ fn a_shallow_clone_says_what_it_cannot_tell() {
 
 #[test]
 fn a_partial_clone_says_what_it_lacks() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.set("uploadpack.allowFilter", "true").put("x.yaml", "a: 1\n");
     repo.commit("one");
-    let clone = world.clone(&repo, "clone", &["--no-checkout", "--filter=blob:none"]);
+    let clone = test_env.clone(&repo, "clone", &["--no-checkout", "--filter=blob:none"]);
     let repository = clone.open();
     assert!(repository.is_partial());
     let tree = repository.commit(repository.resolve("main").unwrap()).unwrap().tree;
@@ -114,8 +114,8 @@ fn a_partial_clone_says_what_it_lacks() {
 
 #[test]
 fn an_unknown_revision_names_what_may_be_meant() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let empty = failure(repo.open().resolve("main")).to_string();
     assert!(empty.ends_with("there is no branch yet"), "{empty}");
     let base = repo.commit("start");
@@ -123,7 +123,7 @@ fn an_unknown_revision_names_what_may_be_meant() {
     for name in ["main", "v1", "HEAD", &base.to_string(), &base.short(), "main^0"] {
         assert_eq!(repo.open().resolve(name).unwrap(), base, "{name}");
     }
-    let clone = world.clone(&repo, "clone", &[]);
+    let clone = test_env.clone(&repo, "clone", &[]);
     clone.git(&["checkout", "-q", "--detach"]);
     clone.git(&["branch", "-q", "-D", "main"]);
     let hint = failure(clone.open().resolve("main")).to_string();
@@ -133,8 +133,8 @@ fn an_unknown_revision_names_what_may_be_meant() {
 
 #[test]
 fn history_is_walked_newest_first() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("sidecars/log.yaml", "1").put("apps/x", "1");
     let one = repo.commit("one");
     repo.put("apps/x", "2");
@@ -169,8 +169,8 @@ fn history_is_walked_newest_first() {
 
 #[test]
 fn trailers_are_what_git_takes_for_trailers() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut base = repo.commit("start");
     let made = trailer::format_message(
         "log: batch\n2/3",
@@ -237,8 +237,8 @@ fn an_identity_that_git_cannot_hold_is_refused() {
 
 #[test]
 fn a_commit_is_sound_with_odd_times_and_messages() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let base = repo.commit("start");
     repo.at_rest(|repository| {
         let tree = repository.commit(base).unwrap().tree;
@@ -264,8 +264,8 @@ fn a_commit_is_sound_with_odd_times_and_messages() {
 
 #[test]
 fn a_missing_git_is_explained() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.set("remote.origin.url", "file:///nowhere");
     let programs = pillion::git::GitCommand { git: "no-such-git".into(), ..repo.programs() };
     let repository = repo.open().with_git_command(programs);

@@ -1,6 +1,6 @@
 //! Signatures are made by the program that git would run, called the way git calls it.
 
-use crate::support::git_fixtures::{NOW, Repo, World, by, pillion};
+use crate::support::git_fixtures::{NOW, Repo, TestEnvironment, by, pillion};
 use pillion::git::{Error, ObjectId, Signing};
 use std::path::Path;
 
@@ -28,8 +28,8 @@ fn commit(repo: &Repo) -> Result<ObjectId, Error> {
     })
 }
 
-fn start(world: &World) -> Repo {
-    let repo = world.init("repo", &[]);
+fn start(test_env: &TestEnvironment) -> Repo {
+    let repo = test_env.init("repo", &[]);
     repo.commit("start");
     repo
 }
@@ -43,8 +43,8 @@ fn refused(repo: &Repo) -> String {
 
 #[test]
 fn without_configuration_nothing_is_signed() {
-    let world = World::new();
-    let repo = start(&world);
+    let test_env = TestEnvironment::new();
+    let repo = start(&test_env);
     let plain = commit(&repo).unwrap();
     assert!(!repo.git(&["cat-file", "-p", &plain.to_string()]).contains("gpgsig"));
     repo.set("commit.gpgsign", "false").set("gpg.format", "ssh");
@@ -58,10 +58,10 @@ printf -- '-----BEGIN PGP SIGNATURE-----\r\n\r\nabc\r\n-----END PGP SIGNATURE---
 
 #[test]
 fn openpgp_and_x509_are_signed_by_the_program_that_is_configured() {
-    let world = World::new();
-    let repo = start(&world);
-    let gpg = repo.script(&world.path("home/gpg"), GPG);
-    let note = |name: &str| std::fs::read_to_string(world.path("home").join(name)).unwrap();
+    let test_env = TestEnvironment::new();
+    let repo = start(&test_env);
+    let gpg = repo.script(&test_env.path("home/gpg"), GPG);
+    let note = |name: &str| std::fs::read_to_string(test_env.path("home").join(name)).unwrap();
     repo.set("commit.gpgsign", "true");
     for (format, program) in
         [("openpgp", "gpg.program"), ("openpgp", "gpg.openpgp.program"), ("x509", "gpg.x509.program")]
@@ -91,17 +91,17 @@ fn openpgp_and_x509_are_signed_by_the_program_that_is_configured() {
 
 #[test]
 fn ssh_is_signed_with_a_key_that_git_verifies() {
-    let world = World::new();
-    let repo = start(&world);
-    let key = world.path("home/key");
+    let test_env = TestEnvironment::new();
+    let repo = start(&test_env);
+    let key = test_env.path("home/key");
     let made = repo
         .command("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "pillion", "-f"])
         .arg(&key)
         .output();
     assert!(made.expect("ssh-keygen is part of OpenSSH, as git's ssh signatures are").status.success());
-    let public = std::fs::read_to_string(world.path("home/key.pub")).unwrap();
-    std::fs::write(world.path("home/allowed"), format!("pillion@acme.example {public}")).unwrap();
+    let public = std::fs::read_to_string(test_env.path("home/key.pub")).unwrap();
+    std::fs::write(test_env.path("home/allowed"), format!("pillion@acme.example {public}")).unwrap();
     repo.set("commit.gpgsign", "true").set("gpg.format", "ssh").set("user.signingkey", "~/key.pub");
     repo.set("gpg.ssh.allowedSignersFile", "~/allowed");
     let made = commit(&repo).unwrap();
@@ -117,10 +117,10 @@ while [ $# -gt 0 ]; do [ "$1" = -f ] && cat "$2" > "$HOME/key"; shift; done"#;
 
 #[test]
 fn a_key_of_the_agent_is_handed_over_in_a_file() {
-    let world = World::new();
-    let repo = start(&world);
-    let ssh = repo.script(&world.path("home/ssh"), SSH);
-    let note = |name: &str| std::fs::read_to_string(world.path("home").join(name)).unwrap();
+    let test_env = TestEnvironment::new();
+    let repo = start(&test_env);
+    let ssh = repo.script(&test_env.path("home/ssh"), SSH);
+    let note = |name: &str| std::fs::read_to_string(test_env.path("home").join(name)).unwrap();
     repo.set("commit.gpgsign", "true").set("gpg.format", "ssh").set("gpg.ssh.program", ssh.to_str().unwrap());
     for (key, command) in [
         (Some("key::ssh-ed25519 AAAA me"), None),
@@ -145,11 +145,11 @@ fn a_key_of_the_agent_is_handed_over_in_a_file() {
 
 #[test]
 fn a_signer_that_fails_is_explained() {
-    let world = World::new();
-    let repo = start(&world);
+    let test_env = TestEnvironment::new();
+    let repo = start(&test_env);
     repo.set("commit.gpgsign", "true").set("user.signingkey", "ABCD");
     repo.script(
-        &world.path("home/gpg"),
+        &test_env.path("home/gpg"),
         "echo '[GNUPG:] FAILURE sign 17' >&2; echo 'gpg: no secret key' >&2; exit 2",
     );
     repo.set("gpg.program", "~/gpg");
@@ -159,7 +159,7 @@ fn a_signer_that_fails_is_explained() {
         "{said}"
     );
     // It says that all is well and signs nothing.
-    repo.script(&world.path("home/gpg"), "exit 0");
+    repo.script(&test_env.path("home/gpg"), "exit 0");
     refused(&repo);
     repo.set("gpg.program", "/no/such/gpg");
     let missing = commit(&repo).unwrap_err();
@@ -176,5 +176,5 @@ fn a_signer_that_fails_is_explained() {
     assert!(refused(&repo).contains("printed no key"));
     repo.set("gpg.format", "pgp");
     assert!(refused(&repo).contains("`gpg.format` is `pgp`"));
-    assert!(Path::new(&world.path("home")).exists());
+    assert!(Path::new(&test_env.path("home")).exists());
 }

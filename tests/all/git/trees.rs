@@ -1,6 +1,6 @@
 //! Reads and edits trees without losing any entry.
 
-use crate::support::git_fixtures::{NOW, World, by, pillion};
+use crate::support::git_fixtures::{NOW, TestEnvironment, by, pillion};
 use pillion::git::{Error, ExpectedRef, FileEdit, ObjectId, Repository, Signing, trailer};
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,8 +33,8 @@ fn reason(result: Result<ObjectId, Error>) -> String {
 
 #[test]
 fn a_commit_is_made_beside_the_working_tree() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("apps/a.yaml", "a: 1\n").put("apps/b.yaml", "b: 1\n").put("README", "hello\n");
     let base = repo.commit("start");
     // Half-done work that must stay as it is.
@@ -79,8 +79,8 @@ fn a_commit_is_made_beside_the_working_tree() {
 #[cfg(unix)]
 #[test]
 fn what_is_not_edited_is_copied_as_it_is() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("bin/run", "#!/bin/sh\n").put("bin/data", "x").put("a.b", "1").put("a/c", "1").put("a0", "1");
     std::os::unix::fs::symlink("../bin/run", repo.path.join("bin/link")).unwrap();
     fs::set_permissions(repo.path.join("bin/run"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
@@ -122,8 +122,8 @@ fn what_is_not_edited_is_copied_as_it_is() {
 #[test]
 fn files_are_listed_by_path_below_the_folders_asked_for() {
     use pillion::git::TreeEntryKind;
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("apps/x.yaml", "")
         .put("apps/x/y.yaml", "")
         .put("apps-old/z.yaml", "")
@@ -158,8 +158,8 @@ fn files_are_listed_by_path_below_the_folders_asked_for() {
 
 #[test]
 fn blobs_are_read_on_several_threads() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     for n in 0..200 {
         repo.put(&format!("f/{n}"), format!("file {n}"));
     }
@@ -183,8 +183,8 @@ fn blobs_are_read_on_several_threads() {
 
 #[test]
 fn an_empty_folder_vanishes() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("a/b/c/one", "1").put("a/b/two", "2").put("x/y", "3");
     let base = repo.commit("start");
     let after = |edits: &[(String, FileEdit)]| {
@@ -208,8 +208,8 @@ fn an_empty_folder_vanishes() {
 #[cfg(unix)]
 #[test]
 fn nothing_in_the_way_is_overwritten() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("file", "1").put("folder/x", "2");
     std::os::unix::fs::symlink("file", repo.path.join("link")).unwrap();
     std::os::unix::fs::symlink("folder", repo.path.join("way")).unwrap();
@@ -248,8 +248,8 @@ fn nothing_in_the_way_is_overwritten() {
 
 #[test]
 fn an_editor_goes_on_from_commit_to_commit() {
-    let world = World::new();
-    let repo = world.init("repo", &["--bare"]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &["--bare"]);
     repo.at_rest(|repository| {
         let mut editor = repository.editor(None).unwrap();
         let empty = editor.write().unwrap();
@@ -274,8 +274,8 @@ fn an_editor_goes_on_from_commit_to_commit() {
 
 #[test]
 fn many_objects_are_one_pack_and_a_second_run_writes_nothing() {
-    let world = World::new();
-    let repo = world.init("repo", &["--bare"]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &["--bare"]);
     let make = |repository: &Repository, is_finished: bool| {
         let mut editor = repository.editor(None).unwrap();
         let mut head: Vec<ObjectId> = Vec::new();
@@ -311,8 +311,8 @@ fn many_objects_are_one_pack_and_a_second_run_writes_nothing() {
 
 #[test]
 fn a_commit_of_what_is_not_there_yet_is_refused() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let base = repo.commit("start");
     repo.at_rest(|repository| {
         let mut editor = repository.editor(None).unwrap();
@@ -329,8 +329,8 @@ fn a_commit_of_what_is_not_there_yet_is_refused() {
 
 #[test]
 fn big_objects_go_out_as_several_packs_in_order() {
-    let world = World::new();
-    let repo = world.init("repo", &["--bare"]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &["--bare"]);
     repo.at_rest(|repository| {
         let mut editor = repository.editor(None).unwrap();
         editor.put(".gitattributes", b"* text=auto\n").unwrap();
@@ -353,8 +353,8 @@ fn big_objects_go_out_as_several_packs_in_order() {
 
 #[test]
 fn what_cannot_be_written_is_a_failure_of_the_environment() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     // A file where the folder of packs has to be stops even a test that runs as root.
     fs::remove_dir_all(repo.path.join(".git/objects/pack")).unwrap();
     repo.put(".git/objects/pack", "");
@@ -371,8 +371,8 @@ fn what_cannot_be_written_is_a_failure_of_the_environment() {
 /// A few objects that say that there are files without end.
 #[test]
 fn a_tree_without_end_is_refused() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.put("apps/a.yaml", "a: 1\n").commit("start");
     let raw = git2::Repository::open(&repo.path).unwrap();
     let odb = raw.odb().unwrap();

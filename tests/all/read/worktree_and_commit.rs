@@ -1,6 +1,6 @@
 //! A clean working tree and its commit give the same inputs: names, order, texts and diagnostics.
 
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use pillion::read::{CommitListing, Disk, FileSource, ListingEntry, list_tree};
 use pillion::workspace::{
     ClusterLayout, InputOptions, Layout, SelectedInputs, UNSPECIFIED_NAMESPACE, read_input, select_inputs,
@@ -208,8 +208,8 @@ fn odd_folders_are_read_alike() {
 }
 
 /// A repository with every odd thing in it that git can hold.
-fn odd_repository(world: &World) -> Repo {
-    let repo = world.init("repo", &[]);
+fn odd_repository(test_env: &TestEnvironment) -> Repo {
+    let repo = test_env.init("repo", &[]);
     let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, repo.path.join(name)).unwrap();
     repo.put(".gitignore", "junk.yaml\n")
         .put("apps/a.b/web.yaml", "kind: Pod\n")
@@ -260,8 +260,8 @@ fn odd_layout(root: &Path) -> Layout {
 
 #[test]
 fn a_commit_holds_what_its_working_tree_does() {
-    let world = World::new();
-    let repo = odd_repository(&world);
+    let test_env = TestEnvironment::new();
+    let repo = odd_repository(&test_env);
     let tree = repo.commit("all").to_string() + "^{tree}";
     let git = repo.open();
     let listing = list_tree(&git, repo.id(&tree)).unwrap();

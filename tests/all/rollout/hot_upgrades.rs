@@ -1,7 +1,7 @@
 //! A batch never changes the working container of a hot-upgrade pair.
 
 use crate::support::fleet_fixtures::{FILES, deployment, empty_ledger, fleet, repository, set};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::watch::simulation::watched;
 
 /// A set with a hot-upgrade container and a plain one.
@@ -12,19 +12,19 @@ fn mesh(envoy: &str, helper: &str) -> String {
 }
 
 /// The fleet with a CloneSet that updates in place among it.
-fn mesh_fleet(world: &World, is_auto: bool) -> Repo {
+fn mesh_fleet(test_env: &TestEnvironment, is_auto: bool) -> Repo {
     let mut texts = fleet(&[("mesh", &mesh("envoy:1", "helper:1"))], is_auto);
     let clone_set = deployment("web")
         .replace("apps/v1\nkind: Deployment", "apps.kruise.io/v1alpha1\nkind: CloneSet")
         .replace("  replicas: 2\n", "  replicas: 2\n  updateStrategy: {type: InPlaceIfPossible}\n");
     texts.insert("apps/shop/web.yaml".into(), clone_set);
-    repository(world, "repo", &texts)
+    repository(test_env, "repo", &texts)
 }
 
 #[test]
 fn the_working_container_keeps_its_image() {
-    let world = World::new();
-    let repo = mesh_fleet(&world, true);
+    let test_env = TestEnvironment::new();
+    let repo = mesh_fleet(&test_env, true);
     let head = repo.change(&[("sidecars/mesh.yaml", &mesh("envoy:2", "helper:1"))], &[]);
     let (code, plan) = repo.says(&["plan"]);
     assert!(
@@ -48,13 +48,13 @@ fn the_working_container_keeps_its_image() {
     for file in FILES {
         assert!(repo.text("main", &format!("rendered/{file}")).contains("image: helper:2"), "{file}");
     }
-    repo.is_sound_since(&world, head);
+    repo.is_sound_since(&test_env, head);
 }
 
 #[test]
 fn an_emergency_image_is_refused() {
-    let world = World::new();
-    let repo = mesh_fleet(&world, false);
+    let test_env = TestEnvironment::new();
+    let repo = mesh_fleet(&test_env, false);
     let head = repo.id("main");
     let (code, said) = repo.refused(&["hold", "cloneset/web", "--image", "envoy=envoy:1-fix"]);
     assert!(code == 1 && said.contains("is a hot-upgrade container"), "{said}");
@@ -65,9 +65,9 @@ fn an_emergency_image_is_refused() {
 
 #[test]
 fn pairs_come_and_go_as_a_whole() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let log = set("log", &[("logtail", "log:1")]);
-    let repo = repository(&world, "repo", &fleet(&[("log", &log)], true));
+    let repo = repository(&test_env, "repo", &fleet(&[("log", &log)], true));
     let new =
         [("sidecars/mesh.yaml", mesh("envoy:1", "helper:1")), ("ledgers/mesh.yaml", empty_ledger("mesh"))];
     let base = repo.change(&new.each_ref().map(|(path, text)| (*path, text.as_str())), &[]);
@@ -77,5 +77,5 @@ fn pairs_come_and_go_as_a_whole() {
     repo.pillion(&["start", "mesh", "--allow-removal"]);
     watched(&repo, 40);
     assert!(repo.carriers("main", "envoy-1").is_empty());
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
 }

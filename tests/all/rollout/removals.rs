@@ -1,7 +1,7 @@
 //! A sidecar is removed from a workload only where a person has said so.
 
 use crate::support::fleet_fixtures::{FILES, empty_ledger, fleet, repository, set};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::in_two_clusters;
 use crate::watch::simulation::watched;
 
@@ -12,9 +12,9 @@ fn log(image: &str) -> String {
 }
 
 /// A repository in which rollouts start by themselves, with `log` released and another set that stays.
-fn auto(world: &World) -> Repo {
+fn auto(test_env: &TestEnvironment) -> Repo {
     let proxy = set("proxy", &[("proxy", "proxy:1")]);
-    repository(world, "repo", &fleet(&[("log", &log("log:1")), ("proxy", &proxy)], true))
+    repository(test_env, "repo", &fleet(&[("log", &log("log:1")), ("proxy", &proxy)], true))
 }
 
 /// What a watcher says of `log` after a while.
@@ -24,8 +24,8 @@ fn watch(repo: &Repo, turns: usize) -> String {
 
 #[test]
 fn a_selector_typo_moves_nothing() {
-    let world = World::new();
-    let repo = auto(&world);
+    let test_env = TestEnvironment::new();
+    let repo = auto(&test_env);
     let typo = log("log:2").replace("{log: ", "{lgo: ");
     let head = repo.change(&[("sidecars/log.yaml", &typo)], &[]);
     let (code, plan) = repo.says(&["plan"]);
@@ -50,13 +50,13 @@ fn a_selector_typo_moves_nothing() {
     assert!(repo.subjects(base).last().unwrap().contains("complete"));
     assert_eq!(repo.carriers("main", "logtail"), FILES);
     assert!(repo.ledger("main", "log").target.is_none());
-    repo.is_sound_since(&world, head);
+    repo.is_sound_since(&test_env, head);
 }
 
 #[test]
 fn a_deleted_set_waits_for_a_person() {
-    let world = World::new();
-    let repo = auto(&world);
+    let test_env = TestEnvironment::new();
+    let repo = auto(&test_env);
     let head = repo.change(&[], &["sidecars/log.yaml"]);
     let said = watch(&repo, 10);
     let command = "`pillion start log --allow-removal`";
@@ -91,13 +91,13 @@ fn a_deleted_set_waits_for_a_person() {
         repo.git(&["log", "--format=%b", "main"])
             .contains("Deployment shop/web: 2 of 2 pods, recreated, sidecar removed")
     );
-    repo.is_sound_since(&world, head);
+    repo.is_sound_since(&test_env, head);
 }
 
 #[test]
 fn a_set_that_is_deleted_and_restored_has_never_moved() {
-    let world = World::new();
-    let repo = auto(&world);
+    let test_env = TestEnvironment::new();
+    let repo = auto(&test_env);
     repo.change(&[], &["sidecars/log.yaml"]);
     watch(&repo, 3);
     let head = repo.change(&[("sidecars/log.yaml", &log("log:1"))], &[]);
@@ -107,8 +107,8 @@ fn a_set_that_is_deleted_and_restored_has_never_moved() {
 
 #[test]
 fn a_set_that_is_deleted_in_its_own_rollout_is_not_removed() {
-    let world = World::new();
-    let repo = auto(&world);
+    let test_env = TestEnvironment::new();
+    let repo = auto(&test_env);
     repo.change(&[("sidecars/log.yaml", &log("log:2"))], &[]);
     repo.pillion(&["start", "log"]);
     repo.pillion(&["stage", "log"]);
@@ -123,17 +123,17 @@ fn a_set_that_is_deleted_in_its_own_rollout_is_not_removed() {
     watch(&repo, 30);
     assert_eq!(repo.ledger("main", "log").target, None);
     assert!(repo.text("main", "rendered/shop/web.yaml").contains("log:2"));
-    repo.is_sound_since(&world, head);
+    repo.is_sound_since(&test_env, head);
 }
 
 #[test]
 fn fewer_namespaces_are_a_removal() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let wide = log("log:1").replace(
         "  containers:",
         "  namespaceSelector:\n    matchExpressions: [{key: team, operator: In, values: [shop, data]}]\n  containers:",
     );
-    let repo = repository(&world, "repo", &fleet(&[("log", &wide)], true));
+    let repo = repository(&test_env, "repo", &fleet(&[("log", &wide)], true));
     let narrow = wide.replace("[shop, data]", "[shop]");
     let head = repo.change(&[("sidecars/log.yaml", &narrow)], &[]);
     let (code, plan) = repo.says(&["plan"]);
@@ -145,7 +145,7 @@ fn fewer_namespaces_are_a_removal() {
     repo.pillion(&["start", "log", "--allow-removal"]);
     watch(&repo, 20);
     assert_eq!(repo.carriers("main", "logtail"), FILES[1..]);
-    repo.is_sound_since(&world, head);
+    repo.is_sound_since(&test_env, head);
     // A namespace that is misspelt is told apart from labels of pods.
     repo.change(&[("sidecars/log.yaml", &narrow.replace("[shop]", "[shpo]"))], &[]);
     let (code, said) = repo.says(&["validate"]);
@@ -154,8 +154,8 @@ fn fewer_namespaces_are_a_removal() {
 
 #[test]
 fn a_batch_removes_nothing_that_start_did_not_name() {
-    let world = World::new();
-    let repo = repository(&world, "repo", &fleet(&[("log", &log("log:1"))], false));
+    let test_env = TestEnvironment::new();
+    let repo = repository(&test_env, "repo", &fleet(&[("log", &log("log:1"))], false));
     let by_team = log("log:2").replace(
         "  containers:",
         "  namespaceSelector:\n    matchExpressions: [{key: team, operator: Exists}]\n  containers:",
@@ -176,13 +176,13 @@ fn a_batch_removes_nothing_that_start_did_not_name() {
     repo.pillion(&["stage", "log"]);
     repo.release("pillion/main/log");
     assert_eq!(repo.carriers("main", "logtail"), FILES[1..]);
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
 }
 
 #[test]
 fn a_set_in_another_file_is_the_same_set() {
-    let world = World::new();
-    let repo = repository(&world, "repo", &fleet(&[("log", &log("log:1"))], true));
+    let test_env = TestEnvironment::new();
+    let repo = repository(&test_env, "repo", &fleet(&[("log", &log("log:1"))], true));
     repo.change(&[("sidecars/logging/agent.yaml", &log("log:1"))], &["sidecars/log.yaml"]);
     assert!(repo.says(&["plan"]).1.contains("log: nothing to do"));
     assert!(repo.says(&["stage"]).1.contains("nothing to stage"));
@@ -190,8 +190,8 @@ fn a_set_in_another_file_is_the_same_set() {
 
 #[test]
 fn two_sets_that_swap_names_lose_nothing() {
-    let world = World::new();
-    let repo = auto(&world);
+    let test_env = TestEnvironment::new();
+    let repo = auto(&test_env);
     let swapped = [
         ("sidecars/log.yaml", set("proxy", &[("logtail", "log:1")])),
         ("sidecars/proxy.yaml", set("log", &[("proxy", "proxy:1")])),
@@ -203,13 +203,13 @@ fn two_sets_that_swap_names_lose_nothing() {
     for container in ["logtail", "proxy"] {
         assert_eq!(repo.carriers("main", container), FILES);
     }
-    repo.is_sound_since(&world, head);
+    repo.is_sound_since(&test_env, head);
 }
 
 #[test]
 fn what_a_rollout_has_brought_goes_back_without_a_question() {
-    let world = World::new();
-    let repo = auto(&world);
+    let test_env = TestEnvironment::new();
+    let repo = auto(&test_env);
     let agent = set("agent", &[("agent", "agent:1")]);
     let new = [("sidecars/agent.yaml", agent.as_str()), ("ledgers/agent.yaml", &empty_ledger("agent"))];
     let head = repo.change(&new, &[]);
@@ -224,17 +224,17 @@ fn what_a_rollout_has_brought_goes_back_without_a_question() {
     watch(&repo, 20);
     assert_eq!(repo.carriers("main", "agent"), NONE);
     assert_eq!(repo.ledger("main", "agent").target, None);
-    repo.is_sound_since(&world, head);
+    repo.is_sound_since(&test_env, head);
 }
 
 #[test]
 fn a_new_set_that_selects_nothing_is_named() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let mut texts = fleet(&[("log", &log("log:1"))], true);
     let agent = set("agent", &[("agent", "agent:1")]).replace("log: \"true\"", "log: \"ture\"");
     texts.insert("sidecars/agent.yaml".into(), agent.clone());
     texts.insert("ledgers/agent.yaml".into(), empty_ledger("agent"));
-    let repo = repository(&world, "repo", &texts);
+    let repo = repository(&test_env, "repo", &texts);
     for args in [&["plan"][..], &["validate"], &["start", "agent"]] {
         let (code, said) = repo.says(args);
         assert!(
@@ -246,7 +246,7 @@ fn a_new_set_that_selects_nothing_is_named() {
     let mut texts = in_two_clusters(texts, ["eu", "us"]);
     let agent = agent.replace("log: \"ture\"", "app: web");
     texts.insert("sidecars/agent.yaml".into(), agent);
-    let two = repository(&world, "two", &texts);
+    let two = repository(&test_env, "two", &texts);
     for args in [&["plan"][..], &["validate"], &["stage"]] {
         let (code, said) = two.says(args);
         assert!(code == 0 && !said.contains("selects-nothing"), "{args:?}: {said}");

@@ -1,7 +1,7 @@
 //! Authors and dates: a command of a person names that person, and a released commit carries the time of its release.
 
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, in_two_clusters, newer, released};
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,11 +12,11 @@ use std::thread;
 const THEN: &str = "1700000000";
 
 /// A bare remote with the edited example, and a clone of it.
-fn shared(world: &World) -> (Repo, Repo) {
-    let first = released(world, "first");
+fn shared(test_env: &TestEnvironment) -> (Repo, Repo) {
+    let first = released(test_env, "first");
     first.hold(&newer(example())).commit("log 1.5.0");
-    let origin = world.clone(&first, "origin.git", &["--bare"]);
-    (world.clone(&origin, "clone", &[]), origin)
+    let origin = test_env.clone(&first, "origin.git", &["--bare"]);
+    (test_env.clone(&origin, "clone", &[]), origin)
 }
 
 /// Runs pillion at a known moment.
@@ -38,8 +38,8 @@ const PERSON: &str =
 
 #[test]
 fn what_a_person_does_is_that_persons() {
-    let world = World::new();
-    let (clone, origin) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (clone, origin) = shared(&test_env);
     clone.pillion(&["stage"]);
     let staged = clone.id("pillion/main/log~5");
     then(&clone, &["start"]);
@@ -85,8 +85,8 @@ fn what_a_person_does_is_that_persons() {
 
 #[test]
 fn what_is_left_here_says_who_and_how_it_goes_on() {
-    let world = World::new();
-    let (clone, origin) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (clone, origin) = shared(&test_env);
     let before = origin.id("main");
     let said = String::from_utf8(then(&clone, &["pause", "log", "--no-push"]).stdout).unwrap();
     assert!(said.ends_with("next: `git push origin refs/pillion/outbox:main` releases it\n"), "{said}");
@@ -96,15 +96,15 @@ fn what_is_left_here_says_who_and_how_it_goes_on() {
 
 #[test]
 fn a_staged_branch_follows_what_was_released() {
-    let world = World::new();
-    let (clone, origin) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (clone, origin) = shared(&test_env);
     clone.pillion(&["stage", "--push"]);
     let said = String::from_utf8(then(&clone, &["start", "--push"]).stdout).unwrap();
     let head = origin.id("main");
     assert!(said.contains(&format!("`pillion/main/log` rebased onto {} and pushed", head.short())), "{said}");
     assert_eq!(origin.id("pillion/main/log~5"), head);
     // Anybody makes the same ones, with the time of what they stand on.
-    let other = world.clone(&origin, "other", &[]);
+    let other = test_env.clone(&origin, "other", &[]);
     other.pillion(&["stage"]);
     assert_eq!(other.id("refs/heads/pillion/main/log"), origin.id("pillion/main/log"));
     assert!(who(&other, "pillion/main/log").ends_with("pillion@acme.example> 1700000000|"));
@@ -118,9 +118,9 @@ fn a_staged_branch_follows_what_was_released() {
 
 #[test]
 fn signed_commits_are_signed_as_they_are_released() {
-    let world = World::new();
-    let (clone, origin) = shared(&world);
-    let key = world.path("key").display().to_string();
+    let test_env = TestEnvironment::new();
+    let (clone, origin) = shared(&test_env);
+    let key = test_env.path("key").display().to_string();
     let made = clone.command("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &key]).output();
     assert!(made.unwrap().status.success());
     clone.set("commit.gpgsign", "true").set("gpg.format", "ssh").set("user.signingkey", &key);
@@ -130,8 +130,8 @@ fn signed_commits_are_signed_as_they_are_released() {
     assert_eq!(object.matches("gpgsig").count(), 1, "{object}");
     assert_eq!(who(&origin, "main"), PERSON);
     let public = fs::read_to_string(format!("{key}.pub")).unwrap();
-    fs::write(world.path("allowed"), format!("* {public}")).unwrap();
-    clone.set("gpg.ssh.allowedSignersFile", &world.path("allowed").display().to_string());
+    fs::write(test_env.path("allowed"), format!("* {public}")).unwrap();
+    clone.set("gpg.ssh.allowedSignersFile", &test_env.path("allowed").display().to_string());
     clone.git(&["verify-commit", "origin/main"]);
 }
 
@@ -148,11 +148,11 @@ fn many(count: usize) -> Texts {
 #[test]
 fn of_many_at_once_nobody_loses() {
     const MANY: usize = 8;
-    let world = World::new();
-    let first = world.init("first", &[]);
+    let test_env = TestEnvironment::new();
+    let first = test_env.init("first", &[]);
     first.hold(&many(MANY)).render().commit("start");
-    let origin = world.clone(&first, "origin.git", &["--bare"]);
-    let clones: Vec<Repo> = (0..MANY).map(|n| world.clone(&origin, &format!("clone{n}"), &[])).collect();
+    let origin = test_env.clone(&first, "origin.git", &["--bare"]);
+    let clones: Vec<Repo> = (0..MANY).map(|n| test_env.clone(&origin, &format!("clone{n}"), &[])).collect();
     let ended: Vec<Output> = thread::scope(|scope| {
         let hold = |n: usize, clone: &Repo| {
             clone.try_pillion(&["hold", &format!("deployment/web{n}"), "--reason", &format!("by {n}")])
@@ -176,8 +176,8 @@ fn of_many_at_once_nobody_loses() {
 
 #[test]
 fn quiet_hides_no_error() {
-    let world = World::new();
-    let (clone, _) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (clone, _) = shared(&test_env);
     clone.pillion(&["start"]);
     for (args, words) in [
         (&["plan", "-q", "-"][..], "--manifests -"),
@@ -197,8 +197,8 @@ fn quiet_hides_no_error() {
 
 #[test]
 fn a_rollout_that_is_none_is_an_error() {
-    let world = World::new();
-    let (clone, _) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (clone, _) = shared(&test_env);
     let (code, said) = clone.refused(&["status", "lgo"]);
     assert!(code == 2 && said.contains("there is no SidecarSet `lgo`: did you mean `log`?"), "{said}");
     let (code, said) = clone.refused(&["pause", "lgo"]);
@@ -218,8 +218,8 @@ fn a_rollout_that_is_none_is_an_error() {
 
 #[test]
 fn an_emergency_image_tells_which_set_is_meant() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut texts = example();
     let proxy = texts["sidecars/log.yaml"].replace("{name: log}", "{name: proxy}");
     let proxy = proxy.replace("logtail", "envoy").replace("{name: logs", "{name: proxy");
@@ -238,8 +238,8 @@ fn an_emergency_image_tells_which_set_is_meant() {
 
 #[test]
 fn beside_a_live_branch_of_its_own_that_one_is_looked_at() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut texts = example();
     texts.remove("ledgers/log.yaml");
     let settings = texts.get_mut("pillion.yaml").unwrap();
@@ -262,8 +262,8 @@ fn beside_a_live_branch_of_its_own_that_one_is_looked_at() {
 
 #[test]
 fn what_is_to_be_typed_is_whole() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let texts = in_two_clusters(example(), ["eu", "us"]);
     repo.hold(&texts).render().commit("start");
     repo.hold(&newer(texts)).commit("log 1.5.0");

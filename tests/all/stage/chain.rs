@@ -1,12 +1,12 @@
 //! Commits of a rollout: their contents, their messages, and that every machine makes the same ones.
 
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, newer, released};
 
 /// A repository of one branch in which the example's SidecarSet was edited.
-fn edited(world: &World) -> Repo {
-    let repo = released(world, "repo");
+fn edited(test_env: &TestEnvironment) -> Repo {
+    let repo = released(test_env, "repo");
     repo.hold(&newer(example())).commit("log 1.5.0");
     repo
 }
@@ -25,11 +25,11 @@ fn changed(repo: &Repo, commit: &str, folder: &str) -> Vec<String> {
 }
 
 /// Checks a commit out elsewhere and asks `render --check` about it.
-fn is_its_own_render(world: &World, repo: &Repo, commit: &str) {
+fn is_its_own_render(test_env: &TestEnvironment, repo: &Repo, commit: &str) {
     let name = format!("check-{commit}");
-    let place = world.path(&name).display().to_string();
+    let place = test_env.path(&name).display().to_string();
     repo.git(&["worktree", "add", "-q", "--detach", &place, commit]);
-    let output = world.repo(&name).try_pillion(&["render", "--check", "--quiet"]);
+    let output = test_env.repo(&name).try_pillion(&["render", "--check", "--quiet"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{commit}: {said}");
     repo.git(&["worktree", "remove", "--force", &place]);
@@ -37,8 +37,8 @@ fn is_its_own_render(world: &World, repo: &Repo, commit: &str) {
 
 #[test]
 fn the_worked_example() {
-    let world = World::new();
-    let repo = edited(&world);
+    let test_env = TestEnvironment::new();
+    let repo = edited(&test_env);
     let told = repo.pillion(&["stage"]);
     let subjects = repo.git(&["log", "--reverse", "--format=%s", "main..pillion/main/log"]);
     assert_eq!(
@@ -63,7 +63,7 @@ fn the_worked_example() {
                 || l.starts_with("partition: ")
         };
         assert!(changed(&repo, commit, "rendered").iter().all(is_known));
-        is_its_own_render(&world, &repo, commit);
+        is_its_own_render(&test_env, &repo, commit);
     }
     let [open, .., close] = commits.as_slice() else { panic!("{commits:?}") };
     assert!([open, close].iter().all(|c| changed(&repo, c, "rendered").is_empty()));
@@ -97,16 +97,16 @@ fn the_worked_example() {
 
 #[test]
 fn all_batches_together_are_the_whole_change() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let mut texts = example();
     texts.remove("apps/shop/import.yaml");
-    let repo = world.init("repo", &[]);
+    let repo = test_env.init("repo", &[]);
     repo.hold(&texts).render().commit("start");
     repo.hold(&newer(texts.clone())).commit("log 1.5.0");
     repo.pillion(&["stage"]);
     let stepwise = repo.git(&["rev-parse", "pillion/main/log:rendered"]);
     // The same in one go: without ledgers, as the file says.
-    let whole = world.init("whole", &[]);
+    let whole = test_env.init("whole", &[]);
     let mut texts = newer(texts);
     texts.remove("ledgers/log.yaml");
     let pillion_yaml = texts.get_mut("pillion.yaml").unwrap();
@@ -117,23 +117,23 @@ fn all_batches_together_are_the_whole_change() {
 
 #[test]
 fn the_same_commits_come_from_everywhere() {
-    let world = World::new();
-    let repo = edited(&world);
+    let test_env = TestEnvironment::new();
+    let repo = edited(&test_env);
     let told = repo.pillion(&["stage", "-o", "json"]);
     let tip = repo.id("pillion/main/log");
     let again = repo.pillion(&["stage", "-o", "json"]);
     assert_eq!(again, told.replace("\"written\":\"Created\"", "\"written\":\"Unchanged\""));
     let clone = |name: &str, options: &[&str]| {
-        let clone = world.clone(&repo, name, &[options, &["--single-branch", "-b", "main"]].concat());
+        let clone = test_env.clone(&repo, name, &[options, &["--single-branch", "-b", "main"]].concat());
         clone.pillion(&["stage"]);
         assert_eq!(clone.id("refs/heads/pillion/main/log"), tip, "{name}");
     };
     clone("clone", &[]);
     clone("bare", &["--bare"]);
-    let linked = world.path("linked").display().to_string();
+    let linked = test_env.path("linked").display().to_string();
     repo.git(&["worktree", "add", "-q", "-b", "other", &linked, "main~1"]);
     repo.git(&["update-ref", "-d", "refs/heads/pillion/main/log"]);
-    world.repo("linked").pillion(&["stage"]);
+    test_env.repo("linked").pillion(&["stage"]);
     assert_eq!(repo.id("pillion/main/log"), tip, "a linked worktree of another branch");
     repo.git(&["update-ref", "-d", "refs/heads/pillion/main/log"]);
     repo.git(&["checkout", "-q", "--detach", "main"]);
@@ -143,8 +143,8 @@ fn the_same_commits_come_from_everywhere() {
 
 #[test]
 fn what_is_uncommitted_does_not_count() {
-    let world = World::new();
-    let repo = edited(&world);
+    let test_env = TestEnvironment::new();
+    let repo = edited(&test_env);
     repo.pillion(&["stage"]);
     let tip = repo.id("pillion/main/log");
     repo.put("sidecars/log.yaml", "half: done")
@@ -156,8 +156,8 @@ fn what_is_uncommitted_does_not_count() {
 
 #[test]
 fn a_moved_base_is_staged_anew() {
-    let world = World::new();
-    let repo = edited(&world);
+    let test_env = TestEnvironment::new();
+    let repo = edited(&test_env);
     repo.pillion(&["stage"]);
     let before = staged(&repo, "pillion/main/log");
     // Open and the first batch are released, and somebody commits something else.
@@ -181,8 +181,8 @@ fn a_moved_base_is_staged_anew() {
 
 #[test]
 fn a_finished_rollout_leaves_no_branch() {
-    let world = World::new();
-    let repo = edited(&world);
+    let test_env = TestEnvironment::new();
+    let repo = edited(&test_env);
     repo.pillion(&["stage"]);
     repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
     let told = repo.pillion(&["stage"]);
@@ -198,10 +198,10 @@ fn release(repo: &Repo, n: usize) {
 }
 
 /// Stages, and checks each commit against a render.
-fn stage_and_check(world: &World, repo: &Repo) -> Vec<String> {
+fn stage_and_check(test_env: &TestEnvironment, repo: &Repo) -> Vec<String> {
     repo.pillion(&["stage"]);
     let commits = staged(repo, "pillion/main/log");
-    commits.iter().for_each(|commit| is_its_own_render(world, repo, commit));
+    commits.iter().for_each(|commit| is_its_own_render(test_env, repo, commit));
     commits
 }
 
@@ -211,8 +211,8 @@ fn subjects(repo: &Repo, commits: &[String]) -> Vec<String> {
 }
 
 /// Edits the sources in the middle of a rollout, after two batches, renders and commits them.
-fn in_the_middle(world: &World, edit: impl FnOnce(&mut Texts)) -> (Repo, Vec<String>) {
-    let repo = edited(world);
+fn in_the_middle(test_env: &TestEnvironment, edit: impl FnOnce(&mut Texts)) -> (Repo, Vec<String>) {
+    let repo = edited(test_env);
     repo.pillion(&["stage"]);
     release(&repo, 3);
     let mut texts = newer(example());
@@ -220,15 +220,15 @@ fn in_the_middle(world: &World, edit: impl FnOnce(&mut Texts)) -> (Repo, Vec<Str
     texts.insert("ledgers/log.yaml".into(), String::from_utf8(ledger).unwrap());
     edit(&mut texts);
     repo.hold(&texts).render().commit("an edit");
-    let commits = stage_and_check(world, &repo);
+    let commits = stage_and_check(test_env, &repo);
     let said = subjects(&repo, &commits);
     (repo, said)
 }
 
 #[test]
 fn a_workload_deleted_in_the_middle() {
-    let world = World::new();
-    let (repo, said) = in_the_middle(&world, |texts| {
+    let test_env = TestEnvironment::new();
+    let (repo, said) = in_the_middle(&test_env, |texts| {
         texts.remove("apps/data/events.yaml");
     });
     assert_eq!(said.last().unwrap(), "log: complete, logtail 1.5.0 is released");
@@ -239,8 +239,8 @@ fn a_workload_deleted_in_the_middle() {
 
 #[test]
 fn a_workload_added_in_the_middle() {
-    let world = World::new();
-    let (repo, said) = in_the_middle(&world, |texts| {
+    let test_env = TestEnvironment::new();
+    let (repo, said) = in_the_middle(&test_env, |texts| {
         let web = texts["apps/shop/web.yaml"]
             .replace("web", "api")
             .replace("spec:\n  selector", "spec:\n  replicas: 2\n  selector");
@@ -254,8 +254,8 @@ fn a_workload_added_in_the_middle() {
 
 #[test]
 fn a_workload_renamed_in_the_middle() {
-    let world = World::new();
-    let (repo, _) = in_the_middle(&world, |texts| {
+    let test_env = TestEnvironment::new();
+    let (repo, _) = in_the_middle(&test_env, |texts| {
         let events = texts.remove("apps/data/events.yaml").unwrap();
         texts.insert("apps/data/facts.yaml".into(), events.replace("events", "facts"));
     });
@@ -271,8 +271,8 @@ fn starts_by_itself(texts: &mut Texts) {
 
 #[test]
 fn a_newer_edit_in_the_middle() {
-    let world = World::new();
-    let (repo, said) = in_the_middle(&world, |texts| {
+    let test_env = TestEnvironment::new();
+    let (repo, said) = in_the_middle(&test_env, |texts| {
         starts_by_itself(texts);
         let set = texts.get_mut("sidecars/log.yaml").unwrap();
         *set = set.replace("1.5.0", "1.5.1");
@@ -288,8 +288,8 @@ fn a_newer_edit_in_the_middle() {
 
 #[test]
 fn an_edit_taken_back_in_the_middle() {
-    let world = World::new();
-    let (repo, said) = in_the_middle(&world, |texts| {
+    let test_env = TestEnvironment::new();
+    let (repo, said) = in_the_middle(&test_env, |texts| {
         starts_by_itself(texts);
         let set = texts.get_mut("sidecars/log.yaml").unwrap();
         *set = set.replace("1.5.0", "1.4.2");
@@ -300,8 +300,8 @@ fn an_edit_taken_back_in_the_middle() {
 
 #[test]
 fn a_sidecar_set_deleted_in_the_middle() {
-    let world = World::new();
-    let (repo, said) = in_the_middle(&world, |texts| {
+    let test_env = TestEnvironment::new();
+    let (repo, said) = in_the_middle(&test_env, |texts| {
         starts_by_itself(texts);
         texts.remove("sidecars/log.yaml");
     });
@@ -326,8 +326,8 @@ fn a_sidecar_set_deleted_in_the_middle() {
 
 #[test]
 fn an_edited_rendered_file_stops_everything() {
-    let world = World::new();
-    let repo = edited(&world);
+    let test_env = TestEnvironment::new();
+    let repo = edited(&test_env);
     let web = String::from_utf8(repo.show("HEAD:rendered/shop/web.yaml")).unwrap();
     repo.put("rendered/shop/web.yaml", web.replace("web:2.4", "web:2.5")).commit("urgent");
     let (code, said) = repo.refused(&["stage", "--message-format", "short"]);
@@ -347,8 +347,8 @@ fn an_edited_rendered_file_stops_everything() {
 
 #[test]
 fn a_rewritten_live_branch_stops_everything() {
-    let world = World::new();
-    let repo = edited(&world);
+    let test_env = TestEnvironment::new();
+    let repo = edited(&test_env);
     repo.pillion(&["stage"]);
     repo.git(&["commit", "-q", "--amend", "-m", "log 1.5.0, in other words"]);
     let (code, said) = repo.refused(&["stage", "--message-format", "short"]);
@@ -361,11 +361,11 @@ fn a_rewritten_live_branch_stops_everything() {
 
 #[test]
 fn a_shallow_clone_says_so() {
-    let world = World::new();
-    let repo = edited(&world);
+    let test_env = TestEnvironment::new();
+    let repo = edited(&test_env);
     repo.pillion(&["stage"]);
     repo.put("README", "hello").commit("readme");
-    let clone = world.clone(&repo, "shallow", &["--depth=1", "--no-single-branch"]);
+    let clone = test_env.clone(&repo, "shallow", &["--depth=1", "--no-single-branch"]);
     let (code, said) = clone.refused(&["stage"]);
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("git fetch --unshallow"), "{said}");
@@ -373,8 +373,8 @@ fn a_shallow_clone_says_so() {
 
 #[test]
 fn a_fault_is_bisected_to_its_batch() {
-    let world = World::new();
-    let repo = edited(&world);
+    let test_env = TestEnvironment::new();
+    let repo = edited(&test_env);
     repo.pillion(&["stage"]);
     let commits = staged(&repo, "pillion/main/log");
     repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);

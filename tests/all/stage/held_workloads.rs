@@ -5,15 +5,15 @@ use crate::stage::holds::file;
 use crate::stage::missing_workloads::{commit_change, every_command_refuses, plain};
 use crate::stage::transitions::ledger;
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::newer;
 use crate::workspace::builds::{built, refs};
 
 const WEB: &str = "Deployment.apps/shop/web";
 
 /// A repository whose content is released everywhere, and in which a person holds a workload.
-fn held(world: &World, start: &Texts) -> Repo {
-    let repo = world.init("repo", &[]);
+fn held(test_env: &TestEnvironment, start: &Texts) -> Repo {
+    let repo = test_env.init("repo", &[]);
     repo.hold(start).commit("start");
     repo.git(&["switch", "-q", "--detach"]);
     repo.pillion(&["hold", WEB, "--reason", "team not ready"]);
@@ -55,9 +55,9 @@ fn take_a_step(repo: &Repo) {
 
 #[test]
 fn a_manifest_that_is_put_aside_does_not_end_the_hold() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let start = plain();
-    let repo = held(&world, &start);
+    let repo = held(&test_env, &start);
     newer_is_merged(&repo, &start);
     hide(&repo);
     repo.git(&["switch", "-q", "--detach", "main"]);
@@ -76,9 +76,9 @@ fn a_manifest_that_is_put_aside_does_not_end_the_hold() {
 
 #[test]
 fn a_build_that_loses_the_workload_does_not_end_the_hold() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let start = built();
-    let repo = held(&world, &start);
+    let repo = held(&test_env, &start);
     newer_is_merged(&repo, &start);
     commit_change(&repo, "a build that loses one", |repo| {
         let build = std::fs::read_to_string(repo.path.join("make.sh")).unwrap();
@@ -91,9 +91,9 @@ fn a_build_that_loses_the_workload_does_not_end_the_hold() {
 
 #[test]
 fn a_label_that_is_lost_does_not_end_the_hold() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let start = plain();
-    let repo = held(&world, &start);
+    let repo = held(&test_env, &start);
     newer_is_merged(&repo, &start);
     let path = "apps/shop/web.yaml";
     let text = start[path].clone();
@@ -116,9 +116,9 @@ fn a_label_that_is_lost_does_not_end_the_hold() {
 
 #[test]
 fn a_person_ends_the_hold_of_a_workload_that_is_gone() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let start = plain();
-    let repo = held(&world, &start);
+    let repo = held(&test_env, &start);
     newer_is_merged(&repo, &start);
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.pillion(&["start"]);

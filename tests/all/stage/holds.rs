@@ -1,7 +1,7 @@
 //! Holds of people last until `--off`, their date or the end of the workload.
 
 use crate::stage::transitions::{half_way, ledger};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, released};
 use pillion::model::ledger::{Ledger, LedgerEntry, emit};
 use std::process::Output;
@@ -42,8 +42,8 @@ fn line(repo: &Repo, key: &str) -> Option<LedgerEntry> {
 }
 
 /// A repository whose content is released everywhere, and whose `main` verbs may move.
-fn at_rest(world: &World) -> Repo {
-    let repo = released(world, "repo");
+fn at_rest(test_env: &TestEnvironment) -> Repo {
+    let repo = released(test_env, "repo");
     repo.git(&["switch", "-q", "--detach"]);
     repo
 }
@@ -71,8 +71,8 @@ fn is_verified(repo: &Repo, base: &str) {
 
 #[test]
 fn a_hold_outlasts_the_applications_own_releases() {
-    let world = World::new();
-    let repo = at_rest(&world);
+    let test_env = TestEnvironment::new();
+    let repo = at_rest(&test_env);
     let base = repo.git(&["rev-parse", "main"]);
     on(&repo, TENTH, &["hold", "deployment/web", "--reason", "team not ready"]);
     let held = line(&repo, WEB).unwrap();
@@ -107,8 +107,8 @@ fn a_hold_outlasts_the_applications_own_releases() {
 
 #[test]
 fn a_hold_outlasts_a_newer_target_and_a_rollback() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     let base = repo.git(&["rev-parse", "main"]);
     on(&repo, TENTH, &["hold", "deployment/web", "--reason", "team not ready"]);
     edit(&repo, "sidecars/log.yaml", "1.5.0", "1.6.0");
@@ -126,8 +126,8 @@ fn a_hold_outlasts_a_newer_target_and_a_rollback() {
 
 #[test]
 fn an_emergency_image_stays_until_it_is_taken_off() {
-    let world = World::new();
-    let repo = at_rest(&world);
+    let test_env = TestEnvironment::new();
+    let repo = at_rest(&test_env);
     let base = repo.git(&["rev-parse", "main"]);
     let fix = "logtail=registry.example/logtail:1.4.2-fix";
     on(&repo, TENTH, &["hold", "deployment/web", "--reason", "CVE", "--image", fix]);
@@ -147,8 +147,8 @@ fn an_emergency_image_stays_until_it_is_taken_off() {
 
 #[test]
 fn a_split_workload_that_is_held_goes_back_whole_with_its_own_release() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     repo.git(&["branch", "-f", "main", "main~1"]);
     let base = repo.git(&["rev-parse", "main"]);
     on(&repo, TENTH, &["hold", "statefulset/events", "--reason", "audit"]);
@@ -174,8 +174,8 @@ fn a_split_workload_that_is_held_goes_back_whole_with_its_own_release() {
 
 #[test]
 fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
-    let world = World::new();
-    let repo = at_rest(&world);
+    let test_env = TestEnvironment::new();
+    let repo = at_rest(&test_env);
     let base = repo.git(&["rev-parse", "main"]);
     for (until, words) in
         [("2026-12-09", "is in the past (today is 2026-12-10"), ("2027-02-29", "is not a date")]
@@ -230,8 +230,8 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
 
 #[test]
 fn before_its_date_nobody_may_end_a_hold_but_by_off() {
-    let world = World::new();
-    let repo = at_rest(&world);
+    let test_env = TestEnvironment::new();
+    let repo = at_rest(&test_env);
     on(&repo, TENTH, &["hold", "deployment/web", "--until", "2026-12-19"]);
     edit(&repo, "sidecars/log.yaml", "1.4.2", "1.5.0");
     roll_out(&repo, TENTH);
@@ -250,8 +250,8 @@ fn before_its_date_nobody_may_end_a_hold_but_by_off() {
 
 #[test]
 fn a_hold_is_changed_and_one_that_is_over_begins_again() {
-    let world = World::new();
-    let repo = at_rest(&world);
+    let test_env = TestEnvironment::new();
+    let repo = at_rest(&test_env);
     let base = repo.git(&["rev-parse", "main"]);
     let fix = "logtail=registry.example/logtail:1.4.2-fix";
     on(&repo, TENTH, &["hold", "deployment/web", "--reason", "CVE", "--image", fix, "--until", "2026-12-31"]);
@@ -272,8 +272,8 @@ fn a_hold_is_changed_and_one_that_is_over_begins_again() {
 
 #[test]
 fn the_hold_of_a_workload_that_leaves_git_ends_and_is_said_to() {
-    let world = World::new();
-    let repo = at_rest(&world);
+    let test_env = TestEnvironment::new();
+    let repo = at_rest(&test_env);
     on(&repo, TENTH, &["hold", "deployment/web", "--reason", "team not ready"]);
     edit(&repo, "sidecars/log.yaml", "1.4.2", "1.5.0");
     edit(&repo, "apps/shop/web.yaml", "name: web\n", "name: shopfront\n");
@@ -292,8 +292,8 @@ fn the_hold_of_a_workload_that_leaves_git_ends_and_is_said_to() {
 
 #[test]
 fn a_hold_says_which_approvals_it_voids() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     repo.pillion(&["approve", "log", "3"]);
     let said = repo.pillion(&["hold", "cloneset/cart", "--reason", "sale"]);
     assert!(said.contains("the approval of batch 3 no longer applies"), "{said}");
@@ -301,8 +301,8 @@ fn a_hold_says_which_approvals_it_voids() {
 
 #[test]
 fn a_ledger_with_a_day_that_does_not_exist_is_broken() {
-    let world = World::new();
-    let repo = at_rest(&world);
+    let test_env = TestEnvironment::new();
+    let repo = at_rest(&test_env);
     on(&repo, TENTH, &["hold", "deployment/web", "--until", "2026-12-31"]);
     repo.git(&["switch", "-q", "--detach", "main"]);
     let text = file(&repo, "ledgers/log.yaml");
@@ -313,8 +313,8 @@ fn a_ledger_with_a_day_that_does_not_exist_is_broken() {
 
 #[test]
 fn a_workload_is_held_before_the_first_revision_comes_to_it() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut texts = example();
     texts.insert("ledgers/log.yaml".into(), emit(&Ledger::new("log")));
     repo.hold(&texts).render().commit("start");

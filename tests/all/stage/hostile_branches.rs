@@ -2,7 +2,7 @@
 //! deleted, and stale locks.
 
 use crate::stage::remote::{refs, shared};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, in_two_clusters, ledger_at, newer};
 use std::fs;
 
@@ -28,8 +28,8 @@ fn branches_of_people_are_no_staged_branches() {
         ("'pillion/next/{sidecarSet}/{deploy}'", "branches of pull requests"),
         ("'pillion/{deploy}'", "must contain `{sidecarSet}`"),
     ] {
-        let world = World::new();
-        let (origin, one, other) = shared(&world);
+        let test_env = TestEnvironment::new();
+        let (origin, one, other) = shared(&test_env);
         for name in ["feature/log", "log", "release/1"] {
             other.git(&["switch", "-q", "-c", name]);
             other.put("work.txt", "three weeks of work").commit("work");
@@ -56,8 +56,8 @@ fn branches_of_people_are_no_staged_branches() {
 
 #[test]
 fn a_live_branch_is_not_below_the_staged_ones() {
-    let world = World::new();
-    let (origin, one, _) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, _) = shared(&test_env);
     settings(&one, "  deploy: pillion/main/log\n");
     one.git(&["push", "-q", "origin", "HEAD:pillion/main/log"]);
     let before = all(&origin);
@@ -83,8 +83,8 @@ fn sets(names: &[&str]) -> crate::support::cluster_view::Texts {
 
 #[test]
 fn a_sidecar_set_may_have_the_name_of_a_branch() {
-    let world = World::new();
-    let first = world.init("first", &[]);
+    let test_env = TestEnvironment::new();
+    let first = test_env.init("first", &[]);
     let texts = sets(&["main", "next", "head"]);
     first.hold(&texts).render().commit("start");
     let mut edited = newer(texts);
@@ -92,9 +92,9 @@ fn a_sidecar_set_may_have_the_name_of_a_branch() {
         *text = text.replace("1.4.2", "1.6.0");
     }
     first.hold(&edited).commit("newer");
-    let origin = world.clone(&first, "origin", &["--bare"]);
+    let origin = test_env.clone(&first, "origin", &["--bare"]);
     origin.git(&["remote", "remove", "origin"]);
-    let (one, main) = (world.clone(&origin, "one", &[]), origin.id("main"));
+    let (one, main) = (test_env.clone(&origin, "one", &[]), origin.id("main"));
     one.git(&["switch", "-q", "--detach"]);
     one.pillion(&["stage", "--push"]);
     assert_eq!(
@@ -107,8 +107,8 @@ fn a_sidecar_set_may_have_the_name_of_a_branch() {
 
 #[test]
 fn a_name_that_is_no_branch_holds_up_no_other_rollout() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&in_two_clusters(example(), ["eu", "us.lock"])).render().commit("start");
     repo.hold(&newer(in_two_clusters(example(), ["eu", "us.lock"]))).commit("newer");
     let (code, said) = repo.refused(&["stage"]);
@@ -128,8 +128,8 @@ fn a_name_that_is_no_branch_holds_up_no_other_rollout() {
 
 #[test]
 fn two_rollouts_have_two_branches() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut texts = in_two_clusters(sets(&["glog"]), ["eu", "eug"]);
     let settings = texts.get_mut("pillion.yaml").unwrap();
     *settings = settings.replace("pillion/{deploy}/{sidecarSet}", "'pillion/{deploy}/{cluster}{sidecarSet}'");
@@ -150,8 +150,8 @@ fn two_rollouts_have_two_branches() {
 
 #[test]
 fn commits_of_others_on_a_staged_branch_stay() {
-    let world = World::new();
-    let (origin, one, other) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, other) = shared(&test_env);
     one.pillion(&["stage", "--push"]);
     let planned = one.id("pillion/main/log");
     other.git(&["fetch", "-q"]);
@@ -162,7 +162,7 @@ fn commits_of_others_on_a_staged_branch_stay() {
     let message = other.git(&["log", "-1", "--format=%B", "HEAD~1"]);
     let evil = other.commit(&message);
     other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
-    for repo in [&one, &world.clone(&origin, "fresh", &[])] {
+    for repo in [&one, &test_env.clone(&origin, "fresh", &[])] {
         let (code, said) = repo.refused(&["stage", "--push"]);
         assert!(
             code == 1 && said.contains("error[foreign-commits]") && said.contains(&evil.short()),
@@ -201,13 +201,13 @@ fn commits_of_others_on_a_staged_branch_stay() {
 
 #[test]
 fn what_pillion_staged_itself_is_replaced_by_a_fresh_clone() {
-    let world = World::new();
-    let (origin, one, other) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, other) = shared(&test_env);
     one.pillion(&["stage", "--push"]);
     let before = origin.id("pillion/main/log");
     other.put("README", "hello").commit("readme");
     other.git(&["push", "-q", "origin", "main"]);
-    let told = world.clone(&origin, "fresh", &[]).pillion(&["stage", "--push"]);
+    let told = test_env.clone(&origin, "fresh", &[]).pillion(&["stage", "--push"]);
     assert!(told.contains("`pillion/main/log` recreated and pushed"), "{told}");
     assert_ne!(origin.id("pillion/main/log"), before);
 }
@@ -236,8 +236,8 @@ fn is_stopped(origin: &Repo, repo: &Repo) {
 
 #[test]
 fn a_rewritten_live_branch_is_seen_without_a_staged_one() {
-    let world = World::new();
-    let (origin, one, other) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, other) = shared(&test_env);
     one.pillion(&["status"]);
     assert_eq!(one.id("refs/pillion/seen/origin/main"), origin.id("main"));
     // Another history altogether.
@@ -247,7 +247,7 @@ fn a_rewritten_live_branch_is_seen_without_a_staged_one() {
     other.put("ledgers/log.yaml", &texts["ledgers/log.yaml"]).commit("ledger");
     other.git(&["push", "-q", "--force", "origin", "else:main"]);
     is_stopped(&origin, &one);
-    let watcher = world.clone(&one, "watcher", &["--mirror"]);
+    let watcher = test_env.clone(&one, "watcher", &["--mirror"]);
     watcher.git(&["config", "--unset-all", "remote.origin.fetch"]);
     watcher.git(&["config", "--unset", "remote.origin.mirror"]);
     watcher.git(&["config", "remote.origin.url", &format!("file://{}", origin.path.display())]);
@@ -274,12 +274,12 @@ fn a_rewritten_live_branch_is_seen_without_a_staged_one() {
 
 #[test]
 fn a_live_branch_that_went_back_is_seen() {
-    let world = World::new();
-    let (origin, one, _) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, _) = shared(&test_env);
     one.pillion(&["stage", "--push"]);
     let base = origin.id("main");
     one.pillion(&["start", "log", "--push"]);
-    let watcher = world.clone(&origin, "watcher", &[]);
+    let watcher = test_env.clone(&origin, "watcher", &[]);
     watcher.pillion(&["status"]);
     origin.git(&["update-ref", "refs/heads/main", &base.to_string()]);
     is_stopped(&origin, &one);
@@ -287,16 +287,16 @@ fn a_live_branch_that_went_back_is_seen() {
     one.pillion(&["stage", "--accept-rewritten", "--push"]);
     watcher.pillion(&["status"]);
     // A fresh clone has nothing to compare with.
-    world.clone(&origin, "fresh", &[]).pillion(&["stage"]);
+    test_env.clone(&origin, "fresh", &[]).pillion(&["stage"]);
 }
 
 #[test]
 fn a_clone_that_keeps_nothing_works_all_the_same() {
-    let world = World::new();
-    let (origin, one, _) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, _) = shared(&test_env);
     one.pillion(&["status"]);
     // Its history is cut off each time, as by CI that keeps its folder.
-    let shallow = world.clone(&origin, "shallow", &["--depth=1"]);
+    let shallow = test_env.clone(&origin, "shallow", &["--depth=1"]);
     shallow.pillion(&["status"]);
     one.put("README", "hello").commit("readme");
     one.git(&["push", "-q", "origin", "main"]);
@@ -307,8 +307,8 @@ fn a_clone_that_keeps_nothing_works_all_the_same() {
 
 #[test]
 fn a_live_branch_that_is_gone_is_said_at_once() {
-    let world = World::new();
-    let (origin, one, _) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, _) = shared(&test_env);
     one.pillion(&["start", "log"]);
     let last = origin.id("main");
     origin.git(&["symbolic-ref", "HEAD", "refs/heads/else"]);
@@ -327,7 +327,7 @@ fn a_live_branch_that_is_gone_is_said_at_once() {
     assert!(watched::turn(&one).unwrap_err().contains("no longer has a branch `main`"));
     assert!(refs(&origin, "refs/heads/main").is_empty());
     // Where it never was, that is another matter.
-    let empty = world.init("empty", &["--bare"]);
+    let empty = test_env.init("empty", &["--bare"]);
     one.git(&["config", "remote.origin.url", &format!("file://{}", empty.path.display())]);
     one.git(&["remote", "set-head", "origin", "--delete"]);
     one.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
@@ -337,8 +337,8 @@ fn a_live_branch_that_is_gone_is_said_at_once() {
 
 #[test]
 fn a_lock_that_nobody_holds_is_named() {
-    let world = World::new();
-    let (_, one, other) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (_, one, other) = shared(&test_env);
     one.pillion(&["status"]);
     other.put("README", "hello").commit("readme");
     other.git(&["push", "-q", "origin", "main"]);
@@ -424,15 +424,15 @@ mod watched {
 
     #[test]
     fn a_rollout_goes_on_beside_a_staged_branch_that_somebody_has_written() {
-        let world = World::new();
-        let (origin, one, other) = shared(&world);
+        let test_env = TestEnvironment::new();
+        let (origin, one, other) = shared(&test_env);
         one.pillion(&["start", "log", "--push"]);
         other.git(&["fetch", "-q"]);
         other.git(&["switch", "-q", "-c", "mine", "origin/pillion/main/log"]);
         let message = other.git(&["log", "-1", "--format=%B"]);
         let evil = other.put("rendered/shop/web.yaml", "evil").commit(&message);
         other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
-        let watcher = world.clone(&origin, "watcher", &[]);
+        let watcher = test_env.clone(&origin, "watcher", &[]);
         let (opened, mut said) = (opened(&watcher), Said::default());
         let shared = RefCell::new(Shared::calm());
         sync(&origin, &shared);
@@ -460,12 +460,12 @@ mod watched {
 
     #[test]
     fn a_staged_branch_is_looked_at_while_the_live_head_stays() {
-        let world = World::new();
-        let (origin, one, other) = shared(&world);
+        let test_env = TestEnvironment::new();
+        let (origin, one, other) = shared(&test_env);
         one.pillion(&["start", "log"]);
         one.pillion(&["pause", "log"]);
         one.pillion(&["stage", "--push"]);
-        let watcher = world.clone(&origin, "watcher", &[]);
+        let watcher = test_env.clone(&origin, "watcher", &[]);
         let (opened, mut said) = (opened(&watcher), Said::default());
         let shared = RefCell::new(Shared::calm());
         sync(&origin, &shared);
@@ -489,8 +489,8 @@ mod watched {
 
     #[test]
     fn a_message_approves_nothing() {
-        let world = World::new();
-        let (origin, one, other) = shared(&world);
+        let test_env = TestEnvironment::new();
+        let (origin, one, other) = shared(&test_env);
         let settings = String::from_utf8(one.show("HEAD:pillion.yaml")).unwrap();
         one.put("pillion.yaml", format!("{settings}  approve: [1]\n")).commit("settings");
         one.git(&["push", "-q", "origin", "main"]);
@@ -513,8 +513,8 @@ mod watched {
 
     #[test]
     fn the_default_branch_of_the_remote_is_no_staged_one() {
-        let world = World::new();
-        let (origin, one, _) = shared(&world);
+        let test_env = TestEnvironment::new();
+        let (origin, one, _) = shared(&test_env);
         origin.git(&["update-ref", "refs/heads/pillion/main/log", "refs/heads/main"]);
         origin.git(&["symbolic-ref", "HEAD", "refs/heads/pillion/main/log"]);
         one.git(&["fetch", "-q"]);
@@ -552,8 +552,8 @@ mod watched {
     #[test]
     fn commits_of_others_on_the_branch_of_a_pull_request_stay() {
         const BRANCH: &str = "refs/heads/pillion/next/log/main";
-        let world = World::new();
-        let (origin, one, other) = shared(&world);
+        let test_env = TestEnvironment::new();
+        let (origin, one, other) = shared(&test_env);
         one.pillion(&["stage"]);
         let commit = one.id("pillion/main/log~5");
         let opened = opened(&one);

@@ -1,6 +1,6 @@
 //! With two branches: the source commit of a rendered head is accepted only where it is certain.
 
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{newer, two_branches};
 use crate::watch::simulation::{Heard, Shared, turn};
 use pillion::git::ObjectId;
@@ -13,29 +13,29 @@ use std::path::PathBuf;
 
 /// A remote with sources on `main` and an edited SidecarSet rendered onto `env/prod`, and a clone of it.
 struct Team {
-    world: World,
+    test_env: TestEnvironment,
     origin: Repo,
     one: Repo,
 }
 
 fn team() -> Team {
-    let world = World::new();
-    let first = world.init("first", &[]);
+    let test_env = TestEnvironment::new();
+    let first = test_env.init("first", &[]);
     first.hold(&two_branches()).commit("start");
-    let origin = world.clone(&first, "origin", &["--bare"]);
+    let origin = test_env.clone(&first, "origin", &["--bare"]);
     origin.git(&["remote", "remove", "origin"]);
-    let one = world.clone(&origin, "one", &[]);
+    let one = test_env.clone(&origin, "one", &[]);
     one.pillion(&["render", "--branch", "env/prod", "--create", "--push"]);
     one.pillion(&["init", "rollout", "--push"]);
     one.hold(&newer(two_branches())).commit("log 1.5.0");
     one.git(&["push", "-q", "origin", "main"]);
     one.pillion(&["render", "--branch", "env/prod", "--push"]);
-    Team { world, origin, one }
+    Team { test_env, origin, one }
 }
 
 impl Team {
     fn clone(&self, name: &str, options: &[&str]) -> Repo {
-        self.world.clone(&self.origin, name, options)
+        self.test_env.clone(&self.origin, name, options)
     }
 
     /// Somebody has a commit merged to `env/prod` that changes a file of no meaning, with this message.
@@ -51,7 +51,7 @@ impl Team {
     fn evil(&self) -> ObjectId {
         let repo = self.clone("evil", &[]);
         let mut text = String::from_utf8(repo.show("HEAD:pillion.yaml")).unwrap();
-        let mark = self.world.path("ran").display().to_string();
+        let mark = self.test_env.path("ran").display().to_string();
         text.push_str(&format!("build: [sh, -c, 'touch {mark}; cat apps/*/*.yaml']\n"));
         let made = repo.put("pillion.yaml", text).commit("settings");
         repo.git(&["push", "-q", "origin", "HEAD:pillion/env/prod/zz"]);
@@ -59,7 +59,7 @@ impl Team {
     }
 
     fn has_run(&self) -> bool {
-        self.world.path("ran").exists()
+        self.test_env.path("ran").exists()
     }
 }
 
@@ -299,7 +299,7 @@ fn only_what_is_on_the_branch_of_the_sources_is_rendered() {
     team.one.git(&["push", "-q", "origin", "main"]);
     team.one.pillion(&["render", "--branch", "env/prod", "--push"]);
     // What stays in this repository may be rendered from what is only there.
-    let alone = World::new();
+    let alone = TestEnvironment::new();
     let repo = alone.init("repo", &[]);
     repo.hold(&two_branches()).commit("start");
     repo.pillion(&["render", "--branch", "env/prod", "--create"]);

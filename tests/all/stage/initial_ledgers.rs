@@ -1,7 +1,7 @@
 //! `init rollout`: the first ledgers change no rendered byte, whatever existed before.
 
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, in_two_clusters, ledger_at, newer};
 use indoc::formatdoc;
 use std::fs;
@@ -29,9 +29,9 @@ fn proxy() -> String {
 }
 
 /// A clone of a bare remote `origin.git` that holds what a repository holds.
-fn shared(world: &World, from: &Repo) -> (Repo, Repo) {
-    let origin = world.clone(from, "origin.git", &["--bare"]);
-    (world.clone(&origin, "clone", &[]), origin)
+fn shared(test_env: &TestEnvironment, from: &Repo) -> (Repo, Repo) {
+    let origin = test_env.clone(from, "origin.git", &["--bare"]);
+    (test_env.clone(&origin, "clone", &[]), origin)
 }
 
 /// Copies `apps` to `rendered`, as a person does who begins.
@@ -66,8 +66,8 @@ fn refused(repo: &Repo, origin: &Repo, further: &[&str]) -> (i32, String) {
 
 #[test]
 fn rendered_files_that_somebody_has_edited_are_refused() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut texts = unledgered();
     texts.retain(|path, _| !path.starts_with("apps/"));
     for n in 1..=10 {
@@ -91,7 +91,7 @@ fn rendered_files_that_somebody_has_edited_are_refused() {
     copy_apps(&repo);
     let edited = texts["apps/shop/app1.yaml"].replace("replicas: 4", "replicas: 99");
     repo.put("rendered/shop/app1.yaml", edited).commit("start");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     for further in [&[][..], &["--push"], &["--released", "nothing", "--push"]] {
         let (code, said) = refused(&clone, &origin, further);
         assert_eq!(code, 1, "{said}");
@@ -107,12 +107,12 @@ fn rendered_files_that_somebody_has_edited_are_refused() {
 
 #[test]
 fn what_nobody_carries_is_not_released() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&unledgered());
     copy_apps(&repo);
     repo.put("rendered/NOTES.txt", "mine").commit("start");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     let before = tree(&origin, "main");
     let said = clone.pillion(&["init", "rollout"]);
     assert!(said.contains("pillion: ledger of log, nothing released"), "{said}");
@@ -141,11 +141,11 @@ fn what_nobody_carries_is_not_released() {
 
 #[test]
 fn what_everybody_carries_is_released() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&example()).render().commit("start");
     repo.hold(&unledgered()).commit("no ledger yet");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     let rendered = tree(&origin, "main:rendered");
     clone.pillion(&["init", "rollout", "--push"]);
     assert_eq!(tree(&origin, "main:rendered"), rendered);
@@ -162,13 +162,13 @@ fn what_everybody_carries_is_released() {
 
 #[test]
 fn what_some_carry_is_refused_and_named() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&example()).render();
     let raw = fs::read(repo.path.join("apps/shop/web.yaml")).unwrap();
     repo.put("rendered/shop/web.yaml", raw);
     repo.hold(&unledgered()).commit("start");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     let (code, said) = refused(&clone, &origin, &["--push", "--message-format", "short"]);
     assert!(code == 1 && said.contains("rendered/shop/web.yaml:"), "{said}");
     assert_eq!(said.matches("error[deploy-branch-not-rendered]").count(), 1, "{said}");
@@ -184,12 +184,12 @@ fn what_some_carry_is_refused_and_named() {
 
 #[test]
 fn files_without_a_list_are_adopted_where_they_are_right() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&example()).render();
     fs::remove_file(repo.path.join("rendered/.pillion-files")).unwrap();
     repo.hold(&unledgered()).commit("start");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     clone.pillion(&["init", "rollout", "--push"]);
     let changed = origin.git(&["diff-tree", "--no-commit-id", "--name-status", "-r", "main"]);
     assert_eq!(changed, "A\tledgers/log.yaml\nA\trendered/.pillion-files");
@@ -200,10 +200,10 @@ fn files_without_a_list_are_adopted_where_they_are_right() {
 
 #[test]
 fn the_first_rendered_files_are_the_sources() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&unledgered()).commit("start");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     clone.pillion(&["init", "rollout", "--push"]);
     for file in ["data/events.yaml", "shop/cart.yaml", "shop/import.yaml", "shop/web.yaml"] {
         assert_eq!(
@@ -214,7 +214,7 @@ fn the_first_rendered_files_are_the_sources() {
     clone.git(&["pull", "-q"]);
     clone.pillion(&["verify", "--base", "HEAD~1"]);
     // Somebody who says that all of them run it is believed where nothing says otherwise.
-    let other = world.init("other", &[]);
+    let other = test_env.init("other", &[]);
     other.hold(&unledgered()).commit("start");
     other.git(&["switch", "-q", "--detach"]);
     other.pillion(&["init", "rollout", "--released", "current", "--push"]);
@@ -223,10 +223,10 @@ fn the_first_rendered_files_are_the_sources() {
 
 #[test]
 fn without_rendered_files_nothing_is_released_but_on_a_persons_word() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&ledger_only()).commit("start");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     let output = clone.try_pillion(&["init", "rollout", "--push"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("git does not say what the cluster runs: nothing is released"), "{said}");
@@ -236,7 +236,7 @@ fn without_rendered_files_nothing_is_released_but_on_a_persons_word() {
     clone.git(&["pull", "-q"]);
     assert_eq!(web(&clone), clone.show("HEAD:apps/shop/web.yaml"), "the next build is like the last one");
     // A plugin injects already, and a person says so.
-    let other = world.init("other", &[]);
+    let other = test_env.init("other", &[]);
     other.hold(&ledger_only()).commit("start");
     other.git(&["switch", "-q", "--detach"]);
     other.pillion(&["init", "rollout", "--released", "current", "--push"]);
@@ -245,9 +245,9 @@ fn without_rendered_files_nothing_is_released_but_on_a_persons_word() {
 
 #[test]
 fn sources_that_carry_it_already_tell() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let mut texts = ledger_only();
-    let repo = world.init("repo", &[]);
+    let repo = test_env.init("repo", &[]);
     repo.hold(&example()).render();
     for file in ["data/events.yaml", "shop/cart.yaml", "shop/import.yaml", "shop/web.yaml"] {
         let injected = fs::read_to_string(repo.path.join("rendered").join(file)).unwrap();
@@ -255,24 +255,24 @@ fn sources_that_carry_it_already_tell() {
     }
     fs::remove_dir_all(repo.path.join("rendered")).unwrap();
     repo.hold(&texts).commit("injected by hand");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     clone.pillion(&["init", "rollout", "--push"]);
     assert!(released(&origin, "main:ledgers/log.yaml").starts_with("log-"));
     // Only one does not: nothing that is released leaves all as they are.
     texts.insert("apps/shop/web.yaml".into(), example()["apps/shop/web.yaml"].clone());
-    let mixed = world.init("mixed", &[]);
+    let mixed = test_env.init("mixed", &[]);
     mixed.hold(&texts).commit("injected by hand");
-    let origin = world.clone(&mixed, "mixed.git", &["--bare"]);
-    let clone = world.clone(&origin, "mixed-clone", &[]);
+    let origin = test_env.clone(&mixed, "mixed.git", &["--bare"]);
+    let clone = test_env.clone(&origin, "mixed-clone", &[]);
     let (code, said) = refused(&clone, &origin, &["--push"]);
     assert!(code == 1 && said.contains("apps/shop/web.yaml"), "{said}");
 }
 
 #[test]
 fn each_of_several_sets_is_judged_by_itself() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     // Both are new, and nobody carries one.
-    let repo = world.init("none", &[]);
+    let repo = test_env.init("none", &[]);
     let mut texts = unledgered();
     texts.insert("sidecars/proxy.yaml".into(), proxy());
     repo.hold(&texts);
@@ -282,7 +282,7 @@ fn each_of_several_sets_is_judged_by_itself() {
     let said = repo.pillion(&["init", "rollout", "--push"]);
     assert!(said.contains("pillion: ledgers of log and proxy, nothing released"), "{said}");
     // One is carried by all.
-    let repo = world.init("one", &[]);
+    let repo = test_env.init("one", &[]);
     repo.hold(&example()).render();
     repo.hold(&texts).commit("a proxy that is not rendered yet");
     let rendered = tree(&repo, "main:rendered");
@@ -292,7 +292,7 @@ fn each_of_several_sets_is_judged_by_itself() {
     assert_eq!(released(&repo, "main:ledgers/proxy.yaml"), "nothing");
     assert_eq!(tree(&repo, "main:rendered"), rendered);
     // One has a ledger, and the other comes later.
-    let repo = world.init("later", &[]);
+    let repo = test_env.init("later", &[]);
     repo.hold(&example()).render();
     texts.insert("ledgers/log.yaml".into(), example()["ledgers/log.yaml"].clone());
     repo.hold(&texts).commit("a proxy");
@@ -305,7 +305,7 @@ fn each_of_several_sets_is_judged_by_itself() {
     assert!(repo.git(&["show", "main:.github/workflows/pillion.yaml"]).contains("pillion verify"));
     repo.pillion(&["verify", "main", "--base", "main~1"]);
     // It came with everybody carrying it.
-    let repo = world.init("carried", &[]);
+    let repo = test_env.init("carried", &[]);
     let mut both = texts.clone();
     both.insert("ledgers/proxy.yaml".into(), ledger_at(&proxy()));
     repo.hold(&both).render();
@@ -317,11 +317,11 @@ fn each_of_several_sets_is_judged_by_itself() {
 
 #[test]
 fn a_word_that_the_rendered_files_deny_is_refused() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&example()).render();
     repo.hold(&unledgered()).commit("start");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     let (code, said) = refused(&clone, &origin, &["--released", "nothing", "--push"]);
     assert!(code == 1 && said.contains("error[deploy-branch-not-rendered]"), "{said}");
     assert!(said.contains("rendered/shop/web.yaml:"), "{said}");
@@ -329,10 +329,10 @@ fn a_word_that_the_rendered_files_deny_is_refused() {
 
 #[test]
 fn clusters_share_the_list_of_rendered_files() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&in_two_clusters(unledgered(), ["eu", "us"])).commit("start");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     clone.pillion(&["init", "rollout", "--push"]);
     let list = String::from_utf8(origin.show("main:rendered/.pillion-files")).unwrap();
     assert!(list.contains("shop/web.yaml") && list.contains("data/events.yaml"), "{list}");
@@ -347,8 +347,8 @@ fn clusters_share_the_list_of_rendered_files() {
 
 #[test]
 fn a_ledger_that_was_removed_is_not_begun_anew() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut texts = crate::workspace::builds::built();
     let settings = texts.get_mut("pillion.yaml").unwrap();
     *settings = settings.replace("build: [sh, make.sh]\n", "sources: [apps]\n");
@@ -367,13 +367,13 @@ fn a_ledger_that_was_removed_is_not_begun_anew() {
 
 #[test]
 fn two_branches_begin_at_what_the_live_one_holds() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut texts = unledgered();
     let settings = texts.get_mut("pillion.yaml").unwrap();
     *settings = settings.replace("deploy: main", "deploy: env/prod");
     repo.hold(&texts).commit("start");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     let (code, said) = clone.refused(&["init", "rollout", "--push"]);
     let words = "`origin` has no branch `env/prod` yet: pillion render --branch env/prod --create --push";
     assert!(code == 2 && said.contains(words), "{said}");
@@ -388,9 +388,9 @@ fn two_branches_begin_at_what_the_live_one_holds() {
 
 #[test]
 fn a_remote_without_the_branch_is_told_at_once() {
-    let world = World::new();
-    let origin = world.init("origin.git", &["--bare"]);
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let origin = test_env.init("origin.git", &["--bare"]);
+    let repo = test_env.init("repo", &[]);
     repo.hold(&unledgered()).commit("start");
     repo.git(&["remote", "add", "origin", &origin.path.display().to_string()]);
     let words = "`origin` has no branch `main` yet: git push -u origin main";
@@ -410,8 +410,8 @@ fn a_remote_without_the_branch_is_told_at_once() {
 
 #[test]
 fn without_a_remote_the_branch_is_moved_only_when_asked_for() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&unledgered()).commit("start");
     let before = tree(&repo, "main");
     let said = repo.pillion(&["init", "rollout", "--no-push"]);
@@ -424,10 +424,10 @@ fn without_a_remote_the_branch_is_moved_only_when_asked_for() {
 
 #[test]
 fn nobody_is_nobody() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&unledgered()).commit("start");
-    let (clone, origin) = shared(&world, &repo);
+    let (clone, origin) = shared(&test_env, &repo);
     let run = |more: &[(&str, &str)]| {
         let mut command: Command = clone.command(env!("CARGO_BIN_EXE_pillion"));
         command.env_remove("GIT_AUTHOR_NAME").env_remove("GIT_AUTHOR_EMAIL").env("EMAIL", "guess@host");

@@ -1,7 +1,7 @@
 //! Rollouts in every layout of files and branches, and in every file format.
 
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, ledger_at, newer, released, two_branches};
 use indoc::indoc;
 
@@ -12,16 +12,16 @@ fn staged(repo: &Repo, base: &str, branch: &str) -> Vec<String> {
 }
 
 /// Releases a repository, edits the example's SidecarSet, stages, and holds each commit against a render.
-fn roll(world: &World, texts: &Texts) -> (Repo, Vec<String>) {
-    let repo = world.init("repo", &[]);
+fn roll(test_env: &TestEnvironment, texts: &Texts) -> (Repo, Vec<String>) {
+    let repo = test_env.init("repo", &[]);
     repo.hold(texts).render().commit("start");
     repo.hold(&newer(texts.clone())).commit("log 1.5.0");
     repo.pillion(&["stage"]);
     let commits = staged(&repo, "main", "pillion/main/log");
     for commit in &commits {
-        let place = world.path("check").display().to_string();
+        let place = test_env.path("check").display().to_string();
         repo.git(&["worktree", "add", "-q", "--detach", &place, commit]);
-        let output = world.repo("check").try_pillion(&["render", "--check", "--quiet"]);
+        let output = test_env.repo("check").try_pillion(&["render", "--check", "--quiet"]);
         assert!(output.status.success(), "{commit}: {}", String::from_utf8_lossy(&output.stderr));
         repo.git(&["worktree", "remove", "--force", &place]);
     }
@@ -30,12 +30,12 @@ fn roll(world: &World, texts: &Texts) -> (Repo, Vec<String>) {
 
 #[test]
 fn two_workloads_in_one_file() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let mut texts = example();
     let web = texts.remove("apps/shop/web.yaml").unwrap();
     let cart = texts.remove("apps/shop/cart.yaml").unwrap();
     texts.insert("apps/shop/all.yaml".into(), format!("{web}---\n{cart}"));
-    let (repo, commits) = roll(&world, &texts);
+    let (repo, commits) = roll(&test_env, &texts);
     let count = |commit: &str| {
         repo.git(&["show", &format!("{commit}:rendered/shop/all.yaml")]).matches("1.5.0").count()
     };
@@ -44,7 +44,7 @@ fn two_workloads_in_one_file() {
 
 #[test]
 fn workloads_of_a_list() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let mut texts = example();
     let indented = |text: &str| {
         let lines = text.lines().filter(|l| !l.starts_with('#'));
@@ -57,7 +57,7 @@ fn workloads_of_a_list() {
     let cart = texts.remove("apps/shop/cart.yaml").unwrap();
     let list = format!("apiVersion: v1\nkind: List\nitems:\n{}{}", indented(&web), indented(&cart));
     texts.insert("apps/shop/all.yaml".into(), list);
-    let (repo, commits) = roll(&world, &texts);
+    let (repo, commits) = roll(&test_env, &texts);
     let count = |commit: &str| {
         repo.git(&["show", &format!("{commit}:rendered/shop/all.yaml")]).matches("1.5.0").count()
     };
@@ -66,13 +66,13 @@ fn workloads_of_a_list() {
 
 #[test]
 fn line_ends_of_windows() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let mut texts = example();
     for file in ["apps/shop/cart.yaml", "apps/data/events.yaml"] {
         let text = texts.get_mut(file).unwrap();
         *text = text.replace('\n', "\r\n");
     }
-    let (repo, commits) = roll(&world, &texts);
+    let (repo, commits) = roll(&test_env, &texts);
     for commit in &commits {
         let numbers = repo.git(&["show", "--format=", "--numstat", commit, "--", "rendered"]);
         assert!(
@@ -84,12 +84,12 @@ fn line_ends_of_windows() {
 
 #[test]
 fn line_ends_that_git_makes() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let mut texts = example();
     texts.insert(".gitattributes".into(), "* text=auto\n".into());
     let cart = texts.get_mut("apps/shop/cart.yaml").unwrap();
     *cart = cart.replace('\n', "\r\n");
-    let repo = world.init("repo", &[]);
+    let repo = test_env.init("repo", &[]);
     repo.hold(&texts).render().commit("start");
     repo.hold(&newer(texts)).commit("log 1.5.0");
     repo.pillion(&["stage"]);
@@ -108,8 +108,8 @@ fn ledger_only() -> Texts {
 
 #[test]
 fn ledgers_alone() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&ledger_only()).commit("start");
     repo.hold(&newer(ledger_only())).commit("log 1.5.0");
     repo.pillion(&["stage"]);
@@ -131,26 +131,26 @@ fn ledgers_alone() {
         .replace("namespaces:", "namespaces: [{folder: ., name: default}]\nkinds: []\n#")
         .replace("\n- {folder: apps/shop, name: shop}\n- {folder: apps/data, name: data}", "");
     texts.retain(|path, _| !path.starts_with("apps/"));
-    let bare = world.init("bare", &[]);
+    let bare = test_env.init("bare", &[]);
     bare.hold(&texts).commit("start");
-    std::fs::write(world.path("built.yaml"), &built.stdout).unwrap();
-    let told = bare.pillion(&["stage", "--manifests", &world.path("built.yaml").display().to_string()]);
+    std::fs::write(test_env.path("built.yaml"), &built.stdout).unwrap();
+    let told = bare.pillion(&["stage", "--manifests", &test_env.path("built.yaml").display().to_string()]);
     assert!(told.contains("log: batch 4/4"), "{told}");
 }
 
 /// Puts a file onto a branch, as `init rollout` does.
-fn put_on(world: &World, repo: &Repo, branch: &str, path: &str, text: &str) {
-    let place = world.path("live").display().to_string();
+fn put_on(test_env: &TestEnvironment, repo: &Repo, branch: &str, path: &str, text: &str) {
+    let place = test_env.path("live").display().to_string();
     repo.git(&["worktree", "add", "-q", &place, branch]);
-    let live = world.repo("live");
+    let live = test_env.repo("live");
     live.put(path, text).commit("by hand");
     repo.git(&["worktree", "remove", "--force", &place]);
 }
 
 #[test]
 fn two_branches_from_the_first_render_to_the_end() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&two_branches());
     let first = repo.commit("start");
     repo.pillion(&["render", "--branch", "env/prod", "--create"]);
@@ -160,7 +160,7 @@ fn two_branches_from_the_first_render_to_the_end() {
         |commit: &str| repo.git(&["show", "-s", "--format=%(trailers:key=Pillion-Source,valueonly)", commit]);
     assert_eq!(source("env/prod"), first.to_string());
     let ledger = ledger_at(&two_branches()["sidecars/log.yaml"]);
-    put_on(&world, &repo, "env/prod", "ledgers/log.yaml", &ledger);
+    put_on(&test_env, &repo, "env/prod", "ledgers/log.yaml", &ledger);
     // Twice is once.
     let before = repo.id("env/prod");
     repo.pillion(&["render", "--branch", "env/prod"]);
@@ -212,8 +212,8 @@ fn two_branches_from_the_first_render_to_the_end() {
 
 #[test]
 fn a_branch_that_is_not_there_is_made_only_where_somebody_says_so() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&two_branches()).commit("start");
     // As the CI of every merge has it, after somebody has deleted the branch.
     for command in [&["render", "--branch", "env/prod"][..], &["render", "--branch", "env/prod", "--push"]] {
@@ -229,8 +229,8 @@ fn a_branch_that_is_not_there_is_made_only_where_somebody_says_so() {
 
 #[test]
 fn an_older_source_does_not_land() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&two_branches()).commit("start");
     repo.put("README", "hello").commit("readme");
     repo.pillion(&["render", "--branch", "env/prod", "--create"]);
@@ -241,13 +241,19 @@ fn an_older_source_does_not_land() {
 
 #[test]
 fn a_render_does_not_land_on_edits() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&two_branches()).commit("start");
     repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     let web = String::from_utf8(repo.show("env/prod:shop/web.yaml")).unwrap();
-    put_on(&world, &repo, "env/prod", "ledgers/log.yaml", &ledger_at(&two_branches()["sidecars/log.yaml"]));
-    put_on(&world, &repo, "env/prod", "shop/web.yaml", &web.replace("web:2.4", "web:2.5"));
+    put_on(
+        &test_env,
+        &repo,
+        "env/prod",
+        "ledgers/log.yaml",
+        &ledger_at(&two_branches()["sidecars/log.yaml"]),
+    );
+    put_on(&test_env, &repo, "env/prod", "shop/web.yaml", &web.replace("web:2.4", "web:2.5"));
     repo.put("apps/shop/new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n").commit("new");
     let (code, said) = repo.refused(&["render", "--branch", "env/prod", "--message-format", "short"]);
     assert_eq!(code, 1, "{said}");
@@ -256,12 +262,18 @@ fn a_render_does_not_land_on_edits() {
 
 #[test]
 fn a_file_of_somebody_else_is_not_overwritten() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&two_branches()).commit("start");
     repo.pillion(&["render", "--branch", "env/prod", "--create"]);
-    put_on(&world, &repo, "env/prod", "ledgers/log.yaml", &ledger_at(&two_branches()["sidecars/log.yaml"]));
-    put_on(&world, &repo, "env/prod", "shop/new.yaml", "mine: true\n");
+    put_on(
+        &test_env,
+        &repo,
+        "env/prod",
+        "ledgers/log.yaml",
+        &ledger_at(&two_branches()["sidecars/log.yaml"]),
+    );
+    put_on(&test_env, &repo, "env/prod", "shop/new.yaml", "mine: true\n");
     repo.put("apps/shop/new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n").commit("new");
     let (code, said) = repo.refused(&["render", "--branch", "env/prod", "--message-format", "short"]);
     assert_eq!(code, 1, "{said}");
@@ -270,8 +282,8 @@ fn a_file_of_somebody_else_is_not_overwritten() {
 
 #[test]
 fn one_branch_is_not_rendered_onto() {
-    let world = World::new();
-    let repo = released(&world, "repo");
+    let test_env = TestEnvironment::new();
+    let repo = released(&test_env, "repo");
     let (code, said) = repo.refused(&["render", "--branch", "main"]);
     assert!(code == 2 && said.contains("one branch"), "{said}");
 }
@@ -290,8 +302,8 @@ fn two_sets() -> Texts {
 
 #[test]
 fn two_sidecar_sets_at_once() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&two_sets()).render().commit("start");
     let mut texts = newer(two_sets());
     let proxy = texts.get_mut("sidecars/proxy.yaml").unwrap();
@@ -313,8 +325,8 @@ fn two_sidecar_sets_at_once() {
 
 #[test]
 fn clusters_have_ledgers_and_branches_of_their_own() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut texts = example();
     let ledger = texts.remove("ledgers/log.yaml").unwrap();
     let pillion_yaml = texts.get_mut("pillion.yaml").unwrap();

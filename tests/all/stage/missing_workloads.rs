@@ -3,7 +3,7 @@
 //! removed do not block the rollout.
 
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::newer;
 use crate::workspace::builds::{built, refs};
 use indoc::indoc;
@@ -31,8 +31,8 @@ pub(crate) fn plain() -> Texts {
 }
 
 /// A repository in which the rollout of 1.5.0 is open and its first batch is out.
-fn open(world: &World, start: &Texts) -> Repo {
-    let repo = world.init("repo", &[]);
+fn open(test_env: &TestEnvironment, start: &Texts) -> Repo {
+    let repo = test_env.init("repo", &[]);
     repo.hold(start).commit("start");
     repo.hold(&newer(start.clone())).commit("1.5.0");
     repo.git(&["switch", "-q", "--detach"]);
@@ -115,8 +115,8 @@ fn a_slip_in_the_middle_of_a_rollout_stops_every_command() {
         }),
     ];
     for (what, mistake) in slips {
-        let world = World::new();
-        let repo = open(&world, &plain());
+        let test_env = TestEnvironment::new();
+        let repo = open(&test_env, &plain());
         commit_change(&repo, what, mistake);
         every_command_refuses(&repo, "workloads-missing");
     }
@@ -124,8 +124,8 @@ fn a_slip_in_the_middle_of_a_rollout_stops_every_command() {
 
 #[test]
 fn a_fleet_that_vanishes_from_the_working_folder_is_no_plan() {
-    let world = World::new();
-    let repo = open(&world, &plain());
+    let test_env = TestEnvironment::new();
+    let repo = open(&test_env, &plain());
     repo.put(".gitignore", "apps/data\n");
     let (code, said) = repo.refused(&["plan"]);
     assert!(
@@ -136,8 +136,8 @@ fn a_fleet_that_vanishes_from_the_working_folder_is_no_plan() {
 
 #[test]
 fn a_kustomization_in_the_place_of_manifests_stops_every_command() {
-    let world = World::new();
-    let repo = open(&world, &plain());
+    let test_env = TestEnvironment::new();
+    let repo = open(&test_env, &plain());
     commit_change(&repo, "kustomize", |repo| {
         repo.put("apps/shop/kustomization.yaml", "resources: [web.yaml, cart.yaml]\n");
     });
@@ -146,8 +146,8 @@ fn a_kustomization_in_the_place_of_manifests_stops_every_command() {
 
 #[test]
 fn a_configuration_that_moves_into_a_folder_moves_no_workload() {
-    let world = World::new();
-    let repo = open(&world, &plain());
+    let test_env = TestEnvironment::new();
+    let repo = open(&test_env, &plain());
     commit_change(&repo, "move", |repo| {
         std::fs::create_dir(repo.path.join("gitops")).unwrap();
         for name in ["pillion.yaml", "ledgers", "sidecars"] {
@@ -193,8 +193,8 @@ fn what_commits_have_removed_stops_nobody() {
         }),
     ];
     for (what, removal) in removals {
-        let world = World::new();
-        let repo = open(&world, &plain());
+        let test_env = TestEnvironment::new();
+        let repo = open(&test_env, &plain());
         commit_change(&repo, what, removal);
         for command in [&["plan"][..], &["stage"], &["status"], &["verify"], &["verify", "--base", "HEAD~2"]]
         {
@@ -205,8 +205,8 @@ fn what_commits_have_removed_stops_nobody() {
 
 #[test]
 fn a_rollout_over_nothing_is_neither_started_nor_completed() {
-    let world = World::new();
-    let repo = open(&world, &plain());
+    let test_env = TestEnvironment::new();
+    let repo = open(&test_env, &plain());
     commit_change(&repo, "all applications go", |repo| {
         repo.git(&["rm", "-r", "-q", "apps"]);
         repo.put(
@@ -239,8 +239,8 @@ fn a_rollout_over_nothing_is_neither_started_nor_completed() {
 
 #[test]
 fn a_person_accepts_that_workloads_are_gone() {
-    let world = World::new();
-    let repo = open(&world, &plain());
+    let test_env = TestEnvironment::new();
+    let repo = open(&test_env, &plain());
     commit_change(&repo, "ignored on purpose", |repo| {
         edit(repo, "pillion.yaml", "sources: [apps]", "sources: [apps]\nignore: [apps/data]");
     });
@@ -259,8 +259,8 @@ fn a_person_accepts_that_workloads_are_gone() {
 
 #[test]
 fn a_rollout_of_built_manifests_wants_them_again() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let mut texts = built();
     let config = texts.get_mut("pillion.yaml").unwrap();
     *config = config.replace("build: [sh, make.sh]\n", "sources: [none.yaml]\n");
@@ -301,8 +301,8 @@ fn a_rollout_of_built_manifests_wants_them_again() {
 
 #[test]
 fn a_build_loses_workloads_by_commits_alone() {
-    let world = World::new();
-    let repo = open(&world, &built());
+    let test_env = TestEnvironment::new();
+    let repo = open(&test_env, &built());
     commit_change(&repo, "a build forgets one", |repo| edit(repo, "make.sh", "apps/shop/cart.yaml", ""));
     every_command_refuses(&repo, "workloads-missing");
     commit_change(&repo, "and its manifest goes", |repo| {
@@ -314,12 +314,12 @@ fn a_build_loses_workloads_by_commits_alone() {
 
 #[test]
 fn a_shallow_clone_counts() {
-    let world = World::new();
-    let repo = open(&world, &plain());
+    let test_env = TestEnvironment::new();
+    let repo = open(&test_env, &plain());
     commit_change(&repo, "one folder is ignored", |repo| {
         edit(repo, "pillion.yaml", "sources: [apps]", "sources: [apps]\nignore: [apps/data]");
     });
-    let clone = world.clone(&repo, "clone", &["--depth", "1", "--branch", "main"]);
+    let clone = test_env.clone(&repo, "clone", &["--depth", "1", "--branch", "main"]);
     let (code, said) = clone.refused(&["status", "--no-fetch"]);
     assert!(code == 1 && said.contains("workloads-missing"), "{said}");
 }

@@ -1,16 +1,16 @@
 //! Rollouts with branches on a remote: what is pushed, what is started, and concurrent changes by others.
 
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, newer, released};
 use serde_json::{Value, json};
 
 /// A bare remote with the edited example, and two clones of it.
-pub(crate) fn shared(world: &World) -> (Repo, Repo, Repo) {
-    let first = released(world, "first");
+pub(crate) fn shared(test_env: &TestEnvironment) -> (Repo, Repo, Repo) {
+    let first = released(test_env, "first");
     first.hold(&newer(example())).commit("log 1.5.0");
-    let origin = world.clone(&first, "origin", &["--bare"]);
+    let origin = test_env.clone(&first, "origin", &["--bare"]);
     origin.git(&["remote", "remove", "origin"]);
-    let [one, other] = ["one", "other"].map(|name| world.clone(&origin, name, &[]));
+    let [one, other] = ["one", "other"].map(|name| test_env.clone(&origin, name, &[]));
     (origin, one, other)
 }
 
@@ -21,8 +21,8 @@ pub(crate) fn refs(repo: &Repo, below: &str) -> Vec<String> {
 
 #[test]
 fn staged_branches_are_pushed_for_everybody_to_read() {
-    let world = World::new();
-    let (origin, one, other) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, other) = shared(&test_env);
     let told = one.pillion(&["stage", "--push"]);
     assert!(told.contains("`pillion/main/log` created and pushed"), "{told}");
     let tip = one.id("pillion/main/log");
@@ -35,8 +35,8 @@ fn staged_branches_are_pushed_for_everybody_to_read() {
 
 #[test]
 fn a_rollout_is_started_on_the_remote_alone() {
-    let world = World::new();
-    let (origin, one, other) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, other) = shared(&test_env);
     let before = one.id("main");
     let told = one.pillion(&["start", "-o", "json"]);
     let told: Value = serde_json::from_str(&told).unwrap();
@@ -53,8 +53,8 @@ fn a_rollout_is_started_on_the_remote_alone() {
 
 #[test]
 fn a_finished_rollout_leaves_no_branch_anywhere() {
-    let world = World::new();
-    let (origin, one, other) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, other) = shared(&test_env);
     one.pillion(&["stage", "--push"]);
     other.pillion(&["stage"]);
     origin.git(&["update-ref", "refs/heads/main", "refs/heads/pillion/main/log"]);
@@ -69,8 +69,8 @@ fn a_finished_rollout_leaves_no_branch_anywhere() {
 
 #[test]
 fn what_somebody_put_onto_a_staged_branch_is_told_and_not_taken() {
-    let world = World::new();
-    let (origin, one, other) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, other) = shared(&test_env);
     one.pillion(&["stage", "--push"]);
     let tip = one.id("pillion/main/log");
     other.git(&["fetch", "-q"]);
@@ -96,8 +96,8 @@ fn what_somebody_put_onto_a_staged_branch_is_told_and_not_taken() {
 
 #[test]
 fn a_rewritten_remote_stops_everything() {
-    let world = World::new();
-    let (origin, one, other) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, other) = shared(&test_env);
     one.pillion(&["stage", "--push"]);
     other.git(&["commit", "-q", "--amend", "-m", "log 1.5.0, in other words"]);
     other.git(&["push", "-q", "--force", "origin", "main"]);
@@ -111,8 +111,8 @@ fn a_rewritten_remote_stops_everything() {
 
 #[test]
 fn without_a_remote_nobody_is_moved_under_their_feet() {
-    let world = World::new();
-    let repo = released(&world, "repo");
+    let test_env = TestEnvironment::new();
+    let repo = released(&test_env, "repo");
     repo.hold(&newer(example())).commit("log 1.5.0");
     let (code, said) = repo.refused(&["start"]);
     assert!(code == 2 && said.contains("is checked out in"), "{said}");
@@ -127,16 +127,16 @@ fn without_a_remote_nobody_is_moved_under_their_feet() {
 
 #[test]
 fn what_was_observed_is_written_down_by_open() {
-    let world = World::new();
-    let (_, one, _) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (_, one, _) = shared(&test_env);
     let pod = |n: u32| {
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("web-{n}"), "namespace": "shop",
             "labels": {"pod-template-hash": "a1"}, "ownerReferences": [
                 {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-a1", "controller": true}]}})
     };
     let pods = json!({"apiVersion": "v1", "kind": "List", "items": (0..10).map(pod).collect::<Vec<_>>()});
-    std::fs::write(world.path("pods.json"), pods.to_string()).unwrap();
-    one.pillion(&["stage", "--cluster-state", &world.path("pods.json").display().to_string()]);
+    std::fs::write(test_env.path("pods.json"), pods.to_string()).unwrap();
+    one.pillion(&["stage", "--cluster-state", &test_env.path("pods.json").display().to_string()]);
     let subjects = one.git(&["log", "--reverse", "--format=%s", "origin/main..pillion/main/log"]);
     assert_eq!(
         subjects.lines().collect::<Vec<_>>(),
@@ -165,14 +165,14 @@ fn what_was_observed_is_written_down_by_open() {
 
 #[test]
 fn signed_commits_are_kept_while_they_say_the_same() {
-    let world = World::new();
-    let (origin, one, other) = shared(&world);
+    let test_env = TestEnvironment::new();
+    let (origin, one, other) = shared(&test_env);
     let plain = {
         one.pillion(&["stage"]);
         one.id("pillion/main/log")
     };
     for (repo, name) in [(&one, "key-one"), (&other, "key-other")] {
-        let key = world.path(name).display().to_string();
+        let key = test_env.path(name).display().to_string();
         let made = repo.command("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &key]).output();
         assert!(made.unwrap().status.success());
         for (name, value) in [("commit.gpgsign", "true"), ("gpg.format", "ssh"), ("user.signingkey", &*key)] {

@@ -1,7 +1,7 @@
 //! A renamed or split SidecarSet keeps its containers: each workload moves to the new set in one commit.
 
 use crate::support::fleet_fixtures::{FILES, empty_ledger, fleet, repository, set};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::watch::simulation::watched;
 
 fn log(image: &str) -> String {
@@ -9,8 +9,8 @@ fn log(image: &str) -> String {
 }
 
 /// A repository with `log` released, in which a person renames it to `logger`.
-fn renamed(world: &World, is_auto: bool, image: &str) -> (Repo, pillion::git::ObjectId) {
-    let repo = repository(world, "repo", &fleet(&[("log", &log("log:1"))], is_auto));
+fn renamed(test_env: &TestEnvironment, is_auto: bool, image: &str) -> (Repo, pillion::git::ObjectId) {
+    let repo = repository(test_env, "repo", &fleet(&[("log", &log("log:1"))], is_auto));
     let logger = set("logger", &[("logtail", image)]);
     let ledger = empty_ledger("logger");
     let base = repo.change(
@@ -28,8 +28,8 @@ fn listed(repo: &Repo, revision: &str, set: &str) -> usize {
 
 #[test]
 fn a_renamed_set_is_one_rollout_without_a_gap() {
-    let world = World::new();
-    let (repo, base) = renamed(&world, true, "log:1");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = renamed(&test_env, true, "log:1");
     let (code, plan) = repo.says(&["plan"]);
     assert_eq!(code, 0, "{plan}");
     assert!(plan.contains("logger: renamed from log (- -> logger-"), "{plan}");
@@ -53,17 +53,17 @@ fn a_renamed_set_is_one_rollout_without_a_gap() {
     );
     let (old, new) = (repo.ledger("main", "log"), repo.ledger("main", "logger"));
     assert!(!old.is_in_use() && old.target.is_none() && new.released.is_some());
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
     // The ledger of the old one may go.
     repo.change(&[], &["ledgers/log.yaml"]);
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
     assert!(repo.says(&["plan"]).1.contains("logger: nothing to do"));
 }
 
 #[test]
 fn only_the_name_changes_in_a_file() {
-    let world = World::new();
-    let (repo, _) = renamed(&world, false, "log:1");
+    let test_env = TestEnvironment::new();
+    let (repo, _) = renamed(&test_env, false, "log:1");
     repo.pillion(&["stage", "logger"]);
     let diff = repo.git(&["diff", "-U0", "main", "pillion/main/logger", "--", "rendered/shop/web.yaml"]);
     let is_line = |l: &&str| l.starts_with(['+', '-']) && !l.starts_with("+++") && !l.starts_with("---");
@@ -74,8 +74,8 @@ fn only_the_name_changes_in_a_file() {
 
 #[test]
 fn a_rename_that_goes_back_gives_the_old_one_back() {
-    let world = World::new();
-    let (repo, base) = renamed(&world, false, "log:2");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = renamed(&test_env, false, "log:2");
     repo.pillion(&["start", "logger"]);
     watched(&repo, 2);
     let taken = listed(&repo, "main", "logger");
@@ -90,7 +90,7 @@ fn a_rename_that_goes_back_gives_the_old_one_back() {
     assert!(!repo.text("main", "rendered/shop/web.yaml").contains("log:2"));
     let ledger = repo.ledger("main", "logger");
     assert!(ledger.target.is_none() && !ledger.is_in_use() && ledger.replaces.is_empty());
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
     // The old one is not removed either, as long as a set would take its place.
     let head = repo.id("main");
     let (code, said) = repo.says(&["start", "log", "--allow-removal"]);
@@ -99,9 +99,9 @@ fn a_rename_that_goes_back_gives_the_old_one_back() {
 
 #[test]
 fn a_set_is_split_into_two() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let log = set("log", &[("logtail", "log:1"), ("agent", "agent:1")]);
-    let repo = repository(&world, "repo", &fleet(&[("log", &log)], true));
+    let repo = repository(&test_env, "repo", &fleet(&[("log", &log)], true));
     let (tail, agent) = (set("tail", &[("logtail", "log:1")]), set("agent", &[("agent", "agent:2")]));
     let base = repo.change(
         &[
@@ -128,13 +128,13 @@ fn a_set_is_split_into_two() {
         assert!(repo.ledger("main", name).released.is_some(), "{name}");
     }
     assert!(!repo.ledger("main", "log").is_in_use());
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
 }
 
 #[test]
 fn what_the_new_name_does_not_reach_is_a_removal() {
-    let world = World::new();
-    let repo = repository(&world, "repo", &fleet(&[("log", &log("log:1"))], true));
+    let test_env = TestEnvironment::new();
+    let repo = repository(&test_env, "repo", &fleet(&[("log", &log("log:1"))], true));
     let narrow = set("logger", &[("logtail", "log:1")])
         .replace("  containers:", "  namespaceSelector:\n    matchLabels: {team: shop}\n  containers:");
     let base = repo.change(
@@ -148,13 +148,13 @@ fn what_the_new_name_does_not_reach_is_a_removal() {
     watched(&repo, 20);
     assert_eq!(repo.carriers("main", "logtail"), FILES[1..]);
     assert!(!repo.ledger("main", "log").is_in_use());
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
 }
 
 #[test]
 fn a_workload_that_is_held_does_not_change_hands() {
-    let world = World::new();
-    let repo = repository(&world, "repo", &fleet(&[("log", &log("log:1"))], true));
+    let test_env = TestEnvironment::new();
+    let repo = repository(&test_env, "repo", &fleet(&[("log", &log("log:1"))], true));
     repo.pillion(&["hold", "deployment/web", "--reason", "not now"]);
     let base = repo.change(
         &[
@@ -167,13 +167,13 @@ fn a_workload_that_is_held_does_not_change_hands() {
     assert!(repo.text("main", "rendered/shop/web.yaml").contains("image: log:1"));
     assert_eq!(listed(&repo, "main", "logger"), 3);
     assert_eq!(repo.carriers("main", "logtail"), FILES);
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
 }
 
 #[test]
 fn two_living_sets_with_one_container_are_an_error() {
-    let world = World::new();
-    let repo = repository(&world, "repo", &fleet(&[("log", &log("log:1"))], false));
+    let test_env = TestEnvironment::new();
+    let repo = repository(&test_env, "repo", &fleet(&[("log", &log("log:1"))], false));
     let logger = set("logger", &[("logtail", "log:2")]);
     repo.change(&[("sidecars/logger.yaml", &logger), ("ledgers/logger.yaml", &empty_ledger("logger"))], &[]);
     let (code, plan) = repo.says(&["plan"]);
@@ -185,17 +185,17 @@ fn two_living_sets_with_one_container_are_an_error() {
     repo.pillion(&["stage", "logger"]);
     repo.release("pillion/main/logger");
     assert_eq!(listed(&repo, "main", "logger"), 4);
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
 }
 
 #[test]
 fn an_old_name_that_comes_back_takes_its_workloads_back() {
-    let world = World::new();
-    let (repo, base) = renamed(&world, false, "log:2");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = renamed(&test_env, false, "log:2");
     repo.pillion(&["start", "logger"]);
     repo.pillion(&["stage", "logger"]);
     repo.release("pillion/main/logger~3");
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
     let base = repo.change(&[("sidecars/log.yaml", &log("log:1"))], &["sidecars/logger.yaml"]);
     let (_, plan) = repo.says(&["plan"]);
     assert!(
@@ -211,13 +211,13 @@ fn an_old_name_that_comes_back_takes_its_workloads_back() {
     assert_eq!(listed(&repo, "main", "log"), 4);
     let ledger = repo.ledger("main", "logger");
     assert!(!ledger.is_in_use() && ledger.replaces.is_empty() && ledger.target.is_none());
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
 }
 
 #[test]
 fn a_set_gives_some_of_its_workloads_to_another() {
-    let world = World::new();
-    let repo = repository(&world, "repo", &fleet(&[("log", &log("log:1"))], true));
+    let test_env = TestEnvironment::new();
+    let repo = repository(&test_env, "repo", &fleet(&[("log", &log("log:1"))], true));
     let of_team = |text: String, team: &str| {
         text.replace(
             "  containers:",
@@ -243,13 +243,13 @@ fn a_set_gives_some_of_its_workloads_to_another() {
     assert_eq!((listed(&repo, "main", "log"), listed(&repo, "main", "data-log")), (3, 1));
     assert_eq!(repo.ledger("main", "log").target, None);
     assert!(repo.says(&["plan"]).1.contains("log: nothing to do"));
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
 }
 
 #[test]
 fn a_set_is_renamed_back() {
-    let world = World::new();
-    let (repo, base) = renamed(&world, true, "log:1");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = renamed(&test_env, true, "log:1");
     watched(&repo, 60);
     assert_eq!(listed(&repo, "main", "logger"), 4);
     repo.change(&[("sidecars/log.yaml", &log("log:2"))], &["sidecars/logger.yaml"]);
@@ -260,5 +260,5 @@ fn a_set_is_renamed_back() {
     }
     assert_eq!(listed(&repo, "main", "log"), 4);
     assert!(!repo.ledger("main", "logger").is_in_use());
-    repo.is_sound_since(&world, base);
+    repo.is_sound_since(&test_env, base);
 }

@@ -4,7 +4,7 @@
 use crate::stage::holds::{edit, file};
 use crate::stage::transitions::{changed, half_way, ledger, trailer};
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, in_two_clusters, newer, released};
 
 fn rendered(repo: &Repo, revision: &str) -> String {
@@ -25,14 +25,14 @@ fn refused(repo: &Repo, args: &[&str], words: &str) {
 }
 
 /// As [`half_way`], of a rollout whose SidecarSet says something else, with `batches` out; returns the head before.
-fn begun(world: &World, change: impl Fn(&mut Texts), batches: usize) -> (Repo, String) {
+fn begun(test_env: &TestEnvironment, change: impl Fn(&mut Texts), batches: usize) -> (Repo, String) {
     let mut texts = example();
     change(&mut texts);
     texts.insert(
         "ledgers/log.yaml".into(),
         crate::support::rollout_fixtures::ledger_at(&texts["sidecars/log.yaml"]),
     );
-    let repo = world.init("repo", &[]);
+    let repo = test_env.init("repo", &[]);
     repo.hold(&texts).render().commit("start");
     repo.git(&["switch", "-q", "--detach"]);
     repo.hold(&newer(texts)).commit("logtail 1.5.0");
@@ -46,8 +46,8 @@ fn begun(world: &World, change: impl Fn(&mut Texts), batches: usize) -> (Repo, S
 
 #[test]
 fn a_newer_edit_waits_until_a_person_starts_it() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     let base = repo.git(&["rev-parse", "main"]);
     edit(&repo, "sidecars/log.yaml", "1.5.0", "1.6.0");
     let staged = repo.pillion(&["stage"]);
@@ -82,12 +82,12 @@ fn a_newer_edit_waits_until_a_person_starts_it() {
 
 #[test]
 fn with_start_auto_a_newer_edit_is_the_next_target() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let auto = |texts: &mut Texts| {
         let settings = texts.get_mut("pillion.yaml").unwrap();
         settings.push_str("  start: Auto\n");
     };
-    let (repo, base) = begun(&world, auto, 2);
+    let (repo, base) = begun(&test_env, auto, 2);
     edit(&repo, "sidecars/log.yaml", "1.5.0", "1.6.0");
     assert!(repo.pillion(&["stage"]).contains("start, logtail 1.4.2 -> 1.6.0"));
     repo.release("pillion/main/log");
@@ -96,8 +96,8 @@ fn with_start_auto_a_newer_edit_is_the_next_target() {
 
 #[test]
 fn a_fix_is_one_command_while_the_rollout_is_paused() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     let base = repo.git(&["rev-parse", "main"]);
     repo.pillion(&["approve", "log", "3"]);
     repo.pillion(&["pause", "log", "--reason", "crash loop"]);
@@ -124,8 +124,8 @@ fn a_fix_is_one_command_while_the_rollout_is_paused() {
 
 #[test]
 fn while_it_is_paused_people_see_what_resume_does() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     let base = repo.git(&["rev-parse", "main"]);
     repo.pillion(&["pause", "log", "--reason", "waiting for the storage team"]);
     let staged = repo.pillion(&["stage"]);
@@ -159,8 +159,8 @@ fn while_it_is_paused_people_see_what_resume_does() {
 
 #[test]
 fn batches_are_taken_back_in_one_commit() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     let base = repo.git(&["rev-parse", "main~3"]);
     let [none, one, two] = ["main~2", "main~1", "main"].map(|revision| rendered(&repo, revision));
     refused(&repo, &["rollback", "log", "--to", "9"], "had no batch 9: 2 is the last one");
@@ -186,8 +186,8 @@ fn batches_are_taken_back_in_one_commit() {
 
 #[test]
 fn holds_and_lost_workloads_are_not_taken_back() {
-    let world = World::new();
-    let (repo, base) = begun(&world, |_| (), 4);
+    let test_env = TestEnvironment::new();
+    let (repo, base) = begun(&test_env, |_| (), 4);
     repo.pillion(&["hold", "deployment/web", "--reason", "sale"]);
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.git(&["rm", "-q", "apps/shop/cart.yaml"]);
@@ -205,14 +205,14 @@ fn holds_and_lost_workloads_are_not_taken_back() {
 
 #[test]
 fn no_more_pods_go_back_at_once_than_may_be_down() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let strict = |texts: &mut Texts| {
         let set = texts.get_mut("sidecars/log.yaml").unwrap();
         *set = set.replace("maxUnavailable: 10", "maxUnavailable: 2");
         let cart = texts.get_mut("apps/shop/web.yaml").unwrap();
         *cart = cart.replace("spec:\n  selector", "spec:\n  replicas: 4\n  selector");
     };
-    let (repo, base) = begun(&world, strict, 4);
+    let (repo, base) = begun(&test_env, strict, 4);
     let last = ledger(&repo, "main").last_batch();
     assert_eq!(last, 4);
     refused(
@@ -228,8 +228,8 @@ fn no_more_pods_go_back_at_once_than_may_be_down() {
 
 #[test]
 fn a_revert_by_hand_is_answered_with_the_command() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     let [one, two] = ["main~1", "main"].map(|revision| rendered(&repo, revision));
     let base = repo.git(&["rev-parse", "main"]);
     repo.git(&["switch", "-q", "--detach", "main"]);
@@ -262,8 +262,8 @@ fn a_revert_by_hand_is_answered_with_the_command() {
 
 #[test]
 fn a_closed_rollout_goes_back_in_batches() {
-    let world = World::new();
-    let (repo, base) = begun(&world, |_| (), 0);
+    let test_env = TestEnvironment::new();
+    let (repo, base) = begun(&test_env, |_| (), 0);
     let old = rendered(&repo, &base);
     repo.release("pillion/main/log");
     let new = rendered(&repo, "main");
@@ -293,8 +293,8 @@ fn a_closed_rollout_goes_back_in_batches() {
 
 #[test]
 fn a_closed_rollout_goes_back_to_a_batch_and_on_again() {
-    let world = World::new();
-    let (repo, base) = begun(&world, |_| (), 3);
+    let test_env = TestEnvironment::new();
+    let (repo, base) = begun(&test_env, |_| (), 3);
     let three = rendered(&repo, "main");
     repo.release("pillion/main/log");
     let new = rendered(&repo, "main");
@@ -311,8 +311,8 @@ fn a_closed_rollout_goes_back_to_a_batch_and_on_again() {
 
 #[test]
 fn what_came_after_close_goes_back_too_and_holds_stay() {
-    let world = World::new();
-    let (repo, base) = begun(&world, |_| (), 0);
+    let test_env = TestEnvironment::new();
+    let (repo, base) = begun(&test_env, |_| (), 0);
     repo.release("pillion/main/log");
     repo.pillion(&["hold", "deployment/web", "--reason", "sale"]);
     repo.git(&["switch", "-q", "--detach", "main"]);
@@ -334,8 +334,8 @@ fn what_came_after_close_goes_back_too_and_holds_stay() {
 
 #[test]
 fn a_closed_rollout_goes_back_without_the_workloads_that_left_git_since() {
-    let world = World::new();
-    let (repo, base) = begun(&world, |_| (), 0);
+    let test_env = TestEnvironment::new();
+    let (repo, base) = begun(&test_env, |_| (), 0);
     repo.release("pillion/main/log");
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.git(&["rm", "-q", "apps/data/events.yaml"]);
@@ -354,8 +354,8 @@ fn a_closed_rollout_goes_back_without_the_workloads_that_left_git_since() {
 
 #[test]
 fn where_nothing_was_closed_there_is_nothing_to_go_back_to() {
-    let world = World::new();
-    let repo = released(&world, "repo");
+    let test_env = TestEnvironment::new();
+    let repo = released(&test_env, "repo");
     repo.git(&["switch", "-q", "--detach"]);
     refused(&repo, &["rollback", "log"], "no rollout of `log` is in progress, and none released");
     refused(&repo, &["rollback", "log", "--to", "1"], "no rollout of `log` is in progress");
@@ -363,7 +363,7 @@ fn where_nothing_was_closed_there_is_nothing_to_go_back_to() {
 
 #[test]
 fn a_workload_that_another_set_has_split_is_not_taken_back() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let both = |texts: &mut Texts| {
         let set =
             texts["sidecars/log.yaml"].replace("name: log}", "name: proxy}").replace("logtail", "proxy");
@@ -371,7 +371,7 @@ fn a_workload_that_another_set_has_split_is_not_taken_back() {
         texts.insert("ledgers/proxy.yaml".into(), crate::support::rollout_fixtures::ledger_at(&set));
         texts.insert("sidecars/proxy.yaml".into(), set);
     };
-    let (repo, _) = begun(&world, both, 2);
+    let (repo, _) = begun(&test_env, both, 2);
     edit(&repo, "sidecars/proxy.yaml", "proxy:1.4.2", "proxy:1.6.0");
     repo.pillion(&["stage", "proxy"]);
     let staged = repo.git(&["rev-list", "--reverse", "main..pillion/main/proxy"]);
@@ -385,9 +385,9 @@ fn a_workload_that_another_set_has_split_is_not_taken_back() {
 
 #[test]
 fn each_cluster_goes_back_by_itself() {
-    let world = World::new();
+    let test_env = TestEnvironment::new();
     let texts = in_two_clusters(example(), ["eu", "us"]);
-    let repo = world.init("repo", &[]);
+    let repo = test_env.init("repo", &[]);
     repo.hold(&texts).render().commit("start");
     repo.hold(&newer(texts)).commit("log: 1.5.0");
     repo.git(&["switch", "-q", "--detach"]);

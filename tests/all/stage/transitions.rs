@@ -1,6 +1,6 @@
 //! Commands that change a rollout: each is a commit on its ledger, and `verify` accepts no other changes.
 
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, newer, released};
 use pillion::model::ledger::{Ledger, decode};
 use pillion::yaml::{Document, FieldPath};
@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 /// A repository in which a rollout of the worked example is open, with two batches released; HEAD is detached, so
 /// that verbs may move `main`.
-pub(crate) fn half_way(world: &World) -> Repo {
-    let repo = released(world, "repo");
+pub(crate) fn half_way(test_env: &TestEnvironment) -> Repo {
+    let repo = released(test_env, "repo");
     repo.git(&["switch", "-q", "--detach"]);
     repo.hold(&newer(example())).commit("logtail 1.5.0");
     repo.git(&["branch", "-f", "main", "HEAD"]);
@@ -36,8 +36,8 @@ pub(crate) fn trailer(repo: &Repo, key: &str) -> String {
 
 #[test]
 fn a_rollout_is_paused_and_resumed() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     repo.pillion(&["pause", "log", "--reason", "waiting for the storage team"]);
     let paused = ledger(&repo, "main").paused.unwrap();
     assert_eq!((paused.batch, &*paused.reason), (2, "waiting for the storage team"));
@@ -58,8 +58,8 @@ fn a_rollout_is_paused_and_resumed() {
 
 #[test]
 fn an_approval_is_for_the_plan_that_was_seen() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     repo.pillion(&["approve", "log", "3"]);
     let approved = ledger(&repo, "main").approvals;
     assert_eq!((approved[0].batch, approved[0].plan.as_str()), (3, &*trailer(&repo, "Pillion-Plan")));
@@ -73,8 +73,8 @@ fn an_approval_is_for_the_plan_that_was_seen() {
 
 #[test]
 fn a_rollback_takes_everything_back_and_is_not_undone_by_the_next_stage() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     repo.pillion(&["rollback", "log", "--reason", "crash loop"]);
     let before = ledger(&repo, "main");
     assert_eq!(before.target, Some(before.released.clone()));
@@ -93,8 +93,8 @@ fn a_rollback_takes_everything_back_and_is_not_undone_by_the_next_stage() {
 
 #[test]
 fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     repo.pillion(&["hold", "deployment/web", "--reason", "CVE", "--image", "logtail=logtail:1.4.2-fix"]);
     assert_eq!(changed(&repo), "ledgers/log.yaml\nrendered/shop/web.yaml");
     assert!(repo.git(&["show", "main:rendered/shop/web.yaml"]).contains("image: logtail:1.4.2-fix"));
@@ -121,8 +121,8 @@ fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
 
 #[test]
 fn verify_names_the_first_byte_that_nobody_planned() {
-    let world = World::new();
-    let repo = half_way(&world);
+    let test_env = TestEnvironment::new();
+    let repo = half_way(&test_env);
     let base = repo.git(&["rev-parse", "main"]);
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.pillion(&["verify"]);

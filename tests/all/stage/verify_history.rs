@@ -2,7 +2,7 @@
 //! unrelated changes. Both `verify` and `watch` check each of them.
 
 use crate::support::fleet_fixtures::{SETTINGS, deployment, empty_ledger, fleet, repository, set};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::ledger_at;
 use indoc::formatdoc;
 use std::fs;
@@ -14,10 +14,10 @@ fn log(image: &str) -> String {
 }
 
 /// A fleet whose log agent is released as `log:1`, and whose rollout to `log:2` is open; the settings end with more.
-fn open(world: &World, settings: &str) -> (Repo, String) {
+fn open(test_env: &TestEnvironment, settings: &str) -> (Repo, String) {
     let mut texts = fleet(&[("log", &log("log:1"))], false);
     texts.get_mut("pillion.yaml").unwrap().push_str(settings);
-    let repo = repository(world, "repo", &texts);
+    let repo = repository(test_env, "repo", &texts);
     repo.change(&[(LOG, &log("log:2"))], &[]);
     let base = head(&repo);
     repo.pillion(&["start", "log"]);
@@ -86,8 +86,8 @@ fn watch_goes_on(repo: &Repo) {
 
 #[test]
 fn the_tip_of_a_staged_branch_is_not_pushed_at_once() {
-    let world = World::new();
-    let (repo, base) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = open(&test_env, "");
     let commits = staged(&repo);
     move_to(&repo, commits.last().unwrap());
     assert_eq!(repo.ledger("main", "log").target, None);
@@ -107,8 +107,8 @@ fn the_tip_of_a_staged_branch_is_not_pushed_at_once() {
 
 #[test]
 fn one_staged_commit_at_a_time_may_be_pushed() {
-    let world = World::new();
-    let (repo, base) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = open(&test_env, "");
     let commits = staged(&repo);
     move_to(&repo, &commits[0]);
     watch_goes_on(&repo);
@@ -120,8 +120,8 @@ fn one_staged_commit_at_a_time_may_be_pushed() {
 
 #[test]
 fn staged_commits_that_are_rebased_are_still_pushed_at_once() {
-    let world = World::new();
-    let (repo, base) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = open(&test_env, "");
     let commits = staged(&repo);
     repo.git(&["switch", "-q", "--detach", "main"]);
     for commit in &commits[..2] {
@@ -136,8 +136,8 @@ fn staged_commits_that_are_rebased_are_still_pushed_at_once() {
 
 #[test]
 fn one_commit_holds_one_batch() {
-    let world = World::new();
-    let (repo, base) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = open(&test_env, "");
     let before = head(&repo);
     let commits = staged(&repo);
     // A squash, and a merge as a forge makes it.
@@ -164,8 +164,8 @@ fn one_commit_holds_one_batch() {
 
 #[test]
 fn what_promote_releases_is_fine() {
-    let world = World::new();
-    let (repo, base) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = open(&test_env, "");
     repo.pillion(&["promote", "log", "--to", "2"]);
     repo.pillion(&["promote", "log", "--full"]);
     let said = is_fine(&repo, &base);
@@ -176,8 +176,8 @@ fn what_promote_releases_is_fine() {
 
 #[test]
 fn a_batch_that_nobody_has_approved_is_reported() {
-    let world = World::new();
-    let (repo, base) = open(&world, "  approve: [1]\n");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = open(&test_env, "  approve: [1]\n");
     let (before, commits) = (head(&repo), staged(&repo));
     for made in [commits[0].clone(), commit_tree(&repo, &commits[0], &[&before], "batch 1")] {
         move_to(&repo, &made);
@@ -197,8 +197,8 @@ fn a_batch_that_nobody_has_approved_is_reported() {
 
 #[test]
 fn an_approval_is_not_spared_by_a_change_of_the_settings_before_it() {
-    let world = World::new();
-    let (repo, _) = open(&world, "  approve: [1]\n");
+    let test_env = TestEnvironment::new();
+    let (repo, _) = open(&test_env, "  approve: [1]\n");
     let base = head(&repo);
     repo.change(&[("pillion.yaml", SETTINGS)], &[]);
     repo.pillion(&["promote", "log"]);
@@ -208,8 +208,8 @@ fn an_approval_is_not_spared_by_a_change_of_the_settings_before_it() {
 
 #[test]
 fn nothing_rides_along_with_a_batch_or_a_verb() {
-    let world = World::new();
-    let (repo, base) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = open(&test_env, "");
     let before = head(&repo);
     let db = deployment("db").replace("db:1", "evil:6");
     let commits = staged(&repo);
@@ -243,8 +243,8 @@ fn nothing_rides_along_with_a_batch_or_a_verb() {
 
 #[test]
 fn a_reviewer_sees_what_each_commit_did() {
-    let world = World::new();
-    let (repo, base) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, base) = open(&test_env, "");
     let by = "by A Person <a@example.com> (";
     repo.pillion(&[
         "hold",
@@ -286,8 +286,8 @@ fn reset(repo: &Repo, ledger: &str, settings: &str, image: &str) {
 
 #[test]
 fn naming_clusters_resets_no_ledger() {
-    let world = World::new();
-    let (repo, _) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, _) = open(&test_env, "");
     let base = head(&repo);
     let named = formatdoc! {"
         {SETTINGS}clusters:
@@ -324,8 +324,8 @@ fn naming_clusters_resets_no_ledger() {
 
 #[test]
 fn a_commit_that_cannot_be_read_resets_no_ledger() {
-    let world = World::new();
-    let (repo, _) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, _) = open(&test_env, "");
     let base = head(&repo);
     let settings = repo.text("main", "pillion.yaml");
     for is_gone in [true, false] {
@@ -367,8 +367,8 @@ fn a_commit_that_cannot_be_read_resets_no_ledger() {
 
 #[test]
 fn where_the_base_cannot_be_read_the_repair_may_change_no_ledger() {
-    let world = World::new();
-    let (repo, _) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, _) = open(&test_env, "");
     let settings = repo.text("main", "pillion.yaml");
     repo.change(&[("pillion.yaml", &format!("{settings}bogus: 1\n"))], &[]);
     let base = head(&repo);
@@ -383,8 +383,8 @@ fn where_the_base_cannot_be_read_the_repair_may_change_no_ledger() {
 
 #[test]
 fn a_merge_with_its_parents_turned_round_brings_no_older_ledger_back() {
-    let world = World::new();
-    let (repo, start) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, start) = open(&test_env, "");
     let opened = head(&repo);
     repo.pillion(&["promote", "log"]);
     let base = head(&repo);
@@ -402,8 +402,8 @@ fn a_merge_with_its_parents_turned_round_brings_no_older_ledger_back() {
 
 #[test]
 fn a_branch_beside_the_base_changes_no_ledger() {
-    let world = World::new();
-    let (repo, _) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, _) = open(&test_env, "");
     let fork = head(&repo);
     repo.pillion(&["promote", "log"]);
     let base = head(&repo);
@@ -417,8 +417,8 @@ fn a_branch_beside_the_base_changes_no_ledger() {
 
 #[test]
 fn a_first_ledger_brings_its_sidecar_to_nobody() {
-    let world = World::new();
-    let repo = repository(&world, "repo", &fleet(&[("log", &log("log:1"))], false));
+    let test_env = TestEnvironment::new();
+    let repo = repository(&test_env, "repo", &fleet(&[("log", &log("log:1"))], false));
     let base = head(&repo);
     let evil = set("evil", &[("miner", "evil:1")]);
     repo.put("sidecars/evil.yaml", &evil).put("ledgers/evil.yaml", ledger_at(&evil)).render();
@@ -437,13 +437,13 @@ fn a_first_ledger_brings_its_sidecar_to_nobody() {
 
 #[test]
 fn a_history_that_is_too_short_is_no_finding() {
-    let world = World::new();
-    let (repo, _) = open(&world, "");
+    let test_env = TestEnvironment::new();
+    let (repo, _) = open(&test_env, "");
     repo.pillion(&["promote", "log", "--to", "2"]);
     let base = head(&repo);
     repo.pillion(&["rollback", "log", "--to", "1"]);
     is_fine(&repo, &base);
-    let clone = world.clone(&repo, "clone", &["--depth", "2", "--branch", "main"]);
+    let clone = test_env.clone(&repo, "clone", &["--depth", "2", "--branch", "main"]);
     let (code, said) = clone.refused(&["verify", "--base", &base]);
     assert!(code == 3 && said.contains("git fetch --unshallow") && !said.contains("error["), "{said}");
     clone.git(&["fetch", "-q", "--unshallow"]);

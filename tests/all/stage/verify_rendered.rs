@@ -1,7 +1,7 @@
 //! The folder of rendered files holds what pillion makes, and nothing else that an agent would apply.
 
 use crate::support::fleet_fixtures::{SETTINGS, deployment, fleet, repository, set};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use indoc::indoc;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,9 +16,9 @@ const POD: &str = indoc! {"
 "};
 
 /// A fleet with an open rollout and one batch out.
-fn begun(world: &World) -> (Repo, String) {
+fn begun(test_env: &TestEnvironment) -> (Repo, String) {
     let log = |image| set("log", &[("logtail", image)]);
-    let repo = repository(world, "repo", &fleet(&[("log", &log("log:1"))], false));
+    let repo = repository(test_env, "repo", &fleet(&[("log", &log("log:1"))], false));
     repo.change(&[("sidecars/log.yaml", &log("log:2"))], &[]);
     repo.pillion(&["start", "log"]);
     repo.pillion(&["promote", "log"]);
@@ -61,8 +61,8 @@ fn check_differs(repo: &Repo, words: &str) {
 
 #[test]
 fn a_manifest_that_pillion_did_not_make_is_reported() {
-    let world = World::new();
-    let (repo, base) = begun(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, base) = begun(&test_env);
     let web = deployment("web")
         .replace("web:1", "evil:1")
         .replace("metadata:\n  name", "metadata:\n  namespace: shop\n  name");
@@ -95,8 +95,8 @@ fn a_manifest_that_pillion_did_not_make_is_reported() {
 
 #[test]
 fn what_nobody_applies_may_lie_there() {
-    let world = World::new();
-    let (repo, base) = begun(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, base) = begun(&test_env);
     repo.put("rendered/README.md", "made by pillion").put("rendered/ci.yaml", "on: [push]\njobs: {}\n");
     commit(&repo);
     repo.pillion(&["verify", "--base", &base]);
@@ -105,8 +105,8 @@ fn what_nobody_applies_may_lie_there() {
 
 #[test]
 fn the_list_is_that_of_what_is_made() {
-    let world = World::new();
-    let (repo, base) = begun(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, base) = begun(&test_env);
     let list = repo.text("main", "rendered/.pillion-files");
     for (text, words) in [
         ("", "does not list `data/db.yaml`, `shop/api.yaml`"),
@@ -126,8 +126,8 @@ fn the_list_is_that_of_what_is_made() {
 
 #[test]
 fn a_file_that_is_ignored_is_not_hidden() {
-    let world = World::new();
-    let (repo, _) = begun(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, _) = begun(&test_env);
     // While a rollout counts it, it is missing there, too.
     repo.pillion(&["promote", "log", "--full"]);
     repo.git(&["switch", "-q", "--detach", "main"]);
@@ -142,8 +142,8 @@ fn a_file_that_is_ignored_is_not_hidden() {
 
 #[test]
 fn the_folder_of_rendered_files_does_not_move_away_from_what_is_applied() {
-    let world = World::new();
-    let (repo, base) = begun(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, base) = begun(&test_env);
     let moved = SETTINGS.replace("rendered: rendered", "rendered: out");
     repo.put("pillion.yaml", &moved);
     let output = repo.try_pillion(&["render", "--out", "out"]);

@@ -62,27 +62,27 @@ struct ClusterState {
 
 /// The server; it ends with its runtime, when it is dropped.
 pub(crate) struct FakeCluster {
-    world: Arc<Mutex<ClusterState>>,
+    state: Arc<Mutex<ClusterState>>,
     folder: tempfile::TempDir,
     _runtime: tokio::runtime::Runtime,
 }
 
-fn locked(world: &Mutex<ClusterState>) -> MutexGuard<'_, ClusterState> {
-    world.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+fn locked(state: &Mutex<ClusterState>) -> MutexGuard<'_, ClusterState> {
+    state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl FakeCluster {
     /// Serves the kinds of Kubernetes itself that matter.
     pub(crate) fn start() -> Self {
-        let world = Arc::new(Mutex::new(ClusterState { version: 100, ..ClusterState::default() }));
+        let state = Arc::new(Mutex::new(ClusterState { version: 100, ..ClusterState::default() }));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
-        let state = Arc::clone(&world);
+        let served = Arc::clone(&state);
         runtime.spawn(async move {
-            let app = axum::Router::new().fallback(answer).with_state(state);
+            let app = axum::Router::new().fallback(answer).with_state(served);
             axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app).await.unwrap();
         });
         let folder = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ impl FakeCluster {
                 user: fake
         "};
         std::fs::write(folder.path().join("config"), kubeconfig).unwrap();
-        let cluster = Self { world, folder, _runtime: runtime };
+        let cluster = Self { state, folder, _runtime: runtime };
         for (list, kind) in [
             ("v1/pods", "Pod"),
             ("apps/v1/deployments", "Deployment"),
@@ -126,94 +126,94 @@ impl FakeCluster {
     /// Serves a kind; `list` is `[group/]version/plural`.
     pub(crate) fn serve(&self, list: &str, kind: &str) {
         let (version, plural) = list.rsplit_once('/').unwrap();
-        let mut world = locked(&self.world);
-        world.served.entry(version.to_owned()).or_default().push((plural.to_owned(), kind.to_owned(), true));
-        world.objects.entry(list.to_owned()).or_default();
+        let mut state = locked(&self.state);
+        state.served.entry(version.to_owned()).or_default().push((plural.to_owned(), kind.to_owned(), true));
+        state.objects.entry(list.to_owned()).or_default();
     }
 
     /// Serves a kind no more.
     pub(crate) fn take_away(&self, list: &str) {
         let (version, plural) = list.rsplit_once('/').unwrap();
-        let mut world = locked(&self.world);
-        world.served.entry(version.to_owned()).or_default().retain(|(name, ..)| name != plural);
-        world.objects.remove(list);
-        world.watchers.retain(|(of, ..)| of != list);
+        let mut state = locked(&self.state);
+        state.served.entry(version.to_owned()).or_default().retain(|(name, ..)| name != plural);
+        state.objects.remove(list);
+        state.watchers.retain(|(of, ..)| of != list);
     }
 
     /// Makes an object or changes it.
     pub(crate) fn put(&self, list: &str, mut object: Value) {
-        let mut world = locked(&self.world);
-        world.version += 1;
-        let version = world.version;
+        let mut state = locked(&self.state);
+        state.version += 1;
+        let version = state.version;
         object["metadata"]["resourceVersion"] = json!(version.to_string());
         let place = place(&object);
-        let old = world.objects.get_mut(list).unwrap().insert(place, object.clone());
-        world.tell(list, version, if old.is_some() { "MODIFIED" } else { "ADDED" }, object);
+        let old = state.objects.get_mut(list).unwrap().insert(place, object.clone());
+        state.tell(list, version, if old.is_some() { "MODIFIED" } else { "ADDED" }, object);
     }
 
     pub(crate) fn delete(&self, list: &str, namespace: &str, name: &str) {
-        let mut world = locked(&self.world);
-        world.version += 1;
-        let version = world.version;
-        let mut object = world.objects.get_mut(list).unwrap().remove(&format!("{namespace}/{name}")).unwrap();
+        let mut state = locked(&self.state);
+        state.version += 1;
+        let version = state.version;
+        let mut object = state.objects.get_mut(list).unwrap().remove(&format!("{namespace}/{name}")).unwrap();
         object["metadata"]["resourceVersion"] = json!(version.to_string());
-        world.tell(list, version, "DELETED", object);
+        state.tell(list, version, "DELETED", object);
     }
 
     /// Lets requests whose path holds all these words fail, so many times.
     pub(crate) fn fail(&self, words: &[&'static str], fault: Fault, times: usize) {
-        locked(&self.world).rules.push(Rule { words: words.to_vec(), fault, times });
+        locked(&self.state).rules.push(Rule { words: words.to_vec(), fault, times });
     }
 
     /// Nothing fails any more.
     pub(crate) fn heal(&self) {
-        locked(&self.world).rules.clear();
+        locked(&self.state).rules.clear();
     }
 
     /// Sends a line to those who watch a list.
     pub(crate) fn say(&self, list: &str, line: &str) {
         let told = WatchItem::Text(Bytes::from(format!("{line}\n")));
-        locked(&self.world)
+        locked(&self.state)
             .watchers
             .retain(|(of, _, sender)| of != list || sender.send(told.clone()).is_ok());
     }
 
     /// How many watch a list.
     pub(crate) fn watchers(&self, list: &str) -> usize {
-        locked(&self.world).watchers.iter().filter(|(of, ..)| of == list).count()
+        locked(&self.state).watchers.iter().filter(|(of, ..)| of == list).count()
     }
 
     /// Breaks the connections of those who watch a list.
     pub(crate) fn hang_up(&self, list: &str) {
-        locked(&self.world)
+        locked(&self.state)
             .watchers
             .retain(|(of, _, sender)| of != list || sender.send(WatchItem::Break).is_err());
     }
 
     /// Forgets what happened, so that no watch can go on from what it has seen.
     pub(crate) fn forget(&self) {
-        let mut world = locked(&self.world);
-        world.history.clear();
-        world.version += 1;
-        world.forgotten = world.version;
+        let mut state = locked(&self.state);
+        state.history.clear();
+        state.version += 1;
+        state.forgotten = state.version;
     }
 
     /// Stops telling those who watch, without a word to them.
     pub(crate) fn go_deaf(&self, list: &str) -> Vec<impl Sized + use<>> {
-        let mut world = locked(&self.world);
-        let (deaf, rest) = world.watchers.drain(..).partition(|(of, ..)| of == list);
-        world.watchers = rest;
+        let mut state = locked(&self.state);
+        let (deaf, rest) = state.watchers.drain(..).partition(|(of, ..)| of == list);
+        state.watchers = rest;
         deaf
     }
 
     /// Sets the clock.
     pub(crate) fn date(&self, date: &str) {
-        locked(&self.world).date = Some(date.to_owned());
+        locked(&self.state).date = Some(date.to_owned());
     }
 
     /// Every method and path that was asked for.
     pub(crate) fn asked(&self) -> Vec<(String, String)> {
-        locked(&self.world).asked.clone()
+        locked(&self.state).asked.clone()
     }
 
     /// How often something was asked for whose path holds all these words.
@@ -335,14 +335,14 @@ fn flowing(receiver: UnboundedReceiver<WatchItem>) -> Response {
     Body::from_stream(parts).into_response()
 }
 
-async fn answer(State(world): State<Arc<Mutex<ClusterState>>>, request: Request) -> Response {
+async fn answer(State(state): State<Arc<Mutex<ClusterState>>>, request: Request) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let fault = {
-        let mut world = locked(&world);
-        world.asked.push((method.to_string(), uri.to_string()));
+        let mut state = locked(&state);
+        state.asked.push((method.to_string(), uri.to_string()));
         let text = uri.to_string();
         let rule =
-            world.rules.iter_mut().find(|r| r.times > 0 && r.words.iter().all(|word| text.contains(word)));
+            state.rules.iter_mut().find(|r| r.times > 0 && r.words.iter().all(|word| text.contains(word)));
         rule.map(|rule| {
             rule.times -= 1;
             rule.fault.clone()
@@ -371,10 +371,10 @@ async fn answer(State(world): State<Arc<Mutex<ClusterState>>>, request: Request)
     }
     let query: BTreeMap<&str, &str> =
         uri.query().unwrap_or("").split('&').filter_map(|pair| pair.split_once('=')).collect();
-    let mut world = locked(&world);
+    let mut state = locked(&state);
     let path = uri.path().trim_start_matches('/');
     let Some(path) = path.strip_prefix("apis").or_else(|| path.strip_prefix("api")) else {
-        let date = world.date.clone();
+        let date = state.date.clone();
         let version = whole(&json!({"gitVersion": "v1.36.0"}));
         return match (path, date) {
             ("version", Some(date)) => ([(header::DATE, date)], version).into_response(),
@@ -384,9 +384,9 @@ async fn answer(State(world): State<Arc<Mutex<ClusterState>>>, request: Request)
     };
     let path = path.trim_start_matches('/');
     if path.is_empty() {
-        return whole(&world.groups());
+        return whole(&state.groups());
     }
-    if let Some(resources) = world.resources(path) {
+    if let Some(resources) = state.resources(path) {
         return whole(&resources);
     }
     let mut parts: Vec<&str> = path.split('/').collect();
@@ -398,10 +398,10 @@ async fn answer(State(world): State<Arc<Mutex<ClusterState>>>, request: Request)
     let list = parts.join("/");
     let version = query.get("resourceVersion").and_then(|v| v.parse().ok()).unwrap_or(0);
     let found = if query.get("watch") == Some(&"1") {
-        world.watch(&list, namespace, version)
+        state.watch(&list, namespace, version)
     } else {
         let limit = query.get("limit").and_then(|l| l.parse().ok()).unwrap_or(usize::MAX);
-        world.page(&list, namespace.as_deref(), limit, query.get("continue").unwrap_or(&""))
+        state.page(&list, namespace.as_deref(), limit, query.get("continue").unwrap_or(&""))
     };
     found.unwrap_or_else(|| status(404, "the server could not find the requested resource"))
 }

@@ -1,7 +1,7 @@
 //! A small fleet in a repository: four Deployments in two namespaces, and SidecarSets for tests to change.
 
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::ledger_at;
 use indoc::{formatdoc, indoc};
 use pillion::git::ObjectId;
@@ -86,8 +86,8 @@ pub(crate) fn fleet(sets: &[(&str, &str)], is_auto: bool) -> Texts {
 }
 
 /// A repository with a fleet, rendered, HEAD detached.
-pub(crate) fn repository(world: &World, name: &str, texts: &Texts) -> Repo {
-    let repo = world.init(name, &[]);
+pub(crate) fn repository(test_env: &TestEnvironment, name: &str, texts: &Texts) -> Repo {
+    let repo = test_env.init(name, &[]);
     repo.hold(texts).render().commit("start");
     repo.git(&["switch", "-q", "--detach"]);
     repo
@@ -149,12 +149,12 @@ impl Repo {
     }
 
     /// Every commit after one is what render makes of it, and every ledger on the way is what pillion writes.
-    pub(crate) fn is_sound_since(&self, world: &World, base: ObjectId) {
+    pub(crate) fn is_sound_since(&self, test_env: &TestEnvironment, base: ObjectId) {
         for commit in self.since(base) {
             let name = format!("check-{commit}");
-            let place = world.path(&name).display().to_string();
+            let place = test_env.path(&name).display().to_string();
             self.git(&["worktree", "add", "-q", "--detach", &place, &commit]);
-            let output = world.repo(&name).try_pillion(&["render", "--check", "--quiet"]);
+            let output = test_env.repo(&name).try_pillion(&["render", "--check", "--quiet"]);
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{commit}: {said}");
             self.git(&["worktree", "remove", "--force", &place]);

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub(crate) const NOW: CommitTime = CommitTime { seconds: 1_700_000_000, offset_minutes: 0 };
 
 /// A folder with repositories in it, and HOME beside them.
-pub(crate) struct World {
+pub(crate) struct TestEnvironment {
     folder: TempDir,
 }
 
@@ -22,19 +22,19 @@ pub(crate) struct Repo {
     home: PathBuf,
 }
 
-impl World {
+impl TestEnvironment {
     pub(crate) fn new() -> Self {
-        let world = Self { folder: tempfile::tempdir_in(quick_folder()).unwrap() };
-        fs::create_dir(world.path("home")).unwrap();
-        world
+        let test_env = Self { folder: tempfile::tempdir_in(quick_folder()).unwrap() };
+        fs::create_dir(test_env.path("home")).unwrap();
+        test_env
     }
 
     /// A folder that holds what another one holds.
     #[cfg(feature = "watch")]
     pub(crate) fn like(other: &Self) -> Self {
-        let world = Self { folder: tempfile::tempdir_in(quick_folder()).unwrap() };
-        copy(&other.path(""), &world.path(""));
-        world
+        let test_env = Self { folder: tempfile::tempdir_in(quick_folder()).unwrap() };
+        copy(&other.path(""), &test_env.path(""));
+        test_env
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

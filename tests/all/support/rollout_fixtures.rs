@@ -2,7 +2,7 @@
 //! render`.
 
 use crate::support::cluster_view::{Texts, folder};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use indoc::formatdoc;
 use pillion::model::ledger::{Ledger, Revision, emit};
 use pillion::model::sidecar_set::{DecodeMode, decode_for};
@@ -105,8 +105,8 @@ impl Repo {
 }
 
 /// A repository of one branch with the worked example, released as 1.4.2.
-pub(crate) fn released(world: &World, name: &str) -> Repo {
-    let repo = world.init(name, &[]);
+pub(crate) fn released(test_env: &TestEnvironment, name: &str) -> Repo {
+    let repo = test_env.init(name, &[]);
     repo.hold(&example()).render().commit("start");
     repo
 }

@@ -6,7 +6,7 @@
 
 use crate::support::fake_cluster::FakeCluster;
 use crate::support::fleet_fixtures::{fleet, repository, set};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::gitops_agent::Agent;
 use crate::watch::simulation::Dice;
 use pillion::git::{ObjectId, Repository};
@@ -69,7 +69,7 @@ struct Life {
 }
 
 struct ChaosRun {
-    world: World,
+    test_env: TestEnvironment,
     person: Repo,
     origin: Repo,
     server: Repository,
@@ -98,7 +98,7 @@ fn killed_watchers_release_every_batch_once_and_in_order() {
     run.person.git(&["fetch", "-q", "origin"]);
     run.person.git(&["branch", "-f", "main", "origin/main"]);
     run.person.git(&["switch", "-q", "--detach", "main"]);
-    run.person.is_sound_since(&run.world, base);
+    run.person.is_sound_since(&run.test_env, base);
     assert_eq!(run.killed, kills);
     if wanted.is_some() {
         let (seconds, counts) = (began.elapsed().as_secs(), &run.counts);
@@ -109,12 +109,12 @@ fn killed_watchers_release_every_batch_once_and_in_order() {
 
 impl ChaosRun {
     fn new() -> Self {
-        let world = World::new();
+        let test_env = TestEnvironment::new();
         let mut texts = fleet(&[("log", &set("log", &[("log", "log:0")]))], true);
         let settings = texts.get_mut("pillion.yaml").unwrap();
         *settings = settings.replace("soak: 30s", "soak: 1s");
-        let person = repository(&world, "person", &texts);
-        let origin = world.init("origin.git", &["--bare"]);
+        let person = repository(&test_env, "person", &texts);
+        let origin = test_env.init("origin.git", &["--bare"]);
         let refuse = "test ! -e refuse || { echo 'the forge is closed' >&2; exit 1; }";
         origin.script(Path::new("hooks/pre-receive"), refuse);
         let url = format!("file://{}", origin.path.display());
@@ -122,9 +122,9 @@ impl ChaosRun {
         person.git(&["push", "-q", "origin", "main"]);
         let server = origin.open();
         let watchers =
-            ["a", "b"].map(|name| Watcher { clone: world.clone(&origin, name, &[]), lost: 0, life: None });
+            ["a", "b"].map(|name| Watcher { clone: test_env.clone(&origin, name, &[]), lost: 0, life: None });
         Self {
-            world,
+            test_env,
             person,
             origin,
             server,
@@ -253,7 +253,7 @@ impl ChaosRun {
         };
         command.args(["watch", "--interval=1s"]).env("KUBECONFIG", self.cluster.kubeconfig());
         // What a disk does not take, a log on it does not take either.
-        let log = self.world.path(&format!("log-{at}"));
+        let log = self.test_env.path(&format!("log-{at}"));
         let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         command.stdout(Stdio::null()).stderr(if trouble == Trouble::DiskFull {
             Stdio::null()
@@ -287,7 +287,7 @@ impl ChaosRun {
             fs::remove_dir_all(&watcher.clone.path).unwrap();
             watcher.lost += 1;
             let name = format!("{}-{}", ["a", "b"][at], watcher.lost);
-            watcher.clone = self.world.clone(&self.origin, &name, &[]);
+            watcher.clone = self.test_env.clone(&self.origin, &name, &[]);
         }
     }
 
@@ -319,7 +319,7 @@ impl ChaosRun {
     /// The end of what the watchers said.
     fn said(&self) -> String {
         let tail = |at| {
-            let log = fs::read_to_string(self.world.path(&format!("log-{at}"))).unwrap_or_default();
+            let log = fs::read_to_string(self.test_env.path(&format!("log-{at}"))).unwrap_or_default();
             log.lines().rev().take(20).map(|line| format!("{at}: {line}\n")).collect::<String>()
         };
         format!("{:?}\n{}{}", self.counts, tail(0), tail(1))

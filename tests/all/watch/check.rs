@@ -1,6 +1,6 @@
 //! A check before the next batch: programs and servers that pass, fail, wait, or give no answer.
 
-use crate::support::git_fixtures::World;
+use crate::support::git_fixtures::TestEnvironment;
 use crate::support::rollout_fixtures::example;
 use crate::support::scripted_servers::{Scripted, json as answer};
 use pillion::watch::check::{BatchCheck, CheckRequest, CheckResult, CheckedWorkload};
@@ -151,8 +151,8 @@ fn a_server_answers_in_json() {
 
 #[test]
 fn certificates_are_read_before_anything_is_asked() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&example()).commit("start");
     repo.put("own.pem", "nothing");
     for (file, why) in [

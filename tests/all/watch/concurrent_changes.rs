@@ -2,7 +2,7 @@
 //! ends.
 
 use crate::stage::transitions::ledger;
-use crate::support::git_fixtures::{Repo, World as Folder};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, ledger_at};
 use crate::watch::simulation::{Heard, Shared, opened, sync, turn};
 use pillion::diagnostics::Diagnostic;
@@ -24,14 +24,14 @@ struct Play {
 
 impl Play {
     /// The worked example with `start: Manual`, where one pod may be down.
-    fn new(folder: &Folder) -> Self {
+    fn new(test_env: &TestEnvironment) -> Self {
         let mut texts = example();
         let settings = texts.get_mut("pillion.yaml").unwrap();
         *settings = settings.replace("  soak: 120s", "  soak: 30s");
         let set = texts.get_mut("sidecars/log.yaml").unwrap();
         *set = set.replace("maxUnavailable: 10", "maxUnavailable: 1");
         texts.insert("ledgers/log.yaml".into(), ledger_at(&texts["sidecars/log.yaml"]));
-        let repo = folder.init("repo", &[]);
+        let repo = test_env.init("repo", &[]);
         repo.hold(&texts).render().commit("start");
         repo.git(&["switch", "-q", "--detach"]);
         let opened = opened(&repo);
@@ -97,8 +97,8 @@ impl Play {
 
 #[test]
 fn a_fix_rolls_out_while_the_watcher_runs() {
-    let folder = Folder::new();
-    let mut play = Play::new(&folder);
+    let test_env = TestEnvironment::new();
+    let mut play = Play::new(&test_env);
     let base = play.repo.git(&["rev-parse", "main"]);
     play.edit("1.4.2", "bad-1.5.0");
     play.repo.pillion(&["start", "log"]);
@@ -122,8 +122,8 @@ fn a_fix_rolls_out_while_the_watcher_runs() {
 
 #[test]
 fn with_start_manual_a_newer_edit_stalls_nothing() {
-    let folder = Folder::new();
-    let mut play = Play::new(&folder);
+    let test_env = TestEnvironment::new();
+    let mut play = Play::new(&test_env);
     play.edit("1.4.2", "1.5.0");
     play.repo.pillion(&["start", "log"]);
     while ledger(&play.repo, "main").last_batch() == 0 {
@@ -140,8 +140,8 @@ fn with_start_manual_a_newer_edit_stalls_nothing() {
 
 #[test]
 fn a_batch_that_was_reverted_by_hand_stops_the_watcher() {
-    let folder = Folder::new();
-    let mut play = Play::new(&folder);
+    let test_env = TestEnvironment::new();
+    let mut play = Play::new(&test_env);
     play.edit("1.4.2", "1.5.0");
     play.repo.pillion(&["start", "log"]);
     while ledger(&play.repo, "main").last_batch() < 2 {
@@ -169,8 +169,8 @@ fn a_batch_that_was_reverted_by_hand_stops_the_watcher() {
 
 #[test]
 fn a_closed_rollout_goes_back_without_soaks() {
-    let folder = Folder::new();
-    let mut play = Play::new(&folder);
+    let test_env = TestEnvironment::new();
+    let mut play = Play::new(&test_env);
     play.edit("1.4.2", "1.5.0");
     play.repo.pillion(&["start", "log"]);
     play.until(RolloutState::Idle);
@@ -187,8 +187,8 @@ fn a_closed_rollout_goes_back_without_soaks() {
 
 #[test]
 fn a_hold_ends_with_its_date_although_a_person_starts_rollouts() {
-    let folder = Folder::new();
-    let mut play = Play::new(&folder);
+    let test_env = TestEnvironment::new();
+    let mut play = Play::new(&test_env);
     let hold = ["hold", "deployment/web", "--until", "2023-11-20"];
     let held = play
         .repo

@@ -202,7 +202,7 @@ fn expected(key: &'static str) -> impl Strategy<Value = ExpectedWorkload> {
     )
 }
 
-fn world() -> impl Strategy<Value = (ExpectedState, Snapshot, HealthLimits)> {
+fn observation() -> impl Strategy<Value = (ExpectedState, Snapshot, HealthLimits)> {
     let released = (KEYS.map(expected), any::<bool>()).prop_map(|(workloads, goes_back)| ExpectedState {
         batch: 2,
         is_rollback: goes_back,
@@ -236,7 +236,7 @@ proptest! {
 
     /// The same input gives the same answer, in any order of workloads and with any names of pods.
     #[test]
-    fn a_judge_remembers_nothing((mut released, mut snapshot, limits) in world()) {
+    fn a_judge_remembers_nothing((mut released, mut snapshot, limits) in observation()) {
         let first = assess_health(&released, &snapshot, &limits);
         prop_assert_eq!(&first, &assess_health(&released, &snapshot, &limits));
         released.workloads.reverse();
@@ -250,7 +250,7 @@ proptest! {
 
     /// Pods with the previous template use up nothing.
     #[test]
-    fn pods_of_before_are_never_unavailable((released, mut snapshot, limits) in world(), more in vec(pod(), 1..4)) {
+    fn pods_of_before_are_never_unavailable((released, mut snapshot, limits) in observation(), more in vec(pod(), 1..4)) {
         let first = assess_health(&released, &snapshot, &limits);
         for workload in snapshot.workloads.values_mut() {
             for (i, mut pod) in (0..).zip(more.clone()) {
@@ -267,7 +267,7 @@ proptest! {
     /// A loop may sleep until `changes_at`.
     #[test]
     fn time_alone_changes_nothing_before_it_is_said(
-        (released, mut snapshot, limits) in world(),
+        (released, mut snapshot, limits) in observation(),
         seconds in vec(0_i64..100_000, 1..6),
     ) {
         let first = assess_health(&released, &snapshot, &limits);
@@ -284,7 +284,7 @@ proptest! {
 
     /// Healthy means that all pods that are wanted are there and ready.
     #[test]
-    fn healthy_is_never_said_of_less((released, snapshot, limits) in world()) {
+    fn healthy_is_never_said_of_less((released, snapshot, limits) in observation()) {
         let judgement = assess_health(&released, &snapshot, &limits);
         for w in &judgement.workloads {
             prop_assert!(w.ready <= w.updated, "{w:?}");

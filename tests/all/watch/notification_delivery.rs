@@ -1,6 +1,6 @@
 //! Every commit is notified once and in order, wherever a watcher is killed in between.
 
-use crate::support::git_fixtures::{Repo, World as Folder};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::released;
 use crate::support::scripted_servers::Scripted;
 use pillion::git::{ObjectId, RefUpdate, StopToken};
@@ -107,8 +107,8 @@ fn opened(repo: &Repo) -> RepoContext {
 }
 
 /// A deploy branch with so many batches, and its head before them.
-fn batches(folder: &Folder, n: usize) -> (Repo, Vec<ObjectId>) {
-    let repo = released(folder, "repo");
+fn batches(test_env: &TestEnvironment, n: usize) -> (Repo, Vec<ObjectId>) {
+    let repo = released(test_env, "repo");
     let mut ids = vec![repo.id("main")];
     for batch in 1..=n {
         let message = format!("log: batch {batch}\n\nPillion-Action: Batch\nPillion-SidecarSet: log\n");
@@ -119,13 +119,13 @@ fn batches(folder: &Folder, n: usize) -> (Repo, Vec<ObjectId>) {
 }
 
 /// Notifies until something fails, like a process that is ended then.
-fn tell_once(opened: &RepoContext, world: &mut dyn Environment) -> Option<Duration> {
+fn tell_once(opened: &RepoContext, environment: &mut dyn Environment) -> Option<Duration> {
     let (_, heads) = sync_channel(1);
     let mut again = None;
     let failed = &mut |_: &WatchError, time| again = Some(time);
     run_notifications(
         &Watcher::default(),
-        (opened, world),
+        (opened, environment),
         PayloadFormat::Plain,
         (&heads, &StopToken::default()),
         failed,
@@ -135,8 +135,8 @@ fn tell_once(opened: &RepoContext, world: &mut dyn Environment) -> Option<Durati
 
 #[test]
 fn a_new_process_goes_on_where_the_last_one_was_ended() {
-    let folder = Folder::new();
-    let (repo, ids) = batches(&folder, 5);
+    let test_env = TestEnvironment::new();
+    let (repo, ids) = batches(&test_env, 5);
     let opened = opened(&repo);
     let mut post = Post { told: Some(ids[0]), fails_at: vec![2, 4], ..Post::default() };
     assert!(tell_once(&opened, &mut post).is_some());
@@ -151,8 +151,8 @@ fn a_new_process_goes_on_where_the_last_one_was_ended() {
 
 #[test]
 fn what_another_watcher_has_told_is_not_told_again() {
-    let folder = Folder::new();
-    let (repo, ids) = batches(&folder, 5);
+    let test_env = TestEnvironment::new();
+    let (repo, ids) = batches(&test_env, 5);
     let mut post = Post { told: Some(ids[0]), others: vec![ids[3]], ..Post::default() };
     assert!(tell_once(&opened(&repo), &mut post).is_none());
     assert_eq!(post.arrived, ["log: batch 1", "log: batch 4", "log: batch 5"]);
@@ -161,18 +161,18 @@ fn what_another_watcher_has_told_is_not_told_again() {
 #[test]
 fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
     for (said, time) in [("400", 400), ("99999999999", 600), ("18446744073709551615", 600)] {
-        let folder = Folder::new();
-        let (repo, ids) = batches(&folder, 1);
+        let test_env = TestEnvironment::new();
+        let (repo, ids) = batches(&test_env, 1);
         let opened = opened(&repo);
         let server = Scripted::new([(429, vec![("retry-after", said)], String::new())]);
         let url = format!("{}/hook", server.url());
-        let mut world = RealEnvironment::new(BTreeMap::new(), || crate::support::git_fixtures::NOW);
+        let mut environment = RealEnvironment::new(BTreeMap::new(), || crate::support::git_fixtures::NOW);
         let notifier =
             Notifier::new(HttpClient::new(NOTIFY_TIMEOUT, &CaCertificates::default()), Some(&url), None)
                 .unwrap();
-        world.notifier = Some(notifier);
-        world.record_notified(&opened, PayloadFormat::Plain, None, ids[0]).unwrap();
-        assert_eq!(tell_once(&opened, &mut world), Some(Duration::from_secs(time)));
+        environment.notifier = Some(notifier);
+        environment.record_notified(&opened, PayloadFormat::Plain, None, ids[0]).unwrap();
+        assert_eq!(tell_once(&opened, &mut environment), Some(Duration::from_secs(time)));
         assert_eq!(server.asked().len(), 1);
     }
 }

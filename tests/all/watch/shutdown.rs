@@ -4,7 +4,7 @@
 use crate::support::endless_server::{Endless, EndlessServer};
 use crate::support::fake_cluster::{FakeCluster, Fault};
 use crate::support::fleet_fixtures::{fleet, repository, set};
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::gitops_agent::Agent;
 use crate::support::rollout_fixtures::{example, newer, released};
 use indoc::indoc;
@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_secs(120);
 
 /// A repository with a rollout that has not begun, its clone, and a cluster.
 struct WatchedRepository {
-    world: World,
+    test_env: TestEnvironment,
     origin: Repo,
     clone: Repo,
     cluster: FakeCluster,
@@ -34,29 +34,29 @@ struct WatchedRepository {
 impl WatchedRepository {
     /// `settings` stands in pillion.yaml.
     fn new(settings: &str) -> Self {
-        let (world, cluster) = (World::new(), FakeCluster::start());
-        let origin = released(&world, "origin");
+        let (test_env, cluster) = (TestEnvironment::new(), FakeCluster::start());
+        let origin = released(&test_env, "origin");
         let mut texts = newer(example());
         let configuration = texts.get_mut("pillion.yaml").unwrap();
         *configuration = configuration.replace("  soak: 120s", "  soak: 120s\n  start: Auto");
         configuration.push_str(settings);
         origin.hold(&texts).commit("log: 1.5.0");
         origin.git(&["checkout", "-q", "--detach"]);
-        let clone = world.clone(&origin, "clone", &[]);
-        Self { world, origin, clone, cluster }
+        let clone = test_env.clone(&origin, "clone", &[]);
+        Self { test_env, origin, clone, cluster }
     }
 
     /// One in which batches turn healthy: a check is asked about the first.
     fn with_pods() -> Self {
-        let (world, cluster) = (World::new(), FakeCluster::start());
+        let (test_env, cluster) = (TestEnvironment::new(), FakeCluster::start());
         let image = |image| set("log", &[("log", image)]);
         let mut texts = fleet(&[("log", &image("log:0"))], true);
         let settings = texts.get_mut("pillion.yaml").unwrap();
         *settings = settings.replace("soak: 30s", "soak: 1s");
-        let origin = repository(&world, "origin", &texts);
+        let origin = repository(&test_env, "origin", &texts);
         origin.change(&[("sidecars/log.yaml", &image("log:1"))], &[]);
-        let clone = world.clone(&origin, "clone", &[]);
-        Self { world, origin, clone, cluster }
+        let clone = test_env.clone(&origin, "clone", &[]);
+        Self { test_env, origin, clone, cluster }
     }
 
     /// Lets the agent apply what is released until it is so.
@@ -75,7 +75,7 @@ impl WatchedRepository {
             self.clone.command("sh").args(["-c", "command -v git"]).output().unwrap().stdout,
         );
         let real = real.unwrap();
-        let (hang, hung) = (self.world.path("hang"), self.world.path("hung"));
+        let (hang, hung) = (self.test_env.path("hang"), self.test_env.path("hung"));
         self.clone.script(
             Path::new("../programs/git"),
             &format!(
@@ -90,9 +90,9 @@ impl WatchedRepository {
     }
 
     fn watch(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Watch {
-        let log = self.world.path("log");
+        let log = self.test_env.path("log");
         let path = std::env::var("PATH").unwrap();
-        let path = format!("{}:{path}", self.world.path("programs").display());
+        let path = format!("{}:{path}", self.test_env.path("programs").display());
         let mut command = self.clone.command(env!("CARGO_BIN_EXE_pillion"));
         command.arg("watch").args(arguments);
         command.env("KUBECONFIG", self.cluster.kubeconfig()).env("PATH", path);
@@ -102,12 +102,12 @@ impl WatchedRepository {
     }
 
     fn hung(&self) -> bool {
-        self.world.path("hung").exists()
+        self.test_env.path("hung").exists()
     }
 
     /// Nothing is left of what hung.
     fn nothing_hangs(&self) {
-        let processes = fs::read_to_string(self.world.path("hung")).unwrap();
+        let processes = fs::read_to_string(self.test_env.path("hung")).unwrap();
         for process in processes.split_whitespace() {
             until("nothing hangs any more", || {
                 let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
@@ -219,7 +219,7 @@ fn in_a_build_that_hangs() {
         - -c
         - "sleep 86400 & echo $$ $! > $HUNG.new; mv $HUNG.new $HUNG; wait"
     "#});
-    let hung = watched.world.path("hung");
+    let hung = watched.test_env.path("hung");
     let mut watch = watched.watch(&["--interval=1s", "--allow-build"], &[("HUNG", hung.to_str().unwrap())]);
     until(&format!("it hangs: {}", watch.log()), || watched.hung());
     watch.ends();
@@ -229,7 +229,7 @@ fn in_a_build_that_hangs() {
 #[test]
 fn in_a_check_that_hangs() {
     let watched = WatchedRepository::with_pods();
-    let hung = watched.world.path("hung");
+    let hung = watched.test_env.path("hung");
     let hangs = "trap '' TERM; sleep 86400 & echo $$ $! > $HUNG.new; mv $HUNG.new $HUNG; wait; wait";
     let check = ["--interval=1s", "--check-timeout=1h", "--check-command=sh", "--", "-c", hangs];
     let mut watch = watched.watch(&check, &[("HUNG", hung.to_str().unwrap())]);
@@ -287,7 +287,7 @@ fn in_a_fetch_that_hangs() {
     watched.hanging_git("fetch");
     let mut watch = watched.watch(&["--interval=1s"], &[]);
     watch.says("released");
-    File::create(watched.world.path("hang")).unwrap();
+    File::create(watched.test_env.path("hang")).unwrap();
     until("it hangs", || watched.hung());
     watch.ends();
     watched.nothing_hangs();
@@ -297,7 +297,7 @@ fn in_a_fetch_that_hangs() {
 fn in_the_first_fetch() {
     let watched = WatchedRepository::new("");
     watched.hanging_git("fetch");
-    File::create(watched.world.path("hang")).unwrap();
+    File::create(watched.test_env.path("hang")).unwrap();
     let mut watch = watched.watch(&["--interval=1s"], &[]);
     until("it hangs", || watched.hung());
     watch.ends();
@@ -308,7 +308,7 @@ fn in_the_first_fetch() {
 fn while_it_pushes() {
     let watched = WatchedRepository::new("");
     watched.hanging_git("push");
-    File::create(watched.world.path("hang")).unwrap();
+    File::create(watched.test_env.path("hang")).unwrap();
     let mut watch = watched.watch(&["--interval=1s"], &[]);
     until("it hangs", || watched.hung());
     watch.ends();

@@ -1,7 +1,7 @@
 //! Watchers that are killed, race, lose their watches or find a moved branch reach the same end as one without
 //! disturbance: seeded schedules on a simulated clock. `PILLION_SCHEDULES=N` runs more of them.
 
-use crate::support::git_fixtures::{Repo, World as Folder, on_top};
+use crate::support::git_fixtures::{Repo, TestEnvironment, on_top};
 use crate::support::rollout_fixtures::{example, in_two_clusters, newer};
 use crate::support::simulated_cluster::SimCluster;
 use pillion::git::{
@@ -300,11 +300,11 @@ pub(crate) fn turn(
     not_applied: &mut OutOfSyncSince,
     audience: &mut dyn EventSink,
 ) -> Result<Iteration, WatchError> {
-    let world = &mut Sim { shared };
+    let environment = &mut Sim { shared };
     let mut sound = shared.borrow().sound;
     let ended = watching.run_iteration(&mut WatchContext {
         repo: opened,
-        environment: world,
+        environment: environment,
         out_of_sync_since: not_applied,
         verified_head: &mut sound,
         events: audience,
@@ -322,11 +322,11 @@ pub(crate) fn head(
     audience: &mut dyn EventSink,
     goes_on: &mut dyn FnMut() -> bool,
 ) -> Result<Iteration, WatchError> {
-    let world = &mut Sim { shared };
+    let environment = &mut Sim { shared };
     watching.watch_head(
         &mut WatchContext {
             repo: opened,
-            environment: world,
+            environment: environment,
             out_of_sync_since: not_applied,
             verified_head: &mut None,
             events: audience,
@@ -357,7 +357,7 @@ enum Story {
 /// The name of the repository of a schedule.
 const REPO: &str = "repo.git-work";
 
-fn begin(folder: &Folder, story: Story) -> Repo {
+fn begin(test_env: &TestEnvironment, story: Story) -> Repo {
     let mut texts = example();
     let settings = texts.get_mut("pillion.yaml").unwrap();
     *settings = settings.replace("  soak: 120s", "  soak: 30s\n  start: Auto");
@@ -368,7 +368,7 @@ fn begin(folder: &Folder, story: Story) -> Repo {
         "ledgers/log.yaml".into(),
         crate::support::rollout_fixtures::ledger_at(&texts["sidecars/log.yaml"]),
     );
-    let repo = folder.init(REPO, &[]);
+    let repo = test_env.init(REPO, &[]);
     repo.hold(&texts).render().commit("start");
     let mut newer = newer(texts);
     if story != Story::Good {
@@ -390,9 +390,9 @@ pub(crate) fn opened(repo: &Repo) -> RepoContext {
 }
 
 /// Plays a schedule to its end, in a copy of the folder that its story begins with.
-fn play(first: &Folder, seed: Option<u64>) -> Outcome {
-    let folder = Folder::like(first);
-    let repo = folder.repo(REPO);
+fn play(first: &TestEnvironment, seed: Option<u64>) -> Outcome {
+    let test_env = TestEnvironment::like(first);
+    let repo = test_env.repo(REPO);
     let start = repo.id("main");
     let shared = RefCell::new(match seed {
         None => Shared::calm(),
@@ -482,7 +482,7 @@ fn outcome(opened: &RepoContext, start: ObjectId, shared: &Shared) -> Outcome {
 }
 
 fn schedules(story: Story, seeds: std::ops::Range<u64>) {
-    let first = Folder::new();
+    let first = TestEnvironment::new();
     begin(&first, story);
     let calm = play(&first, None);
     for seed in seeds {
@@ -518,8 +518,8 @@ fn a_bad_image_goes_back_alike_whatever_happens() {
 
 #[test]
 fn of_two_that_make_the_same_commit_one_has_released_it() {
-    let folder = Folder::new();
-    let repo = begin(&folder, Story::Good);
+    let test_env = TestEnvironment::new();
+    let repo = begin(&test_env, Story::Good);
     let opened = opened(&repo);
     let (live, _) = opened.read_deploy_branch().unwrap();
     let live = live.unwrap();
@@ -541,11 +541,11 @@ fn of_two_that_make_the_same_commit_one_has_released_it() {
 
 #[test]
 fn people_are_told_of_which_cluster_a_commit_is_and_where_it_is_seen() {
-    let folder = Folder::new();
+    let test_env = TestEnvironment::new();
     let mut texts = in_two_clusters(example(), ["eu", "us"]);
     let settings = texts.get_mut("pillion.yaml").unwrap();
     *settings = settings.replace("  soak: 120s", "  soak: 30s\n  start: Auto");
-    let repo = folder.init("repo.git-work", &[]);
+    let repo = test_env.init("repo.git-work", &[]);
     repo.hold(&texts).render().commit("start");
     repo.hold(&newer(texts)).commit("log: 1.5.0");
     repo.git(&["checkout", "-q", "--detach"]);
@@ -566,8 +566,8 @@ fn people_are_told_of_which_cluster_a_commit_is_and_where_it_is_seen() {
 
 #[test]
 fn a_receiver_that_is_away_has_others_told_once() {
-    let folder = Folder::new();
-    let repo = begin(&folder, Story::Good);
+    let test_env = TestEnvironment::new();
+    let repo = begin(&test_env, Story::Good);
     let shared = RefCell::new(Shared { refusals: 7, ..Shared::calm() });
     sync(&repo, &shared);
     shared.borrow_mut().cluster.pass(300);
@@ -592,9 +592,9 @@ fn a_receiver_that_is_away_has_others_told_once() {
 #[test]
 fn the_calm_stories_are_as_told() {
     let calm = |story| {
-        let folder = Folder::new();
-        begin(&folder, story);
-        play(&folder, None)
+        let test_env = TestEnvironment::new();
+        begin(&test_env, story);
+        play(&test_env, None)
     };
     let good = calm(Story::Good);
     assert_eq!(good.actions, ["Start ", "Batch 1/3", "Batch 2/3", "Batch 3/3", "Complete "]);
@@ -633,8 +633,8 @@ pub(crate) fn watched(repo: &Repo, turns: usize) -> BTreeMap<String, String> {
 
 #[test]
 fn what_is_released_says_when() {
-    let folder = Folder::new();
-    let repo = begin(&folder, Story::Good);
+    let test_env = TestEnvironment::new();
+    let repo = begin(&test_env, Story::Good);
     let shared = RefCell::new(Shared::calm());
     sync(&repo, &shared);
     shared.borrow_mut().cluster.pass(300);

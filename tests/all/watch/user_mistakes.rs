@@ -2,7 +2,7 @@
 //! builds print nothing, batches are reverted by hand, workloads are held, and edits arrive while a rollout is paused.
 //! Nothing moves without a decision (ARCHITECTURE.md, invariant 12). `PILLION_SCHEDULES=N` runs more schedules.
 
-use crate::support::git_fixtures::{NOW, Repo, World as Folder, by, pillion};
+use crate::support::git_fixtures::{NOW, Repo, TestEnvironment, by, pillion};
 use crate::support::rollout_fixtures::{example, ledger_at, newer};
 use crate::watch::simulation::{Dice, Heard, Shared, count, opened, turn};
 use pillion::diagnostics::Diagnostic;
@@ -139,7 +139,7 @@ struct Schedule<'a> {
 /// The name of the repository of a schedule.
 const REPO: &str = "repo.git-work";
 
-fn begin(folder: &Folder, layout: Layout) -> Repo {
+fn begin(test_env: &TestEnvironment, layout: Layout) -> Repo {
     let mut texts = example();
     let settings = texts.get_mut("pillion.yaml").unwrap();
     *settings = settings.replace("  soak: 120s", "  soak: 30s\n  start: Auto");
@@ -152,7 +152,7 @@ fn begin(folder: &Folder, layout: Layout) -> Repo {
         texts.insert("none/README.md".into(), String::new());
     }
     texts.insert(LEDGER.into(), ledger_at(&texts[SET]));
-    let repo = folder.init(REPO, &[]);
+    let repo = test_env.init(REPO, &[]);
     repo.hold(&texts);
     if layout == Layout::Rendered {
         repo.render();
@@ -598,9 +598,9 @@ fn carries(template: &Value) -> bool {
 }
 
 /// Plays a schedule: people and their mistakes first, then everything is fixed and the rollout comes to its end.
-fn play(first: &Folder, layout: Layout, seed: u64) {
-    let folder = Folder::like(first);
-    let repo = folder.repo(REPO);
+fn play(first: &TestEnvironment, layout: Layout, seed: u64) {
+    let test_env = TestEnvironment::like(first);
+    let repo = test_env.repo(REPO);
     let dice = Dice::new(seed);
     let mut first = Shared::calm();
     (first.dice, first.is_calm) = (dice, false);
@@ -659,7 +659,7 @@ fn play(first: &Folder, layout: Layout, seed: u64) {
 }
 
 fn schedules(layout: Layout) {
-    let first = Folder::new();
+    let first = TestEnvironment::new();
     begin(&first, layout);
     for seed in 0..count().div_ceil(15) {
         play(&first, layout, seed);

@@ -1,7 +1,7 @@
 //! `build` commands of pillion.yaml do not run unless they are allowed, and a build that is not allowed is an error,
 //! never a cluster without workloads.
 
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::newer;
 use crate::workspace::builds::{built, refs};
 use std::path::PathBuf;
@@ -9,26 +9,26 @@ use std::process::Output;
 
 /// A repository of the ledger-only layout whose build leaves a mark.
 struct BuiltRepository {
-    world: World,
+    test_env: TestEnvironment,
     repo: Repo,
 }
 
 impl BuiltRepository {
     fn new() -> Self {
-        let world = World::new();
-        let repo = world.init("repo", &[]);
+        let test_env = TestEnvironment::new();
+        let repo = test_env.init("repo", &[]);
         let mut texts = built();
         let script = texts.get_mut("make.sh").unwrap();
-        *script =
-            script.replace("#!/bin/sh\n", &format!("#!/bin/sh\ntouch '{}'\n", world.path("ran").display()));
+        *script = script
+            .replace("#!/bin/sh\n", &format!("#!/bin/sh\ntouch '{}'\n", test_env.path("ran").display()));
         repo.hold(&texts).commit("start");
         repo.hold(&newer(texts)).commit("1.5.0");
         repo.git(&["switch", "-q", "--detach"]);
-        Self { world, repo }
+        Self { test_env, repo }
     }
 
     fn mark(&self) -> PathBuf {
-        self.world.path("ran")
+        self.test_env.path("ran")
     }
 
     fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {

@@ -2,7 +2,7 @@
 //! or broken build for a cluster without workloads.
 
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, newer};
 
 /// The example in the ledger-only layout: `make.sh` prints its manifests.
@@ -24,8 +24,8 @@ pub(crate) fn built() -> Texts {
 }
 
 /// A repository of it with 1.5.0 in the SidecarSet's file.
-pub(crate) fn changed(world: &World) -> Repo {
-    let repo = world.init("repo", &[]);
+pub(crate) fn changed(test_env: &TestEnvironment) -> Repo {
+    let repo = test_env.init("repo", &[]);
     repo.hold(&built()).commit("start");
     repo.hold(&newer(built())).commit("1.5.0");
     repo.git(&["switch", "-q", "--detach"]);
@@ -39,8 +39,8 @@ pub(crate) fn refs(repo: &Repo) -> String {
 
 #[test]
 fn every_command_plans_what_is_built() {
-    let world = World::new();
-    let repo = changed(&world);
+    let test_env = TestEnvironment::new();
+    let repo = changed(&test_env);
     let plan = repo.pillion(&["plan"]);
     assert!(plan.contains("3 workloads"), "{plan}");
     let staged = repo.pillion(&["start"]);
@@ -57,8 +57,8 @@ fn every_command_plans_what_is_built() {
 
 #[test]
 fn a_build_that_makes_nothing_stops_every_command() {
-    let world = World::new();
-    let repo = changed(&world);
+    let test_env = TestEnvironment::new();
+    let repo = changed(&test_env);
     repo.pillion(&["start"]);
     for (script, told) in [
         ("true", "build contains no manifest"),
@@ -98,8 +98,8 @@ fn a_build_that_makes_nothing_stops_every_command() {
 
 #[test]
 fn manifests_that_are_handed_over_win_and_may_not_be_empty() {
-    let world = World::new();
-    let repo = changed(&world);
+    let test_env = TestEnvironment::new();
+    let repo = changed(&test_env);
     let all = repo.git(&["show", "HEAD:make.sh"]);
     assert!(all.contains("apps/"));
     let before = refs(&repo);
@@ -120,14 +120,14 @@ fn manifests_that_are_handed_over_win_and_may_not_be_empty() {
 
 #[test]
 fn a_build_knows_no_credentials_and_runs_in_the_folder_of_the_commit() {
-    let world = World::new();
-    let repo = changed(&world);
+    let test_env = TestEnvironment::new();
+    let repo = changed(&test_env);
     repo.git(&["switch", "-q", "main"]);
     let spy = "env > \"$OUT\"; pwd >> \"$OUT\"; ";
     let make = String::from_utf8(repo.show("HEAD:make.sh")).unwrap().replace("for f", &format!("{spy}for f"));
     repo.put("make.sh", make).commit("a build that looks around");
     repo.git(&["switch", "-q", "--detach"]);
-    let out = world.path("env");
+    let out = test_env.path("env");
     let mut command = repo.command(env!("CARGO_BIN_EXE_pillion"));
     command.args(["stage"]).env("OUT", &out);
     for secret in [
@@ -152,8 +152,8 @@ fn a_build_knows_no_credentials_and_runs_in_the_folder_of_the_commit() {
 #[cfg(unix)]
 #[test]
 fn a_build_finds_neither_git_nor_links_that_lead_out() {
-    let world = World::new();
-    let repo = changed(&world);
+    let test_env = TestEnvironment::new();
+    let repo = changed(&test_env);
     repo.git(&["switch", "-q", "main"]);
     repo.put("../secret", "s3cr3t");
     let link = |target: &str, name: &str| {
@@ -161,8 +161,8 @@ fn a_build_finds_neither_git_nor_links_that_lead_out() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(target, path).unwrap();
     };
-    let out = world.path("out").display().to_string();
-    link(&world.path("secret").display().to_string(), "l/absolute");
+    let out = test_env.path("out").display().to_string();
+    link(&test_env.path("secret").display().to_string(), "l/absolute");
     link("../../../../../../../../proc/self/environ", "l/up");
     link("../apps", "l/inside");
     link("inside/..", "l/root");
@@ -197,8 +197,8 @@ fn a_build_finds_neither_git_nor_links_that_lead_out() {
 
 #[test]
 fn a_tree_with_a_folder_of_git_is_not_exported() {
-    let world = World::new();
-    let repo = changed(&world);
+    let test_env = TestEnvironment::new();
+    let repo = changed(&test_env);
     for name in [".git", ".GIT", "git~1", ".git "] {
         let raw = git2::Repository::open(&repo.path).unwrap();
         let head = raw.find_commit(git2::Oid::from_str(&repo.id("main").to_string()).unwrap()).unwrap();

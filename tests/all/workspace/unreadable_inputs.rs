@@ -1,7 +1,7 @@
 //! Unreadable inputs are never skipped: every command reports where they are, and nothing in git changes.
 
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, newer, released};
 use std::fs;
 
@@ -24,8 +24,8 @@ const COMMANDS: &[&[&str]] = &[
 ];
 
 /// A repository in which a rollout is open and its first batch is out; HEAD is detached.
-fn open(world: &World) -> (Repo, Texts) {
-    let repo = released(world, "repo");
+fn open(test_env: &TestEnvironment) -> (Repo, Texts) {
+    let repo = released(test_env, "repo");
     repo.git(&["switch", "-q", "--detach"]);
     let texts = newer(example());
     repo.hold(&texts).commit("logtail 1.5.0");
@@ -75,8 +75,8 @@ fn files(repo: &Repo, folder: &str) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 
 #[test]
 fn a_sidecarset_with_one_space_too_few_is_not_deleted() {
-    let world = World::new();
-    let (repo, texts) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, texts) = open(&test_env);
     let broken = texts["sidecars/log.yaml"].replace("    image:", "   image:");
     commit(&repo, "sidecars/log.yaml", broken.as_bytes());
     assert_refused(&repo, "sidecars/log.yaml:9:4", "invalid-yaml");
@@ -90,8 +90,8 @@ fn a_sidecarset_with_one_space_too_few_is_not_deleted() {
 
 #[test]
 fn a_workload_that_cannot_be_read_is_not_one_workload_fewer() {
-    let world = World::new();
-    let (repo, texts) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, texts) = open(&test_env);
     let path = "apps/shop/cart.yaml";
     let line = texts[path].lines().position(|l| l.contains("kind: ")).unwrap() + 1;
     let broken = texts[path].replacen("kind: ", "kind ", 1);
@@ -110,8 +110,8 @@ fn a_workload_that_cannot_be_read_is_not_one_workload_fewer() {
 
 #[test]
 fn a_workload_with_a_key_twice_is_not_passed_over() {
-    let world = World::new();
-    let (repo, texts) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, texts) = open(&test_env);
     let path = "apps/shop/web.yaml";
     commit(&repo, path, format!("{}spec: {{}}\n", texts[path].trim_end().to_owned() + "\n").as_bytes());
     let line = texts[path].trim_end().lines().count() + 1;
@@ -120,8 +120,8 @@ fn a_workload_with_a_key_twice_is_not_passed_over() {
 
 #[test]
 fn a_ledger_that_cannot_be_read_is_not_absent() {
-    let world = World::new();
-    let (repo, _) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, _) = open(&test_env);
     let text = repo.git(&["show", "main:ledgers/log.yaml"]) + "\n";
     commit(&repo, "ledgers/log.yaml", text.replacen("spec:", "spec", 1).as_bytes());
     let said = String::from_utf8_lossy(&repo.try_pillion(&["plan", "--message-format", "short"]).stderr)
@@ -134,8 +134,8 @@ fn a_ledger_that_cannot_be_read_is_not_absent() {
 
 #[test]
 fn a_sidecarset_of_other_bytes_or_another_kind_is_not_deleted() {
-    let world = World::new();
-    let (repo, texts) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, texts) = open(&test_env);
     let sound = &texts["sidecars/log.yaml"];
     let before = repo.git(&["rev-parse", "main"]);
     let utf16: Vec<u8> =
@@ -159,8 +159,8 @@ fn a_sidecarset_of_other_bytes_or_another_kind_is_not_deleted() {
 #[cfg(unix)]
 #[test]
 fn a_link_that_leads_nowhere_is_not_a_deleted_sidecarset() {
-    let world = World::new();
-    let (repo, _) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, _) = open(&test_env);
     fs::remove_file(repo.path.join("sidecars/log.yaml")).unwrap();
     std::os::unix::fs::symlink("gone.yaml", repo.path.join("sidecars/log.yaml")).unwrap();
     repo.commit("a slip");
@@ -171,8 +171,8 @@ fn a_link_that_leads_nowhere_is_not_a_deleted_sidecarset() {
 #[cfg(unix)]
 #[test]
 fn a_configuration_that_cannot_be_read_is_no_missing_one() {
-    let world = World::new();
-    let (repo, texts) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, texts) = open(&test_env);
     commit(&repo, "pillion.yaml", texts["pillion.yaml"].replace("ledgers: ", "ledgers ").as_bytes());
     assert_refused(&repo, "pillion.yaml:6:1", "invalid-yaml");
     repo.git(&["reset", "-q", "--hard", "HEAD~1"]);
@@ -186,8 +186,8 @@ fn a_configuration_that_cannot_be_read_is_no_missing_one() {
 
 #[test]
 fn a_folder_of_sidecarsets_that_is_gone_is_said() {
-    let world = World::new();
-    let (repo, texts) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, texts) = open(&test_env);
     commit(&repo, "pillion.yaml", texts["pillion.yaml"].replace("[sidecars]", "[sidecar]").as_bytes());
     let said = String::from_utf8_lossy(&repo.try_pillion(&["plan"]).stderr).into_owned();
     assert!(said.contains("`sidecar` does not exist: its SidecarSets count as deleted"), "{said}");
@@ -195,8 +195,8 @@ fn a_folder_of_sidecarsets_that_is_gone_is_said() {
 
 #[test]
 fn a_manifest_that_git_does_not_hold_is_not_passed_over() {
-    let world = World::new();
-    let (repo, texts) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, texts) = open(&test_env);
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n";
     commit(&repo, "apps/shop/web.yaml", pointer.as_bytes());
     assert_refused(&repo, "apps/shop/web.yaml:1:1", "unreadable-file");
@@ -222,8 +222,8 @@ fn a_manifest_that_git_does_not_hold_is_not_passed_over() {
 
 #[test]
 fn a_ledger_that_nobody_names_is_an_error() {
-    let world = World::new();
-    let (repo, texts) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, texts) = open(&test_env);
     let settings = &texts["pillion.yaml"];
     let without = settings.replace("ledgers: ledgers\n", "");
     assert_ne!(settings, &without);
@@ -243,8 +243,8 @@ fn a_ledger_that_nobody_names_is_an_error() {
 #[cfg(feature = "watch")]
 #[test]
 fn a_watch_that_cannot_read_everything_releases_nothing() {
-    let world = World::new();
-    let (repo, mut texts) = open(&world);
+    let test_env = TestEnvironment::new();
+    let (repo, mut texts) = open(&test_env);
     let cluster = crate::support::fake_cluster::FakeCluster::start();
     let settings = texts.get_mut("pillion.yaml").unwrap();
     *settings = settings.replace("  soak: 120s", "  soak: 120s\n  start: Auto");

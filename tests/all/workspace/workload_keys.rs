@@ -3,7 +3,7 @@
 
 use crate::stage::missing_workloads::EVERY;
 use crate::support::cluster_view::Texts;
-use crate::support::git_fixtures::{Repo, World};
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::ledger_at;
 use crate::workspace::builds::refs;
 use indoc::{formatdoc, indoc};
@@ -95,8 +95,8 @@ fn list(item: &str) -> String {
 
 #[test]
 fn a_namespace_that_nobody_says_stops_every_command_and_plugin() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&texts("")).commit("start");
     repo.hold(&newer(texts(""))).commit("2");
     repo.git(&["switch", "-q", "--detach"]);
@@ -134,8 +134,8 @@ fn a_namespace_that_nobody_says_stops_every_command_and_plugin() {
 
 #[test]
 fn a_plugin_of_argo_cd_finds_the_batch_once_the_namespace_is_said() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     repo.hold(&texts(RULE)).commit("start");
     repo.hold(&newer(texts(RULE))).commit("2");
     repo.git(&["switch", "-q", "--detach"]);
@@ -180,8 +180,8 @@ fn a_second_manifest_without_the_label_does_not_take_the_sidecar_away() {
         ("apps/zz.json", json_of(&second)),
         ("apps/zz.yaml", list(&second).replace("config.kubernetes.io/v1\nkind: Resource", "v1\nkind: ")),
     ] {
-        let world = World::new();
-        let repo = world.init("repo", &[]);
+        let test_env = TestEnvironment::new();
+        let repo = test_env.init("repo", &[]);
         let mut all = newer(texts(RULE));
         repo.hold(&all).commit("start");
         all.insert(path.into(), text);
@@ -215,8 +215,8 @@ fn one_file_is_not_of_two_clusters() {
         "},
         "clusters: [{name: eu, folder: .}, {name: us, folder: apps, wave: 1}]\n",
     ] {
-        let world = World::new();
-        let repo = world.init("repo", &[]);
+        let test_env = TestEnvironment::new();
+        let repo = test_env.init("repo", &[]);
         let more = format!("{RULE}rendered: rendered\n{clusters}");
         let with_ledgers = |mut texts: Texts| {
             let ledger = texts.remove("ledgers/log.yaml").unwrap();
@@ -245,8 +245,8 @@ fn one_file_is_not_of_two_clusters() {
 
 #[test]
 fn pods_that_one_ledger_knows_are_known_to_the_next_set() {
-    let world = World::new();
-    let repo = world.init("repo", &[]);
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
     let second = SET.replace("name: log", "name: proxy").replace("logtail", "envoy");
     let all = |log: &str, proxy: &str| {
         let mut all = texts(RULE);

@@ -237,11 +237,11 @@ fn start_notifiers(
     let (mut threads, mut heads) = (Vec::new(), Vec::new());
     for receiver in notifier.into_iter().flat_map(Notifier::receivers) {
         let (watching, opened, form) = (watching.clone(), opened.reopen()?, receiver.format());
-        let mut world = RealEnvironment::new(BTreeMap::new(), crate::cli::clock::now);
-        world.notifier = notifier.cloned();
-        world.stop = stop.clone();
+        let mut environment = RealEnvironment::new(BTreeMap::new(), crate::cli::clock::now);
+        environment.notifier = notifier.cloned();
+        environment.stop = stop.clone();
         let head = opened.branches.find_deploy_branch(&opened.repository).map(|(_, id)| (form, id));
-        let begun = head.map_or(Ok(()), |at| watching.start_notifications(&opened, &mut world, at));
+        let begun = head.map_or(Ok(()), |at| watching.start_notifications(&opened, &mut environment, at));
         if let Err(failure) = begun {
             log_sink::log_notification_error(&failure, None);
         }
@@ -252,7 +252,7 @@ fn start_notifiers(
             let failed = &mut |failure: &WatchError, again: Duration| {
                 log_sink::log_notification_error(failure, Some(again))
             };
-            run_notifications(&watching, (&opened, &mut world), form, (&receiver, &stop), failed);
+            run_notifications(&watching, (&opened, &mut environment), form, (&receiver, &stop), failed);
         });
         threads
             .push(thread.map_err(|e| CommandError::environment(format!("no thread can be started: {e}")))?);
