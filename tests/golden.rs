@@ -66,16 +66,16 @@ fn run(toml: &Path) -> Outcome {
     // A program that does not read its input is no failure here.
     let _ = child.stdin.take().ok_or("no standard input")?.write_all(&stdin);
     let output = child.wait_with_output()?;
-    let mut wrong = Vec::new();
-    wrong.extend(expect(&folder.join("stdout.txt"), &output.stdout)?);
-    wrong.extend(expect(&folder.join("stderr.txt"), &output.stderr)?);
+    let mut differences = Vec::new();
+    differences.extend(expect(&folder.join("stdout.txt"), &output.stdout)?);
+    differences.extend(expect(&folder.join("stderr.txt"), &output.stderr)?);
     if output.status.code() != Some(case.exit) {
-        wrong.push(format!("exit code {:?}, expected {}", output.status.code(), case.exit));
+        differences.push(format!("exit code {:?}, expected {}", output.status.code(), case.exit));
     }
     if case.writes {
-        wrong.extend(expect_folder(&folder.join("out"), work.path())?);
+        differences.extend(expect_folder(&folder.join("out"), work.path())?);
     }
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+    if differences.is_empty() { Ok(()) } else { Err(differences.join("\n").into()) }
 }
 
 /// A program that knows nothing of the machine, but where git is when the case is about a repository.

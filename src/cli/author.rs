@@ -14,11 +14,11 @@ pub(super) fn current_author(repository: &Repository) -> Result<Identity, Error>
 
 /// The person who started a job of GitHub or GitLab.
 fn author_from_ci(variable: &dyn Fn(&str) -> Option<String>) -> Option<Identity> {
-    let given = |name| variable(name).filter(|text| !text.trim().is_empty());
-    if let Some(actor) = given("GITHUB_ACTOR") {
+    let variable_text = |name| variable(name).filter(|text| !text.trim().is_empty());
+    if let Some(actor) = variable_text("GITHUB_ACTOR") {
         return Identity::new(&actor, &format!("{actor}@users.noreply.github.com")).ok();
     }
-    Identity::new(&given("GITLAB_USER_NAME")?, &given("GITLAB_USER_EMAIL")?).ok()
+    Identity::new(&variable_text("GITLAB_USER_NAME")?, &variable_text("GITLAB_USER_EMAIL")?).ok()
 }
 
 #[cfg(test)]

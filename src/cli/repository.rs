@@ -73,7 +73,7 @@ pub(super) fn open_without_fetch(
         (None, None) => None,
     };
     let on_disk = on_disk.and_then(|file| Some((path_in_tree(&repository, &file)?, file)));
-    let (config, (read, wrong)) = match on_disk.filter(|_| args.branch.is_none()) {
+    let (config, (read, diagnostics)) = match on_disk.filter(|_| args.branch.is_none()) {
         Some((config, file)) => (config, Configuration::read(&Disk, &file)),
         None => {
             let config = common.config.clone().unwrap_or_else(|| PathBuf::from("pillion.yaml"));
@@ -85,7 +85,7 @@ pub(super) fn open_without_fetch(
             (config, read)
         }
     };
-    reporter.add(wrong);
+    reporter.add(diagnostics);
     let read = read.ok_or_else(|| CommandError::invalid_config([]))?;
     let branches = BranchConfig::from_repository(&read.repository)?;
     let manifests = manifest_source(args.manifests.as_deref(), common);

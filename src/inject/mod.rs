@@ -106,7 +106,7 @@ impl InjectionOutcome {
 pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Options) -> InjectionOutcome {
     let pod = match PodView::from_template(template) {
         Ok(pod) => pod,
-        Err(wrong) => return InjectionOutcome::from_errors(vec![*wrong]),
+        Err(diagnostic) => return InjectionOutcome::from_errors(vec![*diagnostic]),
     };
     let mut context = InjectionContext {
         diagnostics: Vec::new(),

@@ -59,7 +59,7 @@ pub(super) fn apply_resources(
     let set = PolicyLocation { selected, sidecar };
     let names = match &policy.name_pattern {
         Ok(names) => names,
-        Err(wrong) => return context.report(set.invalid_regex(wrong)),
+        Err(error) => return context.report(set.invalid_regex(error)),
     };
     let targets = target_containers(selection, apps, names);
     if targets.is_empty() {
@@ -75,7 +75,7 @@ pub(super) fn apply_resources(
                 }
             }
             Ok(None) => {}
-            Err(wrong) => context.report(*wrong),
+            Err(error) => context.report(*error),
         }
     }
     if resources.is_empty() {
@@ -132,10 +132,10 @@ fn compute_quantity(
             amount = quantity;
         }
     }
-    let result = expression.evaluate(&amount).map_err(|wrong| {
-        let diagnostic = failed(&wrong.to_string());
+    let result = expression.evaluate(&amount).map_err(|error| {
+        let diagnostic = failed(&error.to_string());
         // Other faults are the expression's, whatever the workload.
-        match wrong {
+        match error {
             EvalError::Negative | EvalError::Overflow => {
                 let at = FieldPath::dotted("spec").child(ContainerList::Regular.key());
                 Box::new(diagnostic.at(pod.label(&at, EntryPart::Key, format!("computed from `{amount}`"))))

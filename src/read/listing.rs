@@ -231,13 +231,13 @@ impl<Id: Sync> FileSource for CommitListing<'_, Id> {
     }
 
     fn read_text(&self, path: &Path, name: &Arc<str>) -> Result<String, Diagnostic> {
-        let gone = || unreadable_file(name, &io::ErrorKind::NotFound.into());
-        let real = self.resolve(path).map_err(|_| gone())?;
+        let not_found = || unreadable_file(name, &io::ErrorKind::NotFound.into());
+        let real = self.resolve(path).map_err(|_| not_found())?;
         match self.entries.get(&real) {
             Some(ListingEntry::File(id)) => {
                 decode_text((self.read_blob)(id).map_err(|e| unreadable_file(name, &e))?, name)
             }
-            _ => Err(gone()),
+            _ => Err(not_found()),
         }
     }
 }

@@ -81,8 +81,8 @@ pub fn walk_manifests(
         };
         return WalkResult { files: vec![found], ..WalkResult::default() };
     }
-    if let Some(wrong) = files.check_ignore_file(root, true) {
-        return WalkResult { diagnostics: vec![wrong], ..WalkResult::default() };
+    if let Some(diagnostic) = files.check_ignore_file(root, true) {
+        return WalkResult { diagnostics: vec![diagnostic], ..WalkResult::default() };
     }
     let mut walk = walk_folder(files, root, skips);
     for found in &mut walk.files {
@@ -165,7 +165,7 @@ impl<'a> WalkFilter<'a> {
     /// Returns whether the name of a manifest is valid text.
     pub(crate) fn has_usable_name(&self, path: &Path) -> bool {
         let relative = strip_dot_components(path.strip_prefix(&self.root).unwrap_or(path));
-        check_file_name(&relative).map(|wrong| self.report(wrong)).is_none()
+        check_file_name(&relative).map(|diagnostic| self.report(diagnostic)).is_none()
     }
 
     /// Returns an admitted file.
@@ -201,7 +201,7 @@ impl<'a> WalkFilter<'a> {
         };
         let link = display_name(&strip_dot_components(path));
         let written = self.files.link_target(path);
-        let said = match target {
+        let diagnostic = match target {
             Ok(_) | Err(ResolveError::Outside) if !is_relevant => return,
             Ok(_) if inside => Diagnostic::note(
                 Code::SymlinkSkipped,
@@ -217,7 +217,7 @@ impl<'a> WalkFilter<'a> {
                 broken_symlink(format!("`{link}` is a symbolic link to `{written}`, which cannot be followed: {error}"))
             }
         };
-        self.report(said.at(Span::whole_file(link)));
+        self.report(diagnostic.at(Span::whole_file(link)));
     }
 
     fn admits_folder(&self, path: &Path) -> bool {
@@ -231,8 +231,8 @@ impl<'a> WalkFilter<'a> {
             ));
             return false;
         }
-        if let Some(wrong) = self.files.check_ignore_file(path, false) {
-            self.report(wrong);
+        if let Some(diagnostic) = self.files.check_ignore_file(path, false) {
+            self.report(diagnostic);
             return false;
         }
         let Some(kustomization) = find_kustomization(path, self.files) else { return true };

@@ -30,8 +30,8 @@ pub struct CollectedObjects {
 /// `is_named`: the user named this file, or it is where pillion.yaml expects SidecarSets or ledgers.
 pub fn collect_objects(file: &Arc<str>, text: &str, is_named: bool) -> CollectedObjects {
     let mut found = CollectedObjects::default();
-    let (pieces, wrong) = split_documents(file, text);
-    found.unreadable = wrong;
+    let (pieces, diagnostics) = split_documents(file, text);
+    found.unreadable = diagnostics;
     for (index, piece) in pieces.into_iter().enumerate() {
         let text = &text[piece.span];
         if !can_skip(text) {
@@ -154,13 +154,13 @@ fn misspelled_kind(document: &Document, at: &FieldPath, object: &Value) -> Optio
         None => return None,
     };
     let key = if kind.is_some() && is_own_group { "kind" } else { "apiVersion" };
-    let said = match kind {
+    let message = match kind {
         Some(kind) if api_version.is_empty() => format!("an object of kind `{kind}` without an `apiVersion`"),
         Some(kind) => format!("`{kind}` is not a kind of `{api_version}`"),
         None => format!("an object of `{api_version}` without a `kind`"),
     };
     Some(
-        Diagnostic::error(Code::MisspeltKind, said)
+        Diagnostic::error(Code::MisspeltKind, message)
             .field(key)
             .at(document.label(&at.child(key), EntryPart::Value, ""))
             .because(format!("if ignored, it would be a {own_kind} that does not exist"))

@@ -357,8 +357,8 @@ impl Renderer {
                 rendered.workloads.push((located.key.to_string(), outcome));
                 change
             }
-            Err(wrong) => {
-                rendered.diagnostics.extend(wrong.map(|d| *d));
+            Err(diagnostic) => {
+                rendered.diagnostics.extend(diagnostic.map(|d| *d));
                 None
             }
         }
@@ -406,8 +406,8 @@ impl Renderer {
                 }
             }
         }
-        let (found, wrong) = found;
-        ((!found.is_empty()).then(|| (Arc::new(document), found)), wrong)
+        let (found, diagnostics) = found;
+        ((!found.is_empty()).then(|| (Arc::new(document), found)), diagnostics)
     }
 
     fn collect_workload(
@@ -416,11 +416,11 @@ impl Renderer {
         base: &FieldPath,
         kind: &Arc<WorkloadKind>,
         manifest: &Manifest<'_>,
-        (found, wrong): &mut (Vec<WorkloadRef>, Vec<Diagnostic>),
+        (found, diagnostics): &mut (Vec<WorkloadRef>, Vec<Diagnostic>),
     ) {
         match self.locate(document, base, kind, manifest) {
             Ok(located) => found.push(located),
-            Err(reason) => wrong.extend(reason.map(|d| *d)),
+            Err(reason) => diagnostics.extend(reason.map(|d| *d)),
         }
     }
 

@@ -79,22 +79,22 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
     {
         diagnostics.push(no_sidecar_set(from.sidecar_set_paths));
     }
-    let (sets, wrong) = read_sets(&collected.sidecar_sets, DecodeMode::Render);
-    diagnostics.extend(wrong);
-    let (history, wrong) = read_states(&history.sidecar_sets, DecodeMode::Render);
-    diagnostics.extend(wrong);
+    let (sets, problems) = read_sets(&collected.sidecar_sets, DecodeMode::Render);
+    diagnostics.extend(problems);
+    let (history, problems) = read_states(&history.sidecar_sets, DecodeMode::Render);
+    diagnostics.extend(problems);
     diagnostics.extend(validate_sets(&sets, &[], &history).into_iter().map(ignore_namespace));
     collected.ledgers.extend(from.ledgers.ledgers);
     let unread: Vec<Diagnostic> =
         from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable).collect();
-    let (mut ledgers, wrong) = read_ledgers(&collected.ledgers);
+    let (mut ledgers, problems) = read_ledgers(&collected.ledgers);
     let is_broken = |set: &SidecarSet| {
         let is_unread = unread.iter().filter(|d| d.is_error()).any(|d| concerns_ledger_of(d, set));
         let names =
             |(l, p): &DocumentObject| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name);
         is_unread || collected.ledgers.iter().any(names)
     };
-    diagnostics.extend(wrong);
+    diagnostics.extend(problems);
     let expects_ledgers = from.repository.ledgers.is_some()
         && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
     if let Some(hypothetical) = from.hypothetical_ledgers {
@@ -128,14 +128,15 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
 }
 
 /// Ignores the namespace of a SidecarSet: kustomize's `namespace:` sets it, and the API server drops it.
-fn ignore_namespace(mut wrong: Diagnostic) -> Diagnostic {
-    if wrong.code == Code::ForbiddenField && wrong.field.as_deref() == Some("metadata.namespace") {
-        wrong.severity = Severity::Note;
-        wrong.message.push_str("; it is ignored");
-        wrong.notes = vec!["`namespace:` of a kustomization sets it, and the API server drops it".to_owned()];
-        wrong.help = None;
+fn ignore_namespace(mut diagnostic: Diagnostic) -> Diagnostic {
+    if diagnostic.code == Code::ForbiddenField && diagnostic.field.as_deref() == Some("metadata.namespace") {
+        diagnostic.severity = Severity::Note;
+        diagnostic.message.push_str("; it is ignored");
+        diagnostic.notes =
+            vec!["`namespace:` of a kustomization sets it, and the API server drops it".to_owned()];
+        diagnostic.help = None;
     }
-    wrong
+    diagnostic
 }
 
 impl RendererSetup {
@@ -221,8 +222,8 @@ fn read_ledgers(found: &[DocumentObject]) -> (BTreeMap<Arc<str>, Ledger>, Vec<Di
     let mut diagnostics = Vec::new();
     let mut ledgers: BTreeMap<Arc<str>, (Ledger, &DocumentObject)> = BTreeMap::new();
     for place in found {
-        let (decoded, wrong) = ledger::decode(&place.0, &place.1);
-        diagnostics.extend(wrong);
+        let (decoded, problems) = ledger::decode(&place.0, &place.1);
+        diagnostics.extend(problems);
         let Some(decoded) = decoded else { continue };
         match ledgers.entry(Arc::clone(&decoded.name)) {
             Entry::Vacant(vacant) => {
@@ -280,10 +281,10 @@ fn ledger_notes(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
 }
 
 /// Returns whether an error is in the ledger file of a SidecarSet, by the file's name.
-fn concerns_ledger_of(wrong: &Diagnostic, set: &SidecarSet) -> bool {
+fn concerns_ledger_of(diagnostic: &Diagnostic, set: &SidecarSet) -> bool {
     let stem =
         |label: &Span| std::path::Path::new(&*label.file).file_stem().is_some_and(|stem| stem == &*set.name);
-    wrong.spans.iter().any(stem)
+    diagnostic.spans.iter().any(stem)
 }
 
 fn missing_ledger(set: &SidecarSet) -> Diagnostic {

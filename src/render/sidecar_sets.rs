@@ -36,8 +36,8 @@ pub(crate) fn read_states(
     let mut states = Vec::new();
     for (document, path) in found {
         diagnostics.extend(document.diagnostics().iter().cloned());
-        let (set, wrong) = decode_for(mode, document, path);
-        diagnostics.extend(wrong);
+        let (set, problems) = decode_for(mode, document, path);
+        diagnostics.extend(problems);
         states.extend(set.map(Arc::new));
     }
     (states, diagnostics)

@@ -92,16 +92,16 @@ impl Renderer {
             return Err(Some(Box::new(template_not_mapping(document, &template, kind))));
         }
         let text = |key: &str| object.get("metadata").and_then(|m| m.get(key)).and_then(Value::as_str);
-        let said = text("namespace").or(Some(manifest.namespace)).filter(|n| !n.is_empty());
-        let said = said.or(Some(manifest.namespace)).filter(|n| !n.is_empty());
-        let namespace = said.unwrap_or(&self.default_namespace);
+        let explicit = text("namespace").or(Some(manifest.namespace)).filter(|n| !n.is_empty());
+        let explicit = explicit.or(Some(manifest.namespace)).filter(|n| !n.is_empty());
+        let namespace = explicit.unwrap_or(&self.default_namespace);
         let name = text("name").or(text("generateName")).unwrap_or_default();
         let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         Ok(WorkloadRef {
             key: workload::workload_key(api_version, &kind.kind, namespace, name).into(),
             kind: Arc::clone(kind),
             namespace: namespace.into(),
-            is_namespace_guessed: said.is_none(),
+            is_namespace_guessed: explicit.is_none(),
             name: name.into(),
             path: base.clone(),
             template_path: template,

@@ -92,8 +92,8 @@ impl fmt::Display for BlockedReason {
             ),
             Self::Waiting(workloads) => {
                 let shown = workloads.iter().take(MAX_SHOWN);
-                let said: Vec<_> = shown.map(|(key, why)| format!("{key}: {why}")).collect();
-                write!(f, "{}", said.join("; "))?;
+                let reasons: Vec<_> = shown.map(|(key, why)| format!("{key}: {why}")).collect();
+                write!(f, "{}", reasons.join("; "))?;
                 write_more(f, workloads.len())
             }
         }

@@ -198,8 +198,8 @@ impl ControllerSimulation<'_> {
         }
         let least = self.replicas.saturating_sub(unavailable);
         let spare = state.total_pods().saturating_sub(least + state.waiting);
-        let gone = (state.old + state.ready).saturating_sub(least).min(state.old);
-        (spare > 0 && gone > 0).then(|| SimulationState { old: state.old - gone, ..*state })
+        let removed = (state.old + state.ready).saturating_sub(least).min(state.old);
+        (spare > 0 && removed > 0).then(|| SimulationState { old: state.old - removed, ..*state })
     }
 
     // Kubernetes v1.36 pkg/controller/daemon rollingUpdate, Kruise v1.9.0 pkg/controller/daemonset rollingUpdate: the

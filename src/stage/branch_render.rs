@@ -57,14 +57,14 @@ pub(crate) fn render_branch(
     let mut diagnostics = Vec::new();
     let RenderBase { deploy_branch: before, is_source_refused: is_refused } = match head {
         Some(head) => {
-            let (before, wrong) = read_base(landing, head)?;
-            diagnostics.extend(wrong);
+            let (before, problems) = read_base(landing, head)?;
+            diagnostics.extend(problems);
             before
         }
         None => RenderBase::default(),
     };
-    let (configuration, wrong) = read_configuration(repository, source.id, config)?;
-    diagnostics.extend(wrong);
+    let (configuration, problems) = read_configuration(repository, source.id, config)?;
+    diagnostics.extend(problems);
     let Some(mut configuration) = configuration else { return Ok((None, diagnostics)) };
     if head.is_none() {
         // `init rollout` derives ledgers from the deploy branch, so it has to come first.
@@ -89,9 +89,9 @@ pub(crate) fn render_branch(
         };
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let from = ClusterSources { files: &sources, ledgers: &folder.files, built, cluster };
-        let (site, wrong) = ClusterView::load(&configuration, &from);
-        let is_sound = !wrong.iter().any(Diagnostic::is_error);
-        diagnostics.extend(wrong);
+        let (site, problems) = ClusterView::load(&configuration, &from);
+        let is_sound = !problems.iter().any(Diagnostic::is_error);
+        diagnostics.extend(problems);
         if let Some(before) = before.as_ref().filter(|_| is_sound) {
             diagnostics.extend(missing_workloads(
                 &site,
@@ -167,31 +167,31 @@ fn read_base<'r>(
         return Ok((RenderBase { deploy_branch: None, is_source_refused: is_refused }, Vec::new()));
     };
     let at = ((place.clone(), head.id), rendered_from);
-    let (live, mut diagnostics) = DeployBranch::read_from(repository, branches, config, at)?;
-    let Some(live) = live.map(|live| live.with_manifests(manifests)) else {
+    let (branch, mut diagnostics) = DeployBranch::read_from(repository, branches, config, at)?;
+    let Some(branch) = branch.map(|branch| branch.with_manifests(manifests)) else {
         return Ok((RenderBase::default(), diagnostics));
     };
-    if !repository.is_ancestor(live.source.id, source.id)? {
+    if !repository.is_ancestor(branch.source.id, source.id)? {
         return Err(Error::NewerSource {
             branch: branches.deploy.clone(),
-            deploy_branch: live.source.id,
+            deploy_branch: branch.source.id,
             commit: source.id,
         });
     }
-    for cluster in live.clusters() {
-        let (site, wrong) = live.cluster_view(cluster);
+    for cluster in branch.clusters() {
+        let (site, problems) = branch.cluster_view(cluster);
         // Errors of the older sources were reported when they were rendered; they may be fixed now.
-        if !wrong.iter().any(Diagnostic::is_error) {
-            let strays = check_drift(&live, &site)?;
+        if !problems.iter().any(Diagnostic::is_error) {
+            let strays = check_drift(&branch, &site)?;
             diagnostics.extend(strays.into_iter().filter(is_drift));
         }
     }
-    Ok((RenderBase { deploy_branch: Some(live), is_source_refused: is_refused }, diagnostics))
+    Ok((RenderBase { deploy_branch: Some(branch), is_source_refused: is_refused }, diagnostics))
 }
 
 /// Returns whether the rendered folder has a file that render does not make.
-fn is_drift(wrong: &Diagnostic) -> bool {
-    matches!(wrong.code, Code::DeployBranchNotRendered | Code::ForeignManifest)
+fn is_drift(diagnostic: &Diagnostic) -> bool {
+    matches!(diagnostic.code, Code::DeployBranchNotRendered | Code::ForeignManifest)
 }
 
 /// The rendered files of a tree, and their new state: as `render --out` keeps a folder.
@@ -237,8 +237,8 @@ impl<'r> RenderedTree<'r> {
             let Some(place) = place.filter(|_| !rendered.is_dropped) else { return };
             let text = rendered.text.as_deref().unwrap_or(text);
             match self.put_file(&to_slash(&input.output_path), &place, &input.name, text) {
-                Ok(wrong) => diagnostics.extend(wrong),
-                Err(wrong) => failure = Some(wrong),
+                Ok(problems) => diagnostics.extend(problems),
+                Err(problems) => failure = Some(problems),
             }
         });
         failure.map_or(Ok(()), Err)

@@ -272,8 +272,8 @@ fn settings_of_set(set: &SidecarSet, rollout: &RolloutConfig) -> (RolloutConfig,
     let name: Arc<str> = format!("annotation {ROLLOUT_ANNOTATION} of SidecarSet {}", set.name).into();
     match Document::read(&name, 0, 1, text) {
         Ok(document) => {
-            let (over, wrong) = config::decode_rollout(&document);
-            (over.map_or_else(|| rollout.clone(), |over| rollout.with_overrides(&over)), wrong)
+            let (over, diagnostics) = config::decode_rollout(&document);
+            (over.map_or_else(|| rollout.clone(), |over| rollout.with_overrides(&over)), diagnostics)
         }
         Err(error) => (rollout.clone(), vec![error]),
     }

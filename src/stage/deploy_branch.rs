@@ -98,7 +98,7 @@ impl<'r> DeployBranch<'r> {
             ..branches.clone()
         };
         let (config, manifests) = (config.to_owned(), ManifestSource::default());
-        let live = Self {
+        let deploy_branch = Self {
             repository,
             branches,
             reference: place,
@@ -110,7 +110,7 @@ impl<'r> DeployBranch<'r> {
             source_files: sources,
             rendered_files: rendered,
         };
-        Ok((Some(live), diagnostics))
+        Ok((Some(deploy_branch), diagnostics))
     }
 
     /// Two branches: returns the head of the source branch, where its manifests, SidecarSets or pillion.yaml differ
@@ -195,16 +195,16 @@ impl<'r> DeployBranch<'r> {
     /// Reads one cluster: manifests and SidecarSets of the source commit, ledgers of the head. Runs a `build`
     /// command, and checks that the workloads of open rollouts are still present.
     pub fn cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
-        let (site, mut wrong) = self.unchecked_cluster_view(cluster);
+        let (site, mut diagnostics) = self.unchecked_cluster_view(cluster);
         // Errors of the manifests themselves come first; a missing ledger is another matter.
-        if !wrong.iter().any(|d| d.is_error() && d.code != Code::NoLedger) {
-            wrong.extend(missing_workloads(
+        if !diagnostics.iter().any(|d| d.is_error() && d.code != Code::NoLedger) {
+            diagnostics.extend(missing_workloads(
                 &site,
                 &TreeFiles::from_commit(&self.source_files),
                 Some(&self.ledger_history()),
             ));
         }
-        (site, wrong)
+        (site, diagnostics)
     }
 
     /// Returns where earlier states of rollouts are found.
@@ -225,10 +225,10 @@ impl<'r> DeployBranch<'r> {
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let (files, ledgers): (&dyn FileSource, &dyn FileSource) =
             (&self.source_files, self.rendered_files());
-        let (site, mut wrong) =
+        let (site, mut diagnostics) =
             ClusterView::load(&self.configuration, &ClusterSources { files, ledgers, built, cluster });
-        wrong.extend(failed);
-        (site, wrong)
+        diagnostics.extend(failed);
+        (site, diagnostics)
     }
 }
 

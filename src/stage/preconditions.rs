@@ -144,11 +144,11 @@ pub(super) struct RewrittenBranch<'a> {
 
 impl RewrittenBranch<'_> {
     pub(super) fn to_diagnostic(&self) -> Diagnostic {
-        let Self { branch, lost_commit: gone, evidence: which, head, config } = self;
+        let Self { branch, lost_commit, evidence: which, head, config } = self;
         let message = format!(
             "`{branch}` was rewritten: {} (\"{}\"), {which}, is no longer in its history",
-            gone.id.short(),
-            gone.subject()
+            lost_commit.id.short(),
+            lost_commit.subject()
         );
         let head = head.short();
         Diagnostic::error(Code::DeployBranchRewritten, message)
@@ -157,7 +157,7 @@ impl RewrittenBranch<'_> {
             .because(format!("the head of `{branch}` is {head} now; what was released before may be undone by it"))
             .help(format!(
                 "inspect the lost commits (`git log {head}..{}`); if this is intended, `pillion stage --accept-rewritten --push` continues from {head}, in every clone",
-                gone.id.short()
+                lost_commit.id.short()
             ))
     }
 }

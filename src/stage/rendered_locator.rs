@@ -63,10 +63,10 @@ impl RenderedLocator<'_> {
                 PathSegment::Index(i) => {
                     let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
                     let renderer = &self.view.prepared.renderer;
-                    let gone =
+                    let excluded =
                         items.iter().take(*i).filter(|item| renderer.excludes_item(list, item)).count();
                     list = &list["items"][*i];
-                    found.child(i - gone)
+                    found.child(i - excluded)
                 }
             };
         }

@@ -102,10 +102,10 @@ impl RepoContext {
             return Ok(None);
         }
         let which = format!("which was its head on `{remote}` when this clone last read it");
-        let gone = &self.repository.commit(seen)?;
+        let lost_commit = &self.repository.commit(seen)?;
         let branch = &self.branches.deploy;
         Ok(Some(
-            RewrittenBranch { branch, lost_commit: gone, evidence: which, head, config: &self.config }
+            RewrittenBranch { branch, lost_commit, evidence: which, head, config: &self.config }
                 .to_diagnostic(),
         ))
     }

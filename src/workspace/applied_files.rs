@@ -27,8 +27,8 @@ pub(crate) fn is_applied(name: &Path, text: &str) -> bool {
         return true;
     }
     let file: Arc<str> = name.to_string_lossy().into();
-    let (pieces, wrong) = split_documents(&file, text);
-    !wrong.is_empty()
+    let (pieces, diagnostics) = split_documents(&file, text);
+    !diagnostics.is_empty()
         || pieces.into_iter().enumerate().any(|(i, piece)| {
             let document = Document::read(&file, i, piece.first_line, &text[piece.span]);
             // The workflow of a forge has neither, and is not applied.

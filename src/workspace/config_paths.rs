@@ -15,8 +15,8 @@ pub(super) fn check_config_paths(
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (at, written) in config_paths(document) {
-        let Some(wrong) = check_path(files, layout, &written) else { continue };
-        found.push(wrong.at(document.label(&at, EntryPart::Value, "")));
+        let Some(diagnostic) = check_path(files, layout, &written) else { continue };
+        found.push(diagnostic.at(document.label(&at, EntryPart::Value, "")));
     }
     found
 }
@@ -61,8 +61,8 @@ fn check_path(files: &dyn FileSource, layout: &Layout, written: &str) -> Option<
     if is_git_internal(Path::new(written)) {
         return Some(outside("leads into the folder of git, which holds credentials"));
     }
-    if let Some(wrong) = check_file_name(Path::new(written)) {
-        return Some(Diagnostic { spans: Vec::new(), ..wrong });
+    if let Some(diagnostic) = check_file_name(Path::new(written)) {
+        return Some(Diagnostic { spans: Vec::new(), ..diagnostic });
     }
     let link = files.find_symlink(layout.repository_root.as_ref(), &path)?;
     let message = match normalize_path(&link) == path || display_path(&link) == path.to_string_lossy() {

@@ -192,9 +192,10 @@ fn pinned_config(root: &Path, at: &Span) -> Result<Option<PathBuf>, Box<Diagnost
         return Ok(Some(file));
     }
     let message = format!("`{CONFIG_VARIABLE}` names `{}`, which is not a file", file.display());
-    let wrong = Diagnostic::error(Code::UnreadableFile, message).at(at.clone());
+    let diagnostic = Diagnostic::error(Code::UnreadableFile, message).at(at.clone());
     Err(Box::new(
-        wrong.help("give it the path of pillion.yaml from the root of the repository, or an absolute one"),
+        diagnostic
+            .help("give it the path of pillion.yaml from the root of the repository, or an absolute one"),
     ))
 }
 
@@ -236,7 +237,7 @@ impl PathResolver<'_> {
             };
             match resolve_within(path, &self.options.folder, &self.bounds, self.repository_root, &at) {
                 Ok(path) => paths.push(path),
-                Err(wrong) => self.diagnostics.push(wrong),
+                Err(diagnostic) => self.diagnostics.push(diagnostic),
             }
         }
         paths

@@ -205,8 +205,8 @@ fn find_ledgers_in<'a>(
     let named = |folder: &'a Path| if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let judge = WalkFilter::new(files, named(root), &IgnoreRules::empty());
     let mut walk = WalkResult::default();
-    let entries = files.list_folder(named(folder)).unwrap_or_else(|wrong| {
-        walk.diagnostics.push(wrong);
+    let entries = files.list_folder(named(folder)).unwrap_or_else(|diagnostic| {
+        walk.diagnostics.push(diagnostic);
         Vec::new()
     });
     for (path, entry) in entries {

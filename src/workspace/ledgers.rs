@@ -16,8 +16,8 @@ pub(crate) fn read_ledgers(
 ) -> (CollectedObjects, Vec<Diagnostic>) {
     let (found, mut diagnostics) = layout.find_ledgers(files);
     let own = found.iter().filter(|ledger| ledger.cluster.as_deref() == cluster);
-    let (gathered, wrong) = gather_ledgers(own.map(|ledger| &ledger.input), files);
-    diagnostics.extend(wrong);
+    let (gathered, problems) = gather_ledgers(own.map(|ledger| &ledger.input), files);
+    diagnostics.extend(problems);
     (gathered, diagnostics)
 }
 

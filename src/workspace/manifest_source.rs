@@ -296,8 +296,8 @@ fn check_manifests(name: &Arc<str>, text: &str) -> Result<(), Box<Diagnostic>> {
             format!("`{name}` contains no manifest: it is empty"),
         )));
     }
-    let (pieces, wrong) = split_documents(name, text);
-    if let Some(error) = wrong.into_iter().find(Diagnostic::is_error) {
+    let (pieces, diagnostics) = split_documents(name, text);
+    if let Some(error) = diagnostics.into_iter().find(Diagnostic::is_error) {
         return Err(Box::new(error));
     }
     let pieces: Vec<_> = pieces.into_iter().enumerate().collect();

@@ -56,8 +56,8 @@ pub(super) fn resolve_within(
     match top.and_then(|top| top.resolve(&path)?.find_symlink()) {
         None => Ok(path),
         Some(link) => {
-            let wrong = AccessError::Symlink(link).to_diagnostic(written);
-            Err(Diagnostic { spans: vec![at.clone()], ..wrong })
+            let diagnostic = AccessError::Symlink(link).to_diagnostic(written);
+            Err(Diagnostic { spans: vec![at.clone()], ..diagnostic })
         }
     }
 }

@@ -53,7 +53,7 @@ impl WhatIf {
 
     /// Writes the keys of `updateStrategy` into SidecarSets, so that they are validated like written ones.
     pub(crate) fn apply_to_sets(&self, sets: &mut [DocumentObject]) -> Vec<Diagnostic> {
-        let mut wrong = Vec::new();
+        let mut diagnostics = Vec::new();
         for (document, path) in sets.iter_mut().filter(|_| !self.update_strategy.is_empty()) {
             let at = path.join(&FieldPath::dotted("spec"));
             let Some(spec) = at.find(document.value()).and_then(Value::as_object) else { continue };
@@ -68,10 +68,10 @@ impl WhatIf {
             let name: Arc<str> = format!("{} with --strategy", document.file()).into();
             match text.and_then(|text| Document::read(&name, document.index(), 1, &text)) {
                 Ok(changed) => *document = Arc::new(changed),
-                Err(error) => wrong.push(error),
+                Err(error) => diagnostics.push(error),
             }
         }
-        wrong
+        diagnostics
     }
 }
 
@@ -84,8 +84,8 @@ fn parse_rollout_setting(key: &str, value: &str, setting: &str) -> Result<Rollou
     keys.insert(key.to_owned(), value);
     let document = Document::read(&"--strategy".into(), 0, 1, &emit_flow(&Value::Object(keys)));
     let document = document.map_err(|e| format!("`{setting}`: {}", e.message))?;
-    let (rollout, wrong) = decode_rollout(&document);
-    match (rollout, wrong.into_iter().find(Diagnostic::is_error)) {
+    let (rollout, diagnostics) = decode_rollout(&document);
+    match (rollout, diagnostics.into_iter().find(Diagnostic::is_error)) {
         (Some(rollout), None) => Ok(rollout),
         (_, error) => {
             let (why, help) = error.map_or_else(Default::default, |e| (e.message, e.help));
@@ -130,14 +130,14 @@ mod tests {
 
     #[test]
     fn what_is_no_setting_is_told() {
-        for (setting, told) in [
+        for (setting, message) in [
             ("maxUnavailable", "write `KEY=VALUE`"),
             ("maxUnavailble=1", "unknown key"),
             ("maxBatches=x", "whole number"),
             ("partition=[", "`partition=[`"),
         ] {
-            let wrong = WhatIf::default().apply_settings(&[setting.to_owned()]).unwrap_err();
-            assert!(wrong.contains(told), "{wrong}");
+            let error = WhatIf::default().apply_settings(&[setting.to_owned()]).unwrap_err();
+            assert!(error.contains(message), "{error}");
         }
     }
 }

@@ -21,11 +21,11 @@ pub struct DocumentSlice {
 pub fn split_documents(file: &Arc<str>, text: &str) -> (Vec<DocumentSlice>, Vec<Diagnostic>) {
     let place = SourceText { file, first_line: 1, text };
     let starts = find_separators(text.as_bytes());
-    let mut wrong = Vec::new();
+    let mut diagnostics = Vec::new();
     let mut pieces = Vec::with_capacity(starts.len() + 1);
     let (mut from, mut line) = (0, 1);
     for &at in &starts {
-        wrong.extend(check_separator(&place, at));
+        diagnostics.extend(check_separator(&place, at));
         if at > from {
             pieces.push(DocumentSlice { span: from..at, first_line: line });
             line += memchr_iter(b'\n', &text.as_bytes()[from..at]).count();
@@ -35,8 +35,8 @@ pub fn split_documents(file: &Arc<str>, text: &str) -> (Vec<DocumentSlice>, Vec<
     if text.len() > from {
         pieces.push(DocumentSlice { span: from..text.len(), first_line: line });
     }
-    wrong.extend(find_dropped_text(&place, &starts));
-    (pieces, wrong)
+    diagnostics.extend(find_dropped_text(&place, &starts));
+    (pieces, diagnostics)
 }
 
 /// Returns where the lines start that begin with `---`.
@@ -71,7 +71,7 @@ fn find_dropped_text(place: &SourceText<'_>, separators: &[usize]) -> Vec<Diagno
     let bytes = place.text.as_bytes();
     let first = bytes.starts_with(b"...").then_some(0);
     let ends = first.into_iter().chain(memmem::find_iter(bytes, b"\n...").map(|i| i + 1));
-    let mut wrong = Vec::new();
+    let mut diagnostics = Vec::new();
     let mut checked_to = 0;
     for end in ends.filter(|&e| matches!(bytes.get(e + 3), None | Some(b' ' | b'\t' | b'\r' | b'\n'))) {
         let next = separators.partition_point(|&s| s < end);
@@ -81,7 +81,7 @@ fn find_dropped_text(place: &SourceText<'_>, separators: &[usize]) -> Vec<Diagno
         }
         checked_to = next;
         if let Some(at) = first_content(bytes, end + 3..next) {
-            wrong.push(
+            diagnostics.push(
                 Diagnostic::error(
                     Code::InvalidYaml,
                     "text after `...` without a `---` line is dropped by Kubernetes",
@@ -91,7 +91,7 @@ fn find_dropped_text(place: &SourceText<'_>, separators: &[usize]) -> Vec<Diagno
             );
         }
     }
-    wrong
+    diagnostics
 }
 
 /// Returns the first byte in a range that is neither blank nor in a comment nor in a further `...`.
@@ -115,10 +115,10 @@ mod tests {
     type SliceStarts = Vec<(usize, usize)>;
 
     fn cut(text: &str) -> (Vec<(&str, usize)>, SliceStarts) {
-        let (pieces, wrong) = split_documents(&"f".into(), text);
+        let (pieces, diagnostics) = split_documents(&"f".into(), text);
         assert_eq!(pieces.iter().map(|p| &text[p.span.clone()]).collect::<String>(), text);
         let pieces = pieces.into_iter().map(|p| (&text[p.span], p.first_line)).collect();
-        (pieces, wrong.iter().map(|d| (d.spans[0].line, d.spans[0].column)).collect())
+        (pieces, diagnostics.iter().map(|d| (d.spans[0].line, d.spans[0].column)).collect())
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Error {
     /// Returns the diagnostic, with a hint where the text shows what went wrong.
     pub(super) fn into_diagnostic(self, place: &SourceText<'_>) -> Diagnostic {
         let mut at = self.at.into_iter();
-        let (mut range, said) = at.next().unwrap_or_default();
+        let (mut range, label) = at.next().unwrap_or_default();
         if self.message == "a quote is not closed"
             && let Some(quote) =
                 self.after.and_then(|a| place.text.get(a..)?.find(['"', '\'']).map(|i| a + i))
@@ -134,7 +134,7 @@ impl Error {
             None => self.help.or_else(|| Some(hint(place, &self.message, &range, at.len() > 0))),
         };
         let message = foreign.map_or(self.message, |(what, _)| what.to_owned());
-        let mut out = Diagnostic::error(self.code, message).at(place.label(range, said));
+        let mut out = Diagnostic::error(self.code, message).at(place.label(range, label));
         for (range, text) in at {
             out = out.at(place.label(range, text));
         }

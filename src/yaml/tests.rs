@@ -203,11 +203,11 @@ fn errors_say_where_and_what_to_do() {
     ] {
         let found = read(text).unwrap_err();
         let at = (found.spans[0].line, found.spans[0].column);
-        let said = format!("{text:?}: {found:?}");
+        let context = format!("{text:?}: {found:?}");
         assert!(
             found.message.contains(message) && found.help.as_ref().is_some_and(|h| h.contains(help)),
-            "{said}"
+            "{context}"
         );
-        assert_eq!(at, (line, column), "{said}");
+        assert_eq!(at, (line, column), "{context}");
     }
 }

@@ -469,13 +469,13 @@ impl TreeBuilder<'_> {
     }
 
     /// Returns where a value belongs that is not written: behind its properties, `:`, `-` or key.
-    fn empty_value_position(&self, id: NodeId, given: usize) -> usize {
+    fn empty_value_position(&self, id: NodeId, position: usize) -> usize {
         let parent = self.open.last().map(|&(parent, children)| (self.tree.node(parent).kind, children));
         let indicator = match parent {
             _ if self.tree.properties(id).is_some() => return self.cursor,
             Some((kind, children)) if kind.is_mapping() && children % 2 == 0 => b':',
             Some((NodeKind::BlockSequence, _)) => b'-',
-            _ => return self.cursor.max(given),
+            _ => return self.cursor.max(position),
         };
         let found = self.skip_to(|b| b == indicator, usize::MAX);
         let next = self.text.as_bytes().get(found.saturating_add(1));

@@ -464,7 +464,7 @@ mod tests {
     fn what_the_walk_is_certain_of_yaml_rust2_says_too() {
         let texts = crate::yaml::tests::corpus();
         let mut random = crate::yaml::tests::random();
-        let (mut said, mut of_changed) = (0, 0);
+        let (mut certain, mut of_changed) = (0, 0);
         let count = crate::yaml::tests::count(20_000);
         for _ in 0..count {
             let text = crate::yaml::tests::mutated(&texts, &mut random);
@@ -479,12 +479,15 @@ mod tests {
                 let want = ExpectedValue { value: wanted, change: None };
                 if certainly_says(&text, want) {
                     assert_eq!(verify_by_parser(&text, None, want), Ok(()), "{text:?} {wanted}");
-                    said += 1;
+                    certain += 1;
                     of_changed += usize::from(*wanted != value);
                 }
             }
         }
-        assert!(said * 10 > count && of_changed == 0, "{said} of {count}, {of_changed} of other values");
+        assert!(
+            certain * 10 > count && of_changed == 0,
+            "{certain} of {count}, {of_changed} of other values"
+        );
     }
 
     #[test]

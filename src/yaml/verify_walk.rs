@@ -334,7 +334,7 @@ impl<'t> TextWalk<'t> {
         let mut wanted = text.bytes();
         let mut at = self.at + 1;
         loop {
-            let said = match (self.byte(at), self.byte(at + 1)) {
+            let character = match (self.byte(at), self.byte(at + 1)) {
                 (b'"', _) => return wanted.next().is_none().then_some(at + 1),
                 (b'\n', _) => return None,
                 (b'\\', escape) => {
@@ -348,7 +348,7 @@ impl<'t> TextWalk<'t> {
                 }
                 (byte, _) => byte,
             };
-            if wanted.next() != Some(said) {
+            if wanted.next() != Some(character) {
                 return None;
             }
             at += 1;

@@ -100,10 +100,10 @@ impl Runner {
     fn install(&self, environment: &[(&str, &str)]) -> Result<String, String> {
         drop(fs::remove_file(self.path("output")));
         let output = self.run("install", environment);
-        let said =
+        let message =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            return Err(said);
+            return Err(message);
         }
         let outputs = fs::read_to_string(self.path("output")).unwrap();
         let binary = outputs.lines().skip_while(|l| !l.starts_with("binary<<")).nth(1).unwrap().to_owned();
@@ -133,22 +133,22 @@ fn an_archive_without_an_entry_is_not_run() {
     for table in ["# nothing\n", "", "x  pillion.tgz\n"] {
         let runner = Runner::new();
         fs::write(runner.path("action/action/SHA256SUMS"), table).unwrap();
-        let said = runner.install(&[]).unwrap_err();
-        assert!(said.contains("has no checksum of"), "{said}");
+        let stderr = runner.install(&[]).unwrap_err();
+        assert!(stderr.contains("has no checksum of"), "{stderr}");
         assert_eq!(runner.asked(), "", "nothing is fetched");
     }
-    let said = Runner::new().install(&[("PILLION_VERSION", "9.9.9")]).unwrap_err();
-    assert!(said.contains("has no checksum of"), "{said}");
-    let said = Runner::new().install(&[("PILLION_VERSION", "latest")]).unwrap_err();
-    assert!(said.contains("is not like 1.2.3"), "{said}");
+    let stderr = Runner::new().install(&[("PILLION_VERSION", "9.9.9")]).unwrap_err();
+    assert!(stderr.contains("has no checksum of"), "{stderr}");
+    let stderr = Runner::new().install(&[("PILLION_VERSION", "latest")]).unwrap_err();
+    assert!(stderr.contains("is not like 1.2.3"), "{stderr}");
 }
 
 #[test]
 fn another_archive_is_not_run() {
     let runner = Runner::new();
     runner.serve("echo pwned");
-    let said = runner.install(&[]).unwrap_err();
-    assert!(said.contains("does not match its checksum") && !said.contains("pwned"), "{said}");
+    let stderr = runner.install(&[]).unwrap_err();
+    assert!(stderr.contains("does not match its checksum") && !stderr.contains("pwned"), "{stderr}");
 }
 
 #[test]
@@ -172,10 +172,10 @@ fn an_attestation_is_asked_for_where_that_is_possible() {
     let runner = Runner::new();
     runner.program("gh", "echo \"$GH_TOKEN $*\" >\"$HOME/gh\"; exit 1");
     let token = [("PILLION_TOKEN", "secret-token")];
-    let said = runner.install(&token).unwrap_err();
+    let stderr = runner.install(&token).unwrap_err();
     assert!(
-        said.contains("has no attestation of `acme/pillion`") && !said.contains("secret-token"),
-        "{said}"
+        stderr.contains("has no attestation of `acme/pillion`") && !stderr.contains("secret-token"),
+        "{stderr}"
     );
     let asked = fs::read_to_string(runner.path("gh")).unwrap();
     assert!(

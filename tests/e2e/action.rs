@@ -104,17 +104,17 @@ impl Repository {
     }
 
     /// The same with a server behind it, where the branch is live and everything is released.
-    fn released(live: &str) -> Self {
+    fn released(branch: &str) -> Self {
         let repository = Self::new("rollout");
-        repository.edit("pillion.yaml", "deploy: main", &format!("deploy: '{live}'"));
-        repository.edit("pillion.yaml", "source: main", &format!("source: '{live}'"));
-        repository.git(&["checkout", "--quiet", "-b", live, "--"]);
+        repository.edit("pillion.yaml", "deploy: main", &format!("deploy: '{branch}'"));
+        repository.edit("pillion.yaml", "source: main", &format!("source: '{branch}'"));
+        repository.git(&["checkout", "--quiet", "-b", branch, "--"]);
         let server = repository.server().display().to_string();
         repository.git(&["init", "--quiet", "--bare", &server]);
         repository.git(&["remote", "add", "origin", &server]);
         repository.push();
         repository.pillion(&["init", "rollout", "--released=current", "--push"]);
-        repository.git(&["pull", "--quiet", "--ff-only", "origin", &format!("refs/heads/{live}")]);
+        repository.git(&["pull", "--quiet", "--ff-only", "origin", &format!("refs/heads/{branch}")]);
         repository
     }
 
@@ -136,14 +136,14 @@ impl Repository {
     }
 
     fn git(&self, arguments: &[&str]) -> String {
-        self.told(Path::new("git"), arguments)
+        self.run_program(Path::new("git"), arguments)
     }
 
     fn pillion(&self, arguments: &[&str]) {
-        self.told(Path::new(env!("CARGO_BIN_EXE_pillion")), arguments);
+        self.run_program(Path::new(env!("CARGO_BIN_EXE_pillion")), arguments);
     }
 
-    fn told(&self, program: &Path, arguments: &[&str]) -> String {
+    fn run_program(&self, program: &Path, arguments: &[&str]) -> String {
         let output = self.runner.command(program).args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
@@ -250,7 +250,7 @@ fn a_pull_request_gets_one_comment_and_a_fork_none() {
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let api = format!("GITHUB_API_URL=http://{}", listener.local_addr().unwrap());
-    let (tell, told) = mpsc::channel();
+    let (tell, receiver) = mpsc::channel();
     std::thread::spawn(move || serve(&listener, &tell));
     let run = |head: &str| {
         let file = event(head);
@@ -268,7 +268,7 @@ fn a_pull_request_gets_one_comment_and_a_fork_none() {
     }
     let log = run("mallory/deploy");
     assert!(log.contains("result=done") && log.contains("from a fork"), "{log}");
-    let asked: Vec<String> = told.try_iter().collect();
+    let asked: Vec<String> = receiver.try_iter().collect();
     let methods: Vec<&str> = asked.iter().filter_map(|a| a.split(' ').next()).collect();
     assert_eq!(methods, ["GET", "POST", "GET", "PATCH"]);
 }
@@ -307,12 +307,12 @@ fn a_new_image_is_staged_once() {
 #[test]
 #[ignore = "needs act: cargo test --test e2e -- --ignored"]
 fn a_rollout_onto_a_branch_whose_name_is_made_to_break_shells() {
-    let live = "$(touch${IFS}pwned);`touch${IFS}pwned`\"is";
-    let repository = Repository::released(live);
+    let branch = "$(touch${IFS}pwned);`touch${IFS}pwned`\"is";
+    let repository = Repository::released(branch);
     repository.edit("sidecars/log.yaml", "logtail:1.4.2", "logtail:1.5.0");
     repository.push();
     let log = repository.run("stage", ".");
-    assert!(log.contains(&format!("result=done changed=true branches=pillion/{live}/log.")), "{log}");
+    assert!(log.contains(&format!("result=done changed=true branches=pillion/{branch}/log.")), "{log}");
     assert_eq!(repository.branches().len(), 2);
     assert_eq!(repository.pwned(), "");
 }
@@ -323,7 +323,7 @@ fn the_token_goes_to_the_server_and_nowhere_else() {
     let repository = Repository::released("main");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, told) = mpsc::channel();
+    let (tell, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = BufReader::new(stream.unwrap());
@@ -338,7 +338,7 @@ fn the_token_goes_to_the_server_and_nowhere_else() {
     assert!(!log.contains("Summary"), "{log}");
     let basic = "eC1hY2Nlc3MtdG9rZW46c2VjcmV0LXRva2Vu";
     assert!(!log.contains("secret-token") && !log.contains(basic), "{log}");
-    let asked: Vec<Vec<String>> = told.try_iter().collect();
+    let asked: Vec<Vec<String>> = receiver.try_iter().collect();
     let sends = |head: &Vec<String>| head.contains(&format!("AUTHORIZATION: basic {basic}"));
     assert!(!asked.is_empty() && asked.iter().all(sends), "{asked:?}");
 }

@@ -155,11 +155,11 @@ fn what_is_wrong_fails_helm(version: Version) {
     let repository = Repository::new(version);
     repository.edit("sidecars/log.yaml", "- name: logtail", "- nam: logtail");
     let message = "error[missing-field]: `name` is required";
-    let said = failed(&repository.template(&[]));
+    let stderr = failed(&repository.template(&[]));
     match version {
-        Version::Helm3 => assert!(said.contains(message), "{said}"),
+        Version::Helm3 => assert!(stderr.contains(message), "{stderr}"),
         // Helm 4 keeps what plugins say to itself; docs/integrations.md says how to see it.
-        Version::Helm4 => assert!(said.contains("plugin \"pillion\" exited with error"), "{said}"),
+        Version::Helm4 => assert!(stderr.contains("plugin \"pillion\" exited with error"), "{stderr}"),
     }
     let by_hand = "helm template shop chart | pillion render --skip-hooks -";
     let shell = repository.run("/bin/sh", &["-c", by_hand]);
@@ -168,9 +168,9 @@ fn what_is_wrong_fails_helm(version: Version) {
 
 fn it_does_not_work_unnoticed_where_no_sidecar_set_is_named(version: Version) {
     let repository = Repository::new(version);
-    let said = failed(&repository.template_elsewhere(&[]));
+    let stderr = failed(&repository.template_elsewhere(&[]));
     if version == Version::Helm3 {
-        assert!(said.contains("no SidecarSet found, so nothing would be injected"), "{said}");
+        assert!(stderr.contains("no SidecarSet found, so nothing would be injected"), "{stderr}");
     }
     // Helm 4 adds arguments to those of the plugin, Helm 3 has none.
     let whole = ["--post-renderer-args=render", "--post-renderer-args=-"];
@@ -219,8 +219,8 @@ fn a_release_is_installed_and_upgraded(version: Version) {
         repository.edit("sidecars/log.yaml", "registry.example/logtail:1.4.2", image);
         upgrade(&[]);
         for (kind, name) in [(DEPLOYMENTS, "shop-web"), (STATEFUL_SETS, "shop-db")] {
-            let live = namespace.get(kind, name).unwrap();
-            let containers = live["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+            let object = namespace.get(kind, name).unwrap();
+            let containers = object["spec"]["template"]["spec"]["containers"].as_array().unwrap();
             let images: Vec<_> = containers.iter().map(|container| &container["image"]).collect();
             assert!(images.len() == 2 && images.contains(&&image.into()), "{name}: {images:?}");
         }

@@ -113,10 +113,10 @@ fn what_is_wrong_is_said_and_nothing_is_built(repository: &Repository) {
     let text = repository.read("overlays/eu/sidecars.yaml").replace("keepSidecarSets", "keepSidecarsets");
     repository.write("overlays/eu/sidecars.yaml", &text);
     let output = repository.kustomize(&FUNCTIONS, "overlays/eu");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.success(), output.stdout.len()), (false, 0));
-    assert!(said.contains("error[invalid-configuration]: unknown key `spec.keepSidecarsets`"), "{said}");
-    assert!(said.contains("did you mean `keepSidecarSets`?"), "{said}");
+    assert!(stderr.contains("error[invalid-configuration]: unknown key `spec.keepSidecarsets`"), "{stderr}");
+    assert!(stderr.contains("did you mean `keepSidecarSets`?"), "{stderr}");
 }
 
 fn the_older_plugin_works_in_kubectl_and_fails_without_the_flag(repository: &Repository) {
@@ -135,9 +135,9 @@ fn the_older_plugin_works_in_kubectl_and_fails_without_the_flag(repository: &Rep
     let refused = kubectl(&[]);
     assert!(!refused.status.success() && refused.stdout.is_empty());
     repository.write("legacy/sidecars.yaml", &config.replace("sidecarSets", "sidecarsets"));
-    let wrong = kubectl(&["--enable-alpha-plugins"]);
-    assert!(!wrong.status.success());
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean `sidecarSets`?"));
+    let output = kubectl(&["--enable-alpha-plugins"]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("did you mean `sidecarSets`?"));
 }
 
 fn an_overlay_changes_what_its_component_injected(repository: &Repository) {

@@ -109,7 +109,7 @@ fn the_health_of_a_sidecar_set() {
             "local out = io\n{WITHOUT_LIBRARIES}\nlocal health = (function(obj) {script}\nend)({object})\nout.write(health.status)"
         );
         let output = Command::new("lua5.1").args(["-e", &program]).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(said, expected, "{what}: {}", String::from_utf8_lossy(&output.stderr));
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(stdout, expected, "{what}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

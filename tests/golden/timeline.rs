@@ -66,7 +66,7 @@ struct Carrier {
     old: Value,
     sidecars: Option<Vec<String>>,
     #[serde(default)]
-    gone: Vec<String>,
+    removed: Vec<String>,
     partition: Option<u32>,
     own_partition: Option<String>,
     #[serde(default)]
@@ -211,8 +211,8 @@ pub(crate) fn run(path: &Path) -> super::Outcome {
             text.push_str(&shown(judged)?);
         }
     }
-    let wrong = super::expect(&path.with_file_name("decisions.txt"), text.as_bytes())?;
-    wrong.map_or(Ok(()), |wrong| Err(wrong.into()))
+    let difference = super::expect(&path.with_file_name("decisions.txt"), text.as_bytes())?;
+    difference.map_or(Ok(()), |difference| Err(difference.into()))
 }
 
 fn shown(judged: &WorkloadHealth) -> Fallible<String> {
@@ -260,7 +260,7 @@ fn released(out: &Out) -> ExpectedState {
         },
         template: serde_json::json!({"spec": of.new}),
         sidecars: of.sidecars.as_ref().map_or_else(|| [Arc::from("log")].into(), |names| shared(names)),
-        removed_sidecars: shared(&of.gone),
+        removed_sidecars: shared(&of.removed),
         is_ordered: of.ordered,
         partition: of.partition,
         native_partition: of.own_partition.as_deref().map(Arc::from),

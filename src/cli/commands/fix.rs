@@ -40,12 +40,12 @@ pub(in crate::cli) fn run(
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
     let mut fixed = Vec::new();
-    let mut said = String::new();
+    let mut report = String::new();
     for path in &args.files {
         match fix_file(path) {
             Ok(Some(file)) => fixed.push(file),
-            Ok(None) => said.push_str(&format!("{} needs no fix\n", path.display())),
-            Err(wrong) => reporter.add(wrong),
+            Ok(None) => report.push_str(&format!("{} needs no fix\n", path.display())),
+            Err(diagnostic) => reporter.add(diagnostic),
         }
     }
     reporter.fail_on_errors()?;
@@ -57,41 +57,41 @@ pub(in crate::cli) fn run(
     }
     let changed: Vec<(SandboxPath, String)> =
         fixed.iter().map(|f| (SandboxPath::from_user_path(f.path), f.new.clone())).collect();
-    if let Err(wrong) = replace_files(&changed)? {
-        reporter.add([*wrong]);
+    if let Err(diagnostic) = replace_files(&changed)? {
+        reporter.add([*diagnostic]);
         return Ok(EXIT_FINDINGS);
     }
     for file in &fixed {
         let lines = pluralize(u64::try_from(file.moved_lines).unwrap_or(u64::MAX), "line");
-        said.push_str(&format!("{} fixed: {lines} moved to the left\n", file.path.display()));
+        report.push_str(&format!("{} fixed: {lines} moved to the left\n", file.path.display()));
     }
-    print_text(if common.quiet { "" } else { &said })?;
+    print_text(if common.quiet { "" } else { &report })?;
     Ok(EXIT_SUCCESS)
 }
 
 /// Reads a file and repairs what cannot be read of it; None where nothing is to be done.
 fn fix_file(path: &Path) -> Result<Option<FileFix<'_>>, Vec<Diagnostic>> {
     let name: Arc<str> = path.to_string_lossy().into();
-    let old = read_file(path, &name).map_err(|wrong| vec![wrong])?;
-    let (pieces, mut wrong) = split_documents(&name, &old);
+    let old = read_file(path, &name).map_err(|diagnostic| vec![diagnostic])?;
+    let (pieces, mut diagnostics) = split_documents(&name, &old);
     let (mut new, mut moved) = (String::with_capacity(old.len()), 0);
     for (index, piece) in pieces.into_iter().enumerate() {
         let text = &old[piece.span];
         match (Document::read(&name, index, piece.first_line, text), repair(text)) {
             (Ok(document), _) => {
-                wrong.extend(document.diagnostics().iter().cloned());
+                diagnostics.extend(document.diagnostics().iter().cloned());
                 new.push_str(text);
             }
             (Err(_), Some(repaired)) => {
                 new.push_str(&repaired.text);
                 moved += repaired.moved_lines.len();
             }
-            (Err(error), None) => wrong.push(needs_manual_fix(error)),
+            (Err(error), None) => diagnostics.push(needs_manual_fix(error)),
         }
     }
-    match wrong.is_empty() {
+    match diagnostics.is_empty() {
         true => Ok((moved > 0).then_some(FileFix { path, old, new, moved_lines: moved })),
-        false => Err(wrong),
+        false => Err(diagnostics),
     }
 }
 

@@ -121,9 +121,9 @@ fn voided_approvals(
     before: &Ledger,
     after: &Ledger,
 ) -> Vec<String> {
-    let given = ExternalState { today: Some(seen.today.to_owned()), ..ExternalState::default() };
+    let external = ExternalState { today: Some(seen.today.to_owned()), ..ExternalState::default() };
     let counts = |ledger: &Ledger, batch: u32, plan: &str| {
-        verify::upcoming_batch_digest(course, ledger, batch, &given).is_some_and(|digest| digest == plan)
+        verify::upcoming_batch_digest(course, ledger, batch, &external).is_some_and(|digest| digest == plan)
     };
     let void = before
         .approvals
@@ -167,9 +167,9 @@ fn find_workload(
         }));
         // What is no longer in git may still be held, until the next step drops its line.
         let lines = ledger.entries.iter().filter(|(_, line)| args.off && line.hold_reason.is_some());
-        let gone =
+        let missing =
             lines.filter(|(key, _)| course.workloads.find(key).is_none() && matches_key(key, &args.workload));
-        found.extend(gone.map(|(key, _)| (name.clone(), key.to_string(), false)));
+        found.extend(missing.map(|(key, _)| (name.clone(), key.to_string(), false)));
     }
     if !images.is_empty() && found.iter().any(|(_, _, brings)| *brings) {
         found.retain(|(_, _, brings)| *brings);

@@ -99,15 +99,15 @@ impl PromoteRun<'_> {
     /// Commits by hand that stop a release until a person has looked at them.
     fn manual_changes(
         &self,
-        live: &DeployBranch<'_>,
+        deploy_branch: &DeployBranch<'_>,
         rollout: &RolloutPlan<'_>,
     ) -> Result<Vec<Diagnostic>, Error> {
         let cluster = rollout.view.cluster.as_deref();
-        let branch = StagedBranch::find(live, cluster, rollout.name());
-        let examined = branch.examine_refs(live, rollout.name())?;
-        let reverted = find_batch_revert(live, cluster, &rollout.ledger)?;
-        let reverted = reverted.map(|found| reverted_batch(live, cluster, &rollout.ledger, &found));
-        Ok(rewritten_branch(live, &branch, &examined).into_iter().chain(reverted).collect())
+        let branch = StagedBranch::find(deploy_branch, cluster, rollout.name());
+        let examined = branch.examine_refs(deploy_branch, rollout.name())?;
+        let reverted = find_batch_revert(deploy_branch, cluster, &rollout.ledger)?;
+        let reverted = reverted.map(|found| reverted_batch(deploy_branch, cluster, &rollout.ledger, &found));
+        Ok(rewritten_branch(deploy_branch, &branch, &examined).into_iter().chain(reverted).collect())
     }
 
     /// Counts the steps to release.

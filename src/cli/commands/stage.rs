@@ -237,33 +237,33 @@ impl StageRun<'_> {
     /// Plans one rollout; None where the reporter knows why there is none.
     pub(in crate::cli) fn plan_rollout<'s>(
         &self,
-        live: &DeployBranch<'_>,
+        deploy_branch: &DeployBranch<'_>,
         (sites, site): (&[ClusterView], &'s ClusterView),
         name: &str,
         starts: bool,
         reporter: &mut Reporter,
     ) -> Result<Option<PlannedStack<'s>>, Error> {
-        let branch = StagedBranch::find(live, site.cluster.as_deref(), name);
-        let examined = branch.examine_refs(live, name)?;
-        let (rollout, mut wrong) = match starts {
+        let branch = StagedBranch::find(deploy_branch, site.cluster.as_deref(), name);
+        let examined = branch.examine_refs(deploy_branch, name)?;
+        let (rollout, mut problems) = match starts {
             true => {
                 let starts_paused = self.is_named(name);
-                let given = ExternalState {
+                let external = ExternalState {
                     is_start_requested: starts,
                     replaces_paused: starts_paused,
                     ..self.external_state.clone()
                 };
-                RolloutPlan::plan(site, name, &given)
+                RolloutPlan::plan(site, name, &external)
             }
             false => RolloutPlan::plan_resumed(site, name, &self.external_state),
         };
-        wrong.extend(too_many_batches(&rollout));
-        wrong.extend(unmatched_selector(site, &sites.iter().collect::<Vec<_>>(), name));
+        problems.extend(too_many_batches(&rollout));
+        problems.extend(unmatched_selector(site, &sites.iter().collect::<Vec<_>>(), name));
         if !self.args.accept_rewritten {
-            wrong.extend(rewritten_branch(live, &branch, &examined));
+            problems.extend(rewritten_branch(deploy_branch, &branch, &examined));
         }
-        let is_refused = wrong.iter().any(crate::diagnostics::Diagnostic::is_error);
-        reporter.add(wrong);
+        let is_refused = problems.iter().any(crate::diagnostics::Diagnostic::is_error);
+        reporter.add(problems);
         Ok((!is_refused).then_some(PlannedStack { rollout, branch, inspection: examined }))
     }
 }
@@ -277,22 +277,22 @@ pub(in crate::cli) struct PlannedStack<'s> {
 
 impl<'s> PlannedStack<'s> {
     /// Says which cluster of an earlier wave comes first.
-    pub(in crate::cli) fn blocking_wave(&self, live: &DeployBranch<'_>) -> Option<String> {
+    pub(in crate::cli) fn blocking_wave(&self, deploy_branch: &DeployBranch<'_>) -> Option<String> {
         let source = self.rollout.context.source.as_ref().map(|r| r.name.clone());
-        wave_block_reason(live, self.rollout.view.cluster.as_deref(), self.rollout.name(), &source)
+        wave_block_reason(deploy_branch, self.rollout.view.cluster.as_deref(), self.rollout.name(), &source)
     }
 
     pub(in crate::cli) fn build_commits(
         self,
-        live: &DeployBranch<'_>,
+        deploy_branch: &DeployBranch<'_>,
         limit: usize,
         signing: &Signing<'_>,
         reporter: &mut Reporter,
     ) -> Result<Option<BuiltStack<'s>>, Error> {
-        let kept = if signing.is_enabled() { self.branch.commits(live)? } else { Vec::new() };
-        let (stack, wrong) = build_stack(live, &self.rollout, limit, signing, &kept)?;
-        reporter.add(wrong);
-        let waits = self.blocking_wave(live).filter(|_| self.rollout.starts_rollout());
+        let kept = if signing.is_enabled() { self.branch.commits(deploy_branch)? } else { Vec::new() };
+        let (stack, diagnostics) = build_stack(deploy_branch, &self.rollout, limit, signing, &kept)?;
+        reporter.add(diagnostics);
+        let waits = self.blocking_wave(deploy_branch).filter(|_| self.rollout.starts_rollout());
         Ok(stack.map(|stack| BuiltStack { planned: self, stack, blocked_by: waits }))
     }
 }
@@ -311,24 +311,28 @@ impl BuiltStack<'_> {
     }
 
     /// Says which commits of others the branch holds: an error where it would have to be replaced.
-    fn foreign_commits_error(&self, live: &DeployBranch<'_>, args: &StageArgs) -> Option<Diagnostic> {
+    fn foreign_commits_error(
+        &self,
+        deploy_branch: &DeployBranch<'_>,
+        args: &StageArgs,
+    ) -> Option<Diagnostic> {
         let PlannedStack { branch, inspection: examined, rollout } = &self.planned;
         if args.force {
             return None;
         }
-        let config = live.configuration.layout.root.join("pillion.yaml");
+        let config = deploy_branch.configuration.layout.root.join("pillion.yaml");
         let options = repository::command_options(&args.repository, rollout.view.cluster.as_deref());
         let names = (branch.short_name(), rollout.name());
-        let mut wrong = foreign_commits(&config, names, &examined.foreign(), &options)?;
+        let mut diagnostic = foreign_commits(&config, names, &examined.foreign(), &options)?;
         let is_other =
             |side: &RefContents, at: Option<ObjectId>| !side.foreign.is_empty() && at != self.stack.tip();
         let is_refused = is_other(&examined.local, branch.local)
             || (args.push && is_other(&examined.remote, branch.remote));
         // Where nothing is to come, it is only not removed.
         if !is_refused || self.stack.tip().is_none() {
-            wrong.severity = Severity::Warning;
+            diagnostic.severity = Severity::Warning;
         }
-        Some(wrong)
+        Some(diagnostic)
     }
 
     /// What a push has to do; a branch is removed only where all of it is pillion's own.
@@ -339,9 +343,13 @@ impl BuiltStack<'_> {
         self.planned.branch.push_update(tip).filter(|_| may_write)
     }
 
-    fn write_branch(self, live: &DeployBranch<'_>, args: &StageArgs) -> Result<StagedBranchReport, Error> {
+    fn write_branch(
+        self,
+        deploy_branch: &DeployBranch<'_>,
+        args: &StageArgs,
+    ) -> Result<StagedBranchReport, Error> {
         let written = match self.stack.tip().is_some() || self.planned.inspection.local.is_removable() {
-            true => self.planned.branch.update_ref(live, &self.stack)?,
+            true => self.planned.branch.update_ref(deploy_branch, &self.stack)?,
             false => BranchUpdate::Absent,
         };
         let (sidecar_set, cluster) = self.sidecar_set_and_cluster();

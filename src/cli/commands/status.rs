@@ -99,31 +99,35 @@ fn collect_status(
 }
 
 /// Returns the note about newer sources that the deploy branch is not rendered from.
-pub(in crate::cli) fn stale_render_note(live: &DeployBranch<'_>) -> Result<Option<String>, Error> {
-    let Some(newer) = live.find_newer_source()? else { return Ok(None) };
-    let (branch, source) = (&live.branches.deploy, live.branches.source.as_deref().unwrap_or_default());
+pub(in crate::cli) fn stale_render_note(deploy_branch: &DeployBranch<'_>) -> Result<Option<String>, Error> {
+    let Some(newer) = deploy_branch.find_newer_source()? else { return Ok(None) };
+    let (branch, source) =
+        (&deploy_branch.branches.deploy, deploy_branch.branches.source.as_deref().unwrap_or_default());
     Ok(Some(format!(
         "`{branch}` is rendered from {}, and `{source}` is at {}: `pillion render --branch {branch} --push` there renders what is new\n",
-        live.source.id.short(),
+        deploy_branch.source.id.short(),
         newer.short()
     )))
 }
 
 fn ledger_status(
-    live: &DeployBranch<'_>,
+    deploy_branch: &DeployBranch<'_>,
     site: &ClusterView,
     ledger: &Ledger,
     args: &RepositoryArgs,
 ) -> Result<LedgerStatus, Error> {
     let cluster = site.cluster.as_deref();
     let source = site.rollout_context(&ledger.name).0.source.map(|r| r.name);
-    let not_before = wave_block_reason(live, cluster, &ledger.name, &source);
+    let not_before = wave_block_reason(deploy_branch, cluster, &ledger.name, &source);
     let today = Some(clock::today());
-    let given = ExternalState { wave_reason: not_before, today, ..ExternalState::default() };
-    let (rollout, _) = RolloutPlan::plan_resumed(site, &ledger.name, &given);
-    let place = live.configuration.ledger_path(cluster, &ledger.name);
-    let since =
-        live.repository.log(live.head.id, place.as_deref(), HistoryWalk::FirstParent)?.next().transpose()?;
+    let external = ExternalState { wave_reason: not_before, today, ..ExternalState::default() };
+    let (rollout, _) = RolloutPlan::plan_resumed(site, &ledger.name, &external);
+    let place = deploy_branch.configuration.ledger_path(cluster, &ledger.name);
+    let since = deploy_branch
+        .repository
+        .log(deploy_branch.head.id, place.as_deref(), HistoryWalk::FirstParent)?
+        .next()
+        .transpose()?;
     let first = rollout.batches().next();
     let (pods, before) =
         first.map_or((0, 0), |b| (b.matched_pods, b.updated_pods.saturating_sub(b.moved_pods())));
@@ -136,7 +140,7 @@ fn ledger_status(
         batches: rollout.last_batch(),
         updated: before,
         pods,
-        held: ledger_holds(&rollout.context, ledger, given.today.as_deref()),
+        held: ledger_holds(&rollout.context, ledger, external.today.as_deref()),
         newer_revision: rollout.newer_source(),
         starts: rollout.starts_rollout(),
         next: next_step(&rollout, &repository::command_options(args, cluster)),

@@ -97,10 +97,10 @@ fn validate_inputs(
         let places = args.inputs.paths.iter().map(|p| Span::whole_file(p.to_string_lossy()));
         diagnostics.push(places.fold(nothing, Diagnostic::at));
     }
-    let (sets, wrong) = read_sets(&gathered.sidecar_sets, DecodeMode::Validate);
-    diagnostics.extend(wrong);
-    let (history, wrong) = read_states(&states.sidecar_sets, DecodeMode::Validate);
-    diagnostics.extend(wrong);
+    let (sets, problems) = read_sets(&gathered.sidecar_sets, DecodeMode::Validate);
+    diagnostics.extend(problems);
+    let (history, problems) = read_states(&states.sidecar_sets, DecodeMode::Validate);
+    diagnostics.extend(problems);
     // What is wrong with an old state cannot be mended any more.
     let (old, _) = read_states(&old.sidecar_sets, DecodeMode::Validate);
     diagnostics.extend(validate_sets(&sets, &old, &history));
@@ -130,8 +130,8 @@ fn check_selections(workspace: &Workspace) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
     for site in &sites {
         for set in &site.prepared.sets {
-            let wrong = unmatched_selector(site, &all, &set.name);
-            found.extend(wrong.filter(|wrong| !found.contains(wrong)));
+            let unmatched = unmatched_selector(site, &all, &set.name);
+            found.extend(unmatched.filter(|diagnostic| !found.contains(diagnostic)));
         }
     }
     found
@@ -139,9 +139,9 @@ fn check_selections(workspace: &Workspace) -> Vec<Diagnostic> {
 
 /// Reads the ledgers that pillion.yaml names, and returns what is wrong with them.
 fn check_ledgers(configuration: &Configuration) -> Vec<Diagnostic> {
-    let (ledgers, mut wrong) = configuration.layout.find_ledgers(&Disk);
+    let (ledgers, mut diagnostics) = configuration.layout.find_ledgers(&Disk);
     let (gathered, more) = gather_ledgers(ledgers.iter().map(|ledger| &ledger.input), &Disk);
-    wrong.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
-    wrong.extend(gathered.ledgers.iter().flat_map(|(document, path)| decode(document, path).1));
-    wrong
+    diagnostics.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
+    diagnostics.extend(gathered.ledgers.iter().flat_map(|(document, path)| decode(document, path).1));
+    diagnostics
 }

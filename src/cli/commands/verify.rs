@@ -89,10 +89,10 @@ fn read_at<'o>(
 ) -> Result<Option<DeployBranch<'o>>, Error> {
     let commit = context.repository.resolve(revision)?;
     let place = (revision.to_owned(), commit);
-    let (live, wrong) =
+    let (deploy_branch, diagnostics) =
         DeployBranch::read_at(&context.repository, &context.branches, &context.config, place)?;
-    reporter.add(wrong);
-    Ok(live.map(|live| live.with_manifests(&context.manifest_source)))
+    reporter.add(diagnostics);
+    Ok(deploy_branch.map(|deploy_branch| deploy_branch.with_manifests(&context.manifest_source)))
 }
 
 /// With two branches: reports that the branch of the sources is another one than at the base. The settings may be part
@@ -101,7 +101,9 @@ fn changed_source_branch(context: &RepoContext, base: ObjectId) -> Result<Option
     let RepoContext { repository, branches, config, .. } = context;
     let Some(source) = &branches.source else { return Ok(None) };
     let before = match DeployBranch::read_at(repository, branches, config, (String::new(), base)) {
-        Ok((Some(live), _)) => BranchConfig::from_repository(&live.configuration.repository)?.source,
+        Ok((Some(deploy_branch), _)) => {
+            BranchConfig::from_repository(&deploy_branch.configuration.repository)?.source
+        }
         // What cannot be read of it is said where it is judged.
         Ok((None, _)) | Err(_) => return Ok(None),
     };

@@ -29,9 +29,9 @@ impl EventSink for OnceOutput {
         self.staged.push(branch.to_owned());
     }
 
-    fn on_foreign_commits(&mut self, wrong: &Diagnostic) {
-        self.foreign_commits.retain(|other| other.message != wrong.message);
-        self.foreign_commits.push(wrong.clone());
+    fn on_foreign_commits(&mut self, diagnostic: &Diagnostic) {
+        self.foreign_commits.retain(|other| other.message != diagnostic.message);
+        self.foreign_commits.push(diagnostic.clone());
     }
 
     fn on_notify_failed(&mut self, failure: &WatchError) {

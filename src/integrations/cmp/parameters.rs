@@ -66,27 +66,27 @@ pub(crate) fn parameters_json() -> String {
 
 /// Reads ARGOCD_APP_PARAMETERS (the names of variables PARAM_… are ambiguous).
 pub(super) fn read_parameters(text: &str) -> (CmpParameters, Vec<Diagnostic>) {
-    let (mut given, mut wrong) = (CmpParameters::default(), Vec::new());
+    let (mut parameters, mut diagnostics) = (CmpParameters::default(), Vec::new());
     if text.trim().is_empty() {
-        return (given, wrong);
+        return (parameters, diagnostics);
     }
     let read: Value = match serde_json::from_str(text) {
         Ok(read) => read,
         Err(error) => {
-            wrong.push(invalid_parameter(
+            diagnostics.push(invalid_parameter(
                 &format!("ARGOCD_APP_PARAMETERS is no JSON: {error}"),
                 "Argo CD writes it; tell it what was changed",
             ));
-            return (given, wrong);
+            return (parameters, diagnostics);
         }
     };
     for parameter in read.as_array().into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default();
-        if let Err((message, help)) = given.set_parameter(name, parameter) {
-            wrong.push(invalid_parameter(&message, &help));
+        if let Err((message, help)) = parameters.set_parameter(name, parameter) {
+            diagnostics.push(invalid_parameter(&message, &help));
         }
     }
-    (given, wrong)
+    (parameters, diagnostics)
 }
 
 impl CmpParameters {
@@ -146,12 +146,12 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_said() {
-        let (_, wrong) = read_parameters(
+        let (_, diagnostics) = read_parameters(
             r#"[{"name":"ledger","string":"x"},{"name":"ledgers","string":"x"},{"name":"annotations","string":"all"}]"#,
         );
-        let wrong: Vec<_> = wrong.into_iter().map(|d| d.message).collect();
+        let diagnostics: Vec<_> = diagnostics.into_iter().map(|d| d.message).collect();
         assert_eq!(
-            wrong,
+            diagnostics,
             [
                 "there is no parameter `ledger`",
                 "the parameter `ledgers` must be an array",
@@ -162,12 +162,12 @@ mod tests {
 
     #[test]
     fn an_application_says_where_things_are() {
-        let (given, wrong) = read_parameters(
+        let (parameters, diagnostics) = read_parameters(
             r#"[{"name":"ledgers","array":["../ledgers/eu"]},{"name":"namespace","string":"shop"},{"name":"cluster","string":""}]"#,
         );
-        assert_eq!(wrong, []);
+        assert_eq!(diagnostics, []);
         assert_eq!(
-            (given.spec.ledgers, given.namespace.as_deref(), given.cluster),
+            (parameters.spec.ledgers, parameters.namespace.as_deref(), parameters.cluster),
             (vec!["../ledgers/eu".to_owned()], Some("shop"), None)
         );
     }

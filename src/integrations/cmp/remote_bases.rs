@@ -77,13 +77,13 @@ impl RemoteBaseSearch {
         let name: Arc<str> = file.to_string_lossy().into();
         match read_file(file, &name) {
             Ok(text) => self.search_text(&name, &text, folder, is_plugin),
-            Err(wrong) => self.diagnostics.push(wrong),
+            Err(diagnostic) => self.diagnostics.push(diagnostic),
         }
     }
 
     fn search_text(&mut self, name: &Arc<str>, text: &str, folder: &Path, is_plugin: bool) {
-        let (pieces, wrong) = split_documents(name, text);
-        self.diagnostics.extend(wrong.into_iter().filter(Diagnostic::is_error));
+        let (pieces, diagnostics) = split_documents(name, text);
+        self.diagnostics.extend(diagnostics.into_iter().filter(Diagnostic::is_error));
         for (index, piece) in pieces.into_iter().enumerate() {
             match Document::read(name, index, piece.first_line, &text[piece.span]) {
                 Ok(document) => {
@@ -91,7 +91,7 @@ impl RemoteBaseSearch {
                     self.search_value(&place, &YamlPath::root(), document.value());
                 }
                 // What cannot be read here may be read by kustomize.
-                Err(wrong) => self.diagnostics.push(wrong),
+                Err(diagnostics) => self.diagnostics.push(diagnostics),
             }
         }
     }

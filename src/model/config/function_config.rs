@@ -171,8 +171,8 @@ mod tests {
 
     fn read(text: &str) -> (Option<FunctionConfig>, Vec<String>) {
         let document = Arc::new(Document::read(&"f.yaml".into(), 0, 1, text).unwrap());
-        let (decoded, wrong) = decode(&document, &FieldPath::root());
-        (decoded, wrong.into_iter().map(|d| d.message).collect())
+        let (decoded, diagnostics) = decode(&document, &FieldPath::root());
+        (decoded, diagnostics.into_iter().map(|d| d.message).collect())
     }
 
     #[test]
@@ -194,8 +194,8 @@ mod tests {
               annotations: minimal
               keepSidecarSets: local-config
         "#};
-        let (decoded, wrong) = read(text);
-        assert_eq!(wrong, [] as [&str; 0]);
+        let (decoded, diagnostics) = read(text);
+        assert_eq!(diagnostics, [] as [&str; 0]);
         let spec = decoded.unwrap().spec;
         assert_eq!(spec.sidecar_sets, ["../../../sidecars"]);
         assert_eq!(spec.keep_sidecar_sets, Some(KeepSidecarSets::LocalConfig));
@@ -213,13 +213,13 @@ mod tests {
               inline: |
                 kind: SidecarSet
         "};
-        let (decoded, wrong) = read(text);
-        assert_eq!(wrong, [] as [&str; 0]);
+        let (decoded, diagnostics) = read(text);
+        assert_eq!(diagnostics, [] as [&str; 0]);
         let decoded = decoded.unwrap();
         assert_eq!(decoded.spec.sidecar_sets, ["a.yaml", "b"]);
         assert_eq!(decoded.inline.len(), 1);
-        let (_, wrong) =
+        let (_, diagnostics) =
             read("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {sidecarsets: a}\n");
-        assert_eq!(wrong, ["unknown key `spec.sidecarsets`"]);
+        assert_eq!(diagnostics, ["unknown key `spec.sidecarsets`"]);
     }
 }

@@ -433,8 +433,8 @@ mod tests {
                 DaemonSet.apps/infra/edge: 40
         "#};
         let document = Document::read(&"pillion.yaml".into(), 0, 1, &text).unwrap();
-        let (repository, wrong) = decode(&document);
-        assert_eq!(wrong, []);
+        let (repository, diagnostics) = decode(&document);
+        assert_eq!(diagnostics, []);
         assert_eq!(repository.rollout.unwrap().steps.unwrap()[1], PodsOrPercent::Text("25%".into()));
     }
 }

@@ -96,9 +96,9 @@ impl LedgerDecoder<'_> {
     }
 
     fn decode_revision(&mut self, wire: &wire::RevisionWire, path: &FieldPath) -> Option<Revision> {
-        let (set, wrong) =
+        let (set, diagnostics) =
             decode_content(&self.name, &wire.sidecar_set, self.document, &self.base.join(path));
-        self.diagnostics.extend(wrong);
+        self.diagnostics.extend(diagnostics);
         let set = Arc::new(set?);
         for (field, says, is) in [
             ("name", &wire.name, revision_name(&set)),

@@ -226,13 +226,13 @@ impl Ledger {
 
     /// Removes the entries that are not kept.
     pub(crate) fn retain_workloads(&mut self, mut is_kept: impl FnMut(&Arc<str>, &LedgerEntry) -> bool) {
-        let gone: Vec<Arc<str>> = self
+        let removed: Vec<Arc<str>> = self
             .entries
             .iter()
             .filter(|(key, entry)| !is_kept(key, entry))
             .map(|(key, _)| Arc::clone(key))
             .collect();
-        for key in gone {
+        for key in removed {
             self.entries.remove_mut(&key);
         }
     }

@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn the_surge_counts() {
         let more = || json!({"requests": {"cpu": "50m"}});
-        let said = |batch: u64, peak: &str, hard: &str| {
+        let warning = |batch: u64, peak: &str, hard: &str| {
             [format!(
                 "batch {batch} may bring `requests.cpu` of namespace shop to {peak}, and ResourceQuota q allows {hard}"
             )]
@@ -312,12 +312,12 @@ mod tests {
         // 10 pods of 150m in the end, and 3 old ones of 100m beside them on the way.
         assert_eq!(
             messages(json!({"requests.cpu": "1799m"}), more(), &[(0, 10, 3)]),
-            said(1, "1800m", "1799m")
+            warning(1, "1800m", "1799m")
         );
         assert!(messages(json!({"requests.cpu": "1800m"}), more(), &[(0, 10, 3)]).is_empty());
         assert_eq!(
             messages(json!({"requests.cpu": "1300m"}), more(), &[(2, 5, 0), (5, 10, 0)]),
-            said(2, "1500m", "1300m")
+            warning(2, "1500m", "1300m")
         );
         // What is above the quota already is nobody's doing here.
         assert!(

@@ -133,10 +133,10 @@ mod tests {
     fn a_bound_is_broken_only_beyond_it() {
         let web = subject("Deployment", &Value::Null, &Value::Null);
         assert_eq!(exceeds_max_unavailable(&web, 2, 2, None), None);
-        let told = exceeds_max_unavailable(&web, 3, 2, None).unwrap();
+        let warning = exceeds_max_unavailable(&web, 3, 2, None).unwrap();
         let wanted = "Deployment shop/web alone may have 3 pods unavailable at once, and `maxUnavailable` of the SidecarSet is 2";
-        assert_eq!(told.message, wanted);
-        assert!(told.help.unwrap().starts_with("lower `spec.strategy.rollingUpdate.maxUnavailable`"));
+        assert_eq!(warning.message, wanted);
+        assert!(warning.help.unwrap().starts_with("lower `spec.strategy.rollingUpdate.maxUnavailable`"));
     }
 
     #[test]
@@ -152,8 +152,8 @@ mod tests {
     #[test]
     fn many_batches_are_told_with_the_field() {
         assert_eq!(too_many_batches(100, 100, "1 h", "updateStrategy.maxUnavailable", None), None);
-        let told = too_many_batches(101, 100, "4 h", "updateStrategy.maxUnavailable", None).unwrap();
-        assert_eq!(told.notes, ["it takes at least 4 h, and is not staged"]);
+        let warning = too_many_batches(101, 100, "4 h", "updateStrategy.maxUnavailable", None).unwrap();
+        assert_eq!(warning.notes, ["it takes at least 4 h, and is not staged"]);
     }
 
     #[test]
@@ -167,9 +167,13 @@ mod tests {
             subject("StatefulSet", &Value::Null, &Value::Null),
         ];
         assert_eq!(ordered_ready_stuck(&[b.clone(), c.clone(), d.clone()]), None);
-        let told = ordered_ready_stuck(&[a.clone(), b, c, d]).unwrap();
-        assert_eq!(told.message, "a failing pod of StatefulSet shop/web does not recover from git alone");
-        let told = ordered_ready_stuck(&[a.clone(), a.clone(), a]).unwrap();
-        assert!(told.message.contains("shop/web and 2 other workloads of ordered pods"), "{}", told.message);
+        let warning = ordered_ready_stuck(&[a.clone(), b, c, d]).unwrap();
+        assert_eq!(warning.message, "a failing pod of StatefulSet shop/web does not recover from git alone");
+        let warning = ordered_ready_stuck(&[a.clone(), a.clone(), a]).unwrap();
+        assert!(
+            warning.message.contains("shop/web and 2 other workloads of ordered pods"),
+            "{}",
+            warning.message
+        );
     }
 }

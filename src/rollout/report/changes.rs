@@ -84,9 +84,9 @@ fn describe_changes(old: &SidecarSet, new: &SidecarSet) -> Vec<String> {
                 Some(same) => found.push(describe_container_change(name, same, container)),
             }
         }
-        let gone =
+        let removed =
             before.iter().filter(|b| after.iter().all(|a| str_field(a, "name") != str_field(b, "name")));
-        found.extend(gone.map(|b| format!("{} removed", str_field(b, "name"))));
+        found.extend(removed.map(|b| format!("{} removed", str_field(b, "name"))));
     }
     let mut keys: Vec<&String> = old.content.keys().collect();
     keys.extend(new.content.keys().filter(|key| !old.content.contains_key(*key)));

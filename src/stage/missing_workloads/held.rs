@@ -21,8 +21,8 @@ pub(super) fn missing_held(
 ) -> Option<Diagnostic> {
     let held = held_by_people(ledger, |_| true);
     let stand = view.present_workloads(&held);
-    let gone = held.into_iter().filter(|key| !stand.contains(key));
-    let missing: Vec<_> = gone.flat_map(|key| find_missing(view, now, past, ledger, key)).collect();
+    let absent = held.into_iter().filter(|key| !stand.contains(key));
+    let missing: Vec<_> = absent.flat_map(|key| find_missing(view, now, past, ledger, key)).collect();
     (!missing.is_empty()).then(|| missing_held_error(view, ledger, &missing))
 }
 

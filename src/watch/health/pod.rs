@@ -29,13 +29,13 @@ pub(super) fn disruption(pod: &LivePod) -> Option<&str> {
 /// without changing containers; a kubelet always sets a reason.
 fn is_node_unreachable(pod: &LivePod) -> bool {
     let reason = pod.ready.reason.as_deref().unwrap_or_default();
-    let live = || pod.containers.iter().filter(|c| c.role != ContainerRole::Init);
+    let main_containers = || pod.containers.iter().filter(|c| c.role != ContainerRole::Init);
     pod.phase == PodPhase::Running
         && !pod.ready.is_true
         && pod.ready.since.is_some()
         && (reason.is_empty() || reason.starts_with("NodeStatus"))
-        && live().next().is_some()
-        && live().all(|c| c.is_ready)
+        && main_containers().next().is_some()
+        && main_containers().all(|c| c.is_ready)
 }
 
 /// Returns whether a pod and its sidecars are ready.
@@ -67,8 +67,8 @@ pub(super) fn steady_since(pod: &LivePod) -> Option<Timestamp> {
 
 /// Returns whether an unready pod was ready before: `Ready` was lost after its containers had started.
 pub(super) fn was_ready(pod: &LivePod) -> bool {
-    let live = pod.containers.iter().filter(|c| c.role != ContainerRole::Init);
-    let starts: Option<Vec<Timestamp>> = live.map(|c| started_at(&c.state)).collect();
+    let main_containers = pod.containers.iter().filter(|c| c.role != ContainerRole::Init);
+    let starts: Option<Vec<Timestamp>> = main_containers.map(|c| started_at(&c.state)).collect();
     let last = starts.and_then(|s| s.into_iter().max());
     !pod.ready.is_true && last.zip(pod.ready.since).is_some_and(|(start, since)| since > start)
 }

@@ -202,7 +202,7 @@ impl Observer {
     /// When something that is needed was never read, or not seen for longer than [`ObserverSettings::grace`].
     pub fn snapshot(&self) -> Result<Snapshot, StaleData> {
         self.shared.reset_changed();
-        let (said, at) = self.server_time()?;
+        let (server_time, at) = self.server_time()?;
         let grace = self.shared.settings.grace;
         let known = lock(&self.state.lists);
         if let Some((since, error)) = &known.undiscovered {
@@ -218,7 +218,7 @@ impl Observer {
         // The content of a lost list is unknown: a soak does not end while nothing is seen.
         let lost = known.streams.values().filter_map(|stream_task| stream_task.stream.lost_since()).min();
         let stale = lost.map_or(Duration::ZERO, |lost| at.saturating_duration_since(lost));
-        let now = said.checked_sub(stale).unwrap_or(said);
+        let now = server_time.checked_sub(stale).unwrap_or(server_time);
         let items: Vec<ObservedObject> =
             known.streams.values().flat_map(|stream_task| stream_task.stream.items()).collect();
         drop(known);
@@ -246,7 +246,7 @@ impl Observer {
                     self.shared.rediscover.notify_one();
                 }
                 match clock.last_answer {
-                    Some(said) if said.1.elapsed() <= self.shared.settings.grace => Ok(said),
+                    Some((time, at)) if at.elapsed() <= self.shared.settings.grace => Ok((time, at)),
                     _ => {
                         let what = format!("the API server's time is unknown: {error}");
                         Err(StaleData { message: what, since, error: Some(error), role: None })

@@ -128,8 +128,8 @@ impl NodeEditor<'_> {
         self.change_entries(map, &entries, &plan, slot)?;
         let units: Vec<Range<usize>> =
             entries.iter().map(|e| e.start..self.entry_end(e.key, e.value)).collect();
-        let gone: Vec<bool> = plan.changes.iter().map(|f| matches!(f, EntryChange::Remove)).collect();
-        self.remove_units(&units, &gone, at, false);
+        let removed: Vec<bool> = plan.changes.iter().map(|f| matches!(f, EntryChange::Remove)).collect();
+        self.remove_units(&units, &removed, at, false);
         let style = self.style(map);
         let added: String =
             plan.added.iter().map(|(key, value)| emit::entry_lines(key, value, at, style)).collect();
@@ -241,7 +241,7 @@ impl NodeEditor<'_> {
         }
         let units: Vec<Range<usize>> =
             items.iter().zip(&dashes).map(|(&i, &d)| d..self.item_end(i).max(d + 1)).collect();
-        let mut gone = vec![false; items.len()];
+        let mut removed = vec![false; items.len()];
         // New items go behind the last old one that stays before them.
         let (mut stayed, mut front) = (None, String::new());
         for alignment in steps {
@@ -256,7 +256,7 @@ impl NodeEditor<'_> {
                 }
                 AlignStep::Remove(i) => {
                     self.check_not_aliased(items[i])?;
-                    gone[i] = true;
+                    removed[i] = true;
                 }
                 AlignStep::Insert(j) => {
                     let text = emit::item_lines(&new[j], at, style);
@@ -268,7 +268,7 @@ impl NodeEditor<'_> {
             }
         }
         self.insert_front(first, at, &front);
-        self.remove_units(&units, &gone, at, true);
+        self.remove_units(&units, &removed, at, true);
         Ok(())
     }
 
@@ -292,18 +292,18 @@ impl NodeEditor<'_> {
     ///
     /// Comments deeper than a unit, behind and below it, go with it. Comments right above it at its column go too,
     /// but not those above the first one of a collection, which may speak for all of it.
-    fn remove_units(&mut self, units: &[Range<usize>], gone: &[bool], at: usize, is_list: bool) {
+    fn remove_units(&mut self, units: &[Range<usize>], removed: &[bool], at: usize, is_list: bool) {
         let mut next = 0;
-        if gone.first() == Some(&true) && !is_first_on_line(self.text, units[0].start) {
+        if removed.first() == Some(&true) && !is_first_on_line(self.text, units[0].start) {
             // The first one shares its line with a dash: what comes next moves up, or the dash stays alone.
-            next = gone.iter().position(|g| !g).unwrap_or(gone.len());
+            next = removed.iter().position(|g| !g).unwrap_or(removed.len());
             let own_end = line_end(self.text, units[next - 1].end);
             let stays = units.get(next).map_or(own_end, |u| u.start);
             let moves_up = self.text[own_end..stays].trim().is_empty();
             self.splice(units[0].start..if moves_up { stays } else { own_end }, "");
         }
         let mut run: Option<Range<usize>> = None;
-        for i in (next..units.len()).filter(|&i| gone[i]) {
+        for i in (next..units.len()).filter(|&i| removed[i]) {
             let line = line_start(self.text, units[i].start);
             let from = match i.checked_sub(1) {
                 None => line,

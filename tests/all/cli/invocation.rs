@@ -154,8 +154,11 @@ fn nothing_above_the_repository_of_an_application_is_read() {
     let environment = [("ARGOCD_APP_SOURCE_PATH", "apps"), ("ARGOCD_APP_PARAMETERS", parameters)];
     let output = finish(start(program(), &["cmp", "generate"], &apps, &environment), "");
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.starts_with("error[path-outside]: `../../set.yaml` leads out of the repository"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        stderr.starts_with("error[path-outside]: `../../set.yaml` leads out of the repository"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -183,8 +186,8 @@ fn kustomize_builds_first_and_its_failure_is_told() {
     script(programs.path(), "kustomize", "echo 'Error: accumulating resources: no web.yaml' >&2\nexit 1");
     let output = finish(start(program(), &["cmp", "generate"], folder.path(), &[("PATH", &path)]), "");
     assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(said, "pillion: `kustomize build .` failed: Error: accumulating resources: no web.yaml\n");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(stderr, "pillion: `kustomize build .` failed: Error: accumulating resources: no web.yaml\n");
 }
 
 #[test]
@@ -198,9 +201,9 @@ fn a_build_of_kustomize_takes_no_longer_than_argocd_allows() {
     let environment = [("PATH", path.as_str()), ("ARGOCD_EXEC_TIMEOUT", "1s")];
     let output = finish(start(program(), &["cmp", "generate"], folder.path(), &environment), "");
     assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let ended = "pillion: `kustomize build .` was ended: it took longer than `ARGOCD_EXEC_TIMEOUT` allows";
-    assert!(said.starts_with(ended), "{said}");
+    assert!(stderr.starts_with(ended), "{stderr}");
 }
 
 #[test]

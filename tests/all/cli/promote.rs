@@ -22,8 +22,8 @@ fn head(repo: &Repo) -> String {
 /// Nothing is released, and the message says why.
 fn refused(repo: &Repo, args: &[&str], words: &str) {
     let before = head(repo);
-    let (code, said) = repo.refused(&[&["promote"], args].concat());
-    assert!(code == 1 && said.contains(words), "{args:?}: {said}");
+    let (code, stderr) = repo.refused(&[&["promote"], args].concat());
+    assert!(code == 1 && stderr.contains(words), "{args:?}: {stderr}");
     assert_eq!(head(repo), before);
 }
 
@@ -34,18 +34,18 @@ fn the_next_batch_is_one_commit_of_a_person() {
     let base = head(&repo);
     // It is the commit that stage foretells, but for who and when.
     let staged = repo.git(&["log", "-1", "--format=%T%n%P%n%B", "pillion/main/log~4"]);
-    let said = repo.pillion(&["promote", "log"]);
+    let stdout = repo.pillion(&["promote", "log"]);
     let by = "Pillion-By: A Person <a@example.com>\n";
     let made = repo.git(&["log", "-1", "--format=%T%n%P%n%B", "main"]);
     assert!(made.contains(by) && made.replace(by, "") == staged, "{made}\n{staged}");
     assert_eq!(repo.git(&["log", "-1", "--format=%an %cn", "main"]), "A Person pillion");
     assert_eq!(changed(&repo), "ledgers/log.yaml\nrendered/data/events.yaml");
     assert_eq!((ledger(&repo, "main").last_batch(), repo.git(&["rev-parse", "main~1"])), (1, base.clone()));
-    assert!(said.contains("did not check pods or wait for the soak"), "{said}");
+    assert!(stdout.contains("did not check pods or wait for the soak"), "{stdout}");
     assert!(
-        said.ends_with("next: `pillion promote log` releases batch 2 of 4: 1 pod of 1 workload\n")
-            || said.contains("releases batch 2 of 4"),
-        "{said}"
+        stdout.ends_with("next: `pillion promote log` releases batch 2 of 4: 1 pod of 1 workload\n")
+            || stdout.contains("releases batch 2 of 4"),
+        "{stdout}"
     );
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.pillion(&["verify", "--base", &base]);
@@ -75,8 +75,8 @@ fn several_batches_are_several_commits_and_one_push() {
     ]);
     assert_eq!(numbers.split_whitespace().collect::<Vec<_>>(), ["1/4", "2/4", "3/4"]);
     let before = origin.git(&["rev-parse", "main"]);
-    let said = clone.pillion(&["promote", "log", "--full"]);
-    assert!(said.contains("log: complete, logtail 1.5.0 is released\npushed to origin/main\n"), "{said}");
+    let stdout = clone.pillion(&["promote", "log", "--full"]);
+    assert!(stdout.contains("log: complete, logtail 1.5.0 is released\npushed to origin/main\n"), "{stdout}");
     assert_eq!(origin.git(&["rev-list", "--count", &format!("{before}..main")]), "2");
     let everybody = origin.git(&[
         "log",
@@ -127,10 +127,10 @@ fn a_batch_that_waits_for_an_approval_is_not_released_without() {
         &["log", "--full"],
         "waits for `pillion approve log 4`; `--to 3` releases what comes before it",
     );
-    let said = repo.pillion(&["promote", "log", "--to", "3"]);
+    let stdout = repo.pillion(&["promote", "log", "--to", "3"]);
     assert!(
-        said.contains("next: `pillion approve log 4`, then `pillion promote log` releases batch 4 of 4"),
-        "{said}"
+        stdout.contains("next: `pillion approve log 4`, then `pillion promote log` releases batch 4 of 4"),
+        "{stdout}"
     );
     // What a message says approves nothing.
     let staged = repo.pillion(&["stage"]);
@@ -173,8 +173,11 @@ fn the_commits_can_be_left_here() {
     let test_env = TestEnvironment::new();
     let repo = open(&test_env);
     let before = head(&repo);
-    let said = repo.pillion(&["promote", "log", "--to", "2", "--no-push"]);
-    assert!(said.ends_with("next: `git branch --force main refs/pillion/outbox` releases it\n"), "{said}");
+    let stdout = repo.pillion(&["promote", "log", "--to", "2", "--no-push"]);
+    assert!(
+        stdout.ends_with("next: `git branch --force main refs/pillion/outbox` releases it\n"),
+        "{stdout}"
+    );
     assert_eq!(head(&repo), before);
     assert_eq!(repo.git(&["rev-list", "--count", "main..refs/pillion/outbox"]), "2");
     assert_eq!(trailer(&repo, "Pillion-Action"), "Start");

@@ -23,8 +23,8 @@ pub(crate) fn read_list_page(data: &[u8]) {
 #[cfg(feature = "watch")]
 pub(crate) fn read_forge_answer(data: &[u8]) {
     use pillion::watch::providers::github;
-    let said = github::read_refusal(data);
-    assert!(said.chars().count() <= 301 && !said.contains(escape::is_hidden), "{said:?}");
+    let reason = github::read_refusal(data);
+    assert!(reason.chars().count() <= 301 && !reason.contains(escape::is_hidden), "{reason:?}");
     github::read_pull_requests(data, "pillion/next/log/main", "main");
 }
 

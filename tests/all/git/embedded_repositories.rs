@@ -93,13 +93,13 @@ fn a_repository_in_the_tree_starts_nothing() {
         assert!(clone.path.join("envs/prod/HEAD").is_file());
         for folder in ["envs/prod", "envs/prod/objects"] {
             for command in OF_A_REPOSITORY {
-                let (code, said) = run_in(&clone, folder, command, &[]);
-                assert_eq!(code, 2, "{remote} {folder} {command:?}: {said}");
+                let (code, output) = run_in(&clone, folder, command, &[]);
+                assert_eq!(code, 2, "{remote} {folder} {command:?}: {output}");
                 assert!(
-                    said.contains("looks like a git repository, but is in the working tree"),
-                    "{command:?}: {said}"
+                    output.contains("looks like a git repository, but is in the working tree"),
+                    "{command:?}: {output}"
                 );
-                assert!(said.contains("GIT_DIR="), "{command:?}: {said}");
+                assert!(output.contains("GIT_DIR="), "{command:?}: {output}");
             }
             for command in [
                 &["render"][..],
@@ -114,17 +114,17 @@ fn a_repository_in_the_tree_starts_nothing() {
             }
             #[cfg(feature = "watch")]
             for command in [&["watch", "--once"][..], &["watch", "--once", "--dry-run"], &["watch"]] {
-                let (code, said) = run_in(&clone, folder, command, &[("KUBECONFIG", "/dev/null")]);
-                assert_eq!(code, 2, "{folder} {command:?}: {said}");
+                let (code, output) = run_in(&clone, folder, command, &[("KUBECONFIG", "/dev/null")]);
+                assert_eq!(code, 2, "{folder} {command:?}: {output}");
             }
         }
         let ran = fs::read_to_string(test_env.path("ran")).unwrap_or_default();
         assert_eq!(ran, "", "bare: {is_bare}, {remote}");
         // The clone itself is as good as ever.
-        let (code, said) = run_in(&clone, "", &["plan"], &[]);
-        assert_eq!(code, 0, "{said}");
-        let (code, said) = run_in(&clone, "envs", &["status", "--no-fetch"], &[]);
-        assert_eq!(code, 0, "{said}");
+        let (code, output) = run_in(&clone, "", &["plan"], &[]);
+        assert_eq!(code, 0, "{output}");
+        let (code, output) = run_in(&clone, "envs", &["status", "--no-fetch"], &[]);
+        assert_eq!(code, 0, "{output}");
     }
 }
 
@@ -144,8 +144,8 @@ fn a_bare_repository_counts_as_git_lets_it() {
     let status = &["status", "--no-fetch"];
     assert_eq!(run_in(&bare, "", status, &[]).0, 0);
     assert_eq!(run_in(&bare, "refs", status, &[]).0, 0);
-    let (code, said) = run_in(&bare, "", status, EXPLICIT);
-    assert!(code == 2 && said.contains("`safe.bareRepository` of git is `explicit`"), "{said}");
+    let (code, output) = run_in(&bare, "", status, EXPLICIT);
+    assert!(code == 2 && output.contains("`safe.bareRepository` of git is `explicit`"), "{output}");
     let named = [EXPLICIT, &[("GIT_DIR", ".")]].concat();
     assert_eq!(run_in(&bare, "", status, &named).0, 0);
     // git itself takes the inside of `.git` for what it is.

@@ -38,9 +38,9 @@ fn what_one_pushes_the_other_fetches() {
     let test_env = TestEnvironment::new();
     let (one, two, server) = team(&test_env);
     let made = one.at_rest(|repository| {
-        let live = fetch(repository, "main").unwrap();
-        let made = on_top(repository, live, &[("apps/x.yaml", "x: 1\n")]);
-        let pushed = || push(repository, forward("main", made, ExpectedRef::At(live))).unwrap();
+        let head = fetch(repository, "main").unwrap();
+        let made = on_top(repository, head, &[("apps/x.yaml", "x: 1\n")]);
+        let pushed = || push(repository, forward("main", made, ExpectedRef::At(head))).unwrap();
         assert_eq!(pushed(), PushStatus::Updated);
         // A second time, as after a kill between the push and whatever follows it.
         assert_eq!(pushed(), PushStatus::UpToDate);
@@ -61,23 +61,23 @@ fn of_two_pushers_one_wins() {
     let (one, two, server) = team(&test_env);
     let made = |repo: &Repo, text: &str| {
         let repository = repo.open();
-        let live = fetch(&repository, "main").unwrap();
-        (live, on_top(&repository, live, &[("apps/x.yaml", text)]))
+        let head = fetch(&repository, "main").unwrap();
+        (head, on_top(&repository, head, &[("apps/x.yaml", text)]))
     };
-    let ((live, first), (_, second)) = (made(&one, "x: 1\n"), made(&two, "x: 2\n"));
-    one.at_rest(|r| push(r, forward("main", first, ExpectedRef::At(live))).unwrap());
+    let ((head, first), (_, second)) = (made(&one, "x: 1\n"), made(&two, "x: 2\n"));
+    one.at_rest(|r| push(r, forward("main", first, ExpectedRef::At(head))).unwrap());
     two.at_rest(|r| {
-        for expected in [ExpectedRef::At(live), ExpectedRef::Any, ExpectedRef::Absent] {
+        for expected in [ExpectedRef::At(head), ExpectedRef::Any, ExpectedRef::Absent] {
             match push(r, forward("main", second, expected)) {
                 Err(f @ Error::RefMoved { .. }) => assert!(f.is_retryable()),
                 other => panic!("{other:?}"),
             }
         }
         // The loser plans again, on what it finds.
-        let live = fetch(r, "main").unwrap();
-        assert_eq!(live, first);
-        let again = on_top(r, live, &[("apps/x.yaml", "x: 2\n")]);
-        push(r, forward("main", again, ExpectedRef::At(live))).unwrap();
+        let head = fetch(r, "main").unwrap();
+        assert_eq!(head, first);
+        let again = on_top(r, head, &[("apps/x.yaml", "x: 2\n")]);
+        push(r, forward("main", again, ExpectedRef::At(head))).unwrap();
         assert_eq!(server.id("main"), again);
     });
 }
@@ -147,8 +147,8 @@ fn staged_branches_are_made_anew_and_deleted() {
         Err(Error::RefMoved { .. })
     ));
     two.at_rest(|r| assert_eq!(r.fetch(&upstream, &names).unwrap(), [None, Some(right)]));
-    let wrong = repository.fetch(&upstream, &["a..b"]);
-    assert!(matches!(wrong, Err(Error::InvalidRefName { .. })), "{wrong:?}");
+    let result = repository.fetch(&upstream, &["a..b"]);
+    assert!(matches!(result, Err(Error::InvalidRefName { .. })), "{result:?}");
 }
 
 #[test]
@@ -178,41 +178,41 @@ fn what_servers_say_is_told() {
         ),
     ];
     let repository = one.open();
-    let live = fetch(&repository, "main").unwrap();
-    let made = on_top(&repository, live, &[("a", "1")]);
-    let said_by = |hook: &str, words: &str| {
+    let head = fetch(&repository, "main").unwrap();
+    let made = on_top(&repository, head, &[("a", "1")]);
+    let push_refused_by = |hook: &str, words: &str| {
         server.script(
             &Path::new("hooks").join(hook),
             &format!("printf '{}\\n' >&2; exit 1", words.replace("GH0", "error: GH0")),
         );
-        let refused = push(&repository, forward("main", made, ExpectedRef::At(live))).unwrap_err();
+        let refused = push(&repository, forward("main", made, ExpectedRef::At(head))).unwrap_err();
         std::fs::remove_file(server.path.join("hooks").join(hook)).unwrap();
         refused
     };
     for (words, kept) in protections {
         for hook in ["pre-receive", "update"] {
-            match said_by(hook, words) {
-                Error::Protected { reason: said, name, remote } => {
-                    assert!(said.contains(kept), "{said}");
+            match push_refused_by(hook, words) {
+                Error::Protected { reason, name, remote } => {
+                    assert!(reason.contains(kept), "{reason}");
                     assert_eq!((&*name, &*remote), ("main", "origin"));
                 }
                 other => panic!("{words}: {other:?}"),
             }
         }
     }
-    let declined = said_by("pre-receive", "commit messages must name a ticket");
+    let declined = push_refused_by("pre-receive", "commit messages must name a ticket");
     assert!(
-        matches!(&declined, Error::Declined { reason: said, .. } if said == "commit messages must name a ticket"),
+        matches!(&declined, Error::Declined { reason, .. } if reason == "commit messages must name a ticket"),
         "{declined:?}"
     );
-    let silent = said_by("pre-receive", "");
+    let silent = push_refused_by("pre-receive", "");
     assert!(
-        matches!(&silent, Error::Declined { reason: said, .. } if said == "pre-receive hook declined"),
+        matches!(&silent, Error::Declined { reason, .. } if reason == "pre-receive hook declined"),
         "{silent:?}"
     );
     assert!(!silent.is_retryable());
-    assert_eq!(server.id("main"), live);
-    push(&repository, forward("main", made, ExpectedRef::At(live))).unwrap();
+    assert_eq!(server.id("main"), head);
+    push(&repository, forward("main", made, ExpectedRef::At(head))).unwrap();
 }
 
 #[test]
@@ -220,16 +220,16 @@ fn a_race_inside_the_server_is_a_lost_race() {
     let test_env = TestEnvironment::new();
     let (one, two, server) = team(&test_env);
     let repository = one.open();
-    let live = fetch(&repository, "main").unwrap();
-    let made = on_top(&repository, live, &[("a", "1")]);
-    let other = on_top(&two.open(), live, &[("a", "2")]);
+    let head = fetch(&repository, "main").unwrap();
+    let made = on_top(&repository, head, &[("a", "1")]);
+    let other = on_top(&two.open(), head, &[("a", "2")]);
     two.git(&["push", "-q", "origin", &format!("{other}:refs/heads/other")]);
     // Between the moment in which the server shows its refs and that in which it moves them, another push wins.
     server.script(
         Path::new("hooks/pre-receive"),
         &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/main {other}"),
     );
-    match push(&repository, forward("main", made, ExpectedRef::At(live))) {
+    match push(&repository, forward("main", made, ExpectedRef::At(head))) {
         Err(Error::RefMoved { .. }) => {}
         refused => panic!("{refused:?}"),
     }
@@ -249,9 +249,9 @@ fn no_hook_of_a_clone_runs() {
         }
     }
     let repository = one.open();
-    let live = fetch(&repository, "main").unwrap();
-    let made = on_top(&repository, live, &[("a", "1")]);
-    push(&repository, forward("main", made, ExpectedRef::At(live))).unwrap();
+    let head = fetch(&repository, "main").unwrap();
+    let made = on_top(&repository, head, &[("a", "1")]);
+    push(&repository, forward("main", made, ExpectedRef::At(head))).unwrap();
     assert_eq!(server.id("main"), made);
     assert!(!ran.exists());
 }
@@ -271,8 +271,8 @@ fn a_remote_that_cannot_be_used_is_explained() {
         assert!(!format!("{fetched}{fetched:?}{pushed}{pushed:?}").contains("s3cr3t"), "{fetched:?}");
         pushed
     };
-    let gone = url(&format!("file://{}", test_env.path("gone.git").display()));
-    assert!(matches!(gone, Error::RemoteRepositoryNotFound { .. }), "{gone:?}");
+    let error = url(&format!("file://{}", test_env.path("gone.git").display()));
+    assert!(matches!(error, Error::RemoteRepositoryNotFound { .. }), "{error:?}");
     // Nothing listens on port 1.
     let closed = url("http://user:s3cr3t@127.0.0.1:1/x.git");
     assert!(matches!(&closed, f @ Error::Unreachable { .. } if f.is_retryable()), "{closed:?}");
@@ -408,8 +408,8 @@ fn a_hook_that_starts_pillion_does_not_confuse_it() {
         ("GIT_NAMESPACE".into(), "elsewhere".into()),
     ]);
     let repository = one.open().with_git_command(programs);
-    let live = fetch(&repository, "main").unwrap();
-    let made = on_top(&repository, live, &[("a", "1")]);
-    push(&repository, forward("main", made, ExpectedRef::At(live))).unwrap();
+    let head = fetch(&repository, "main").unwrap();
+    let made = on_top(&repository, head, &[("a", "1")]);
+    push(&repository, forward("main", made, ExpectedRef::At(head))).unwrap();
     assert_eq!(server.id("main"), made);
 }

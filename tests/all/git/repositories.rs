@@ -104,12 +104,12 @@ fn a_partial_clone_says_what_it_lacks() {
     let refused = failure(repository.read_blob(file.id)).to_string();
     assert!(refused.contains("partial clone") && refused.contains("without `--filter`"), "{refused}");
     let listing = pillion::read::list_tree(&repository, tree).unwrap();
-    let told = pillion::workspace::read_input(
+    let diagnostic = pillion::workspace::read_input(
         &pillion::workspace::inputs_from_paths(&["x.yaml".into()]).remove(0),
         &listing,
     )
     .unwrap_err();
-    assert!(told.message.contains("without `--filter`") && told.help.is_none(), "{told:?}");
+    assert!(diagnostic.message.contains("without `--filter`") && diagnostic.help.is_none(), "{diagnostic:?}");
 }
 
 #[test]
@@ -146,21 +146,23 @@ fn history_is_walked_newest_first() {
     repo.git(&["merge", "-q", "--no-ff", "-m", "merge", "side"]);
     let merge = repo.id("HEAD");
     fs::remove_file(repo.path.join("sidecars/log.yaml")).unwrap();
-    let gone = repo.commit("gone");
+    let removal = repo.commit("gone");
     let repository = repo.open();
     let log = |path, walk| -> Vec<ObjectId> {
-        repository.log(gone, path, walk).unwrap().map(|c| c.unwrap().id).collect()
+        repository.log(removal, path, walk).unwrap().map(|c| c.unwrap().id).collect()
     };
-    assert_eq!(log(None, HistoryWalk::FirstParent), [gone, merge, two, one]);
-    assert_eq!(log(Some("sidecars/log.yaml"), HistoryWalk::FirstParent), [gone, merge, one]);
-    assert_eq!(log(Some("./sidecars/".trim_start_matches("./")), HistoryWalk::All), [gone, side, one]);
+    assert_eq!(log(None, HistoryWalk::FirstParent), [removal, merge, two, one]);
+    assert_eq!(log(Some("sidecars/log.yaml"), HistoryWalk::FirstParent), [removal, merge, one]);
+    assert_eq!(log(Some("./sidecars/".trim_start_matches("./")), HistoryWalk::All), [removal, side, one]);
     assert_eq!(log(Some("apps"), HistoryWalk::All), [two, one]);
     assert_eq!(log(None, HistoryWalk::All).len(), 5);
     assert_eq!(log(Some("no/such"), HistoryWalk::All), []);
-    assert!(repository.is_ancestor(side, gone).unwrap() && repository.is_ancestor(gone, gone).unwrap());
+    assert!(
+        repository.is_ancestor(side, removal).unwrap() && repository.is_ancestor(removal, removal).unwrap()
+    );
     assert!(!repository.is_ancestor(side, two).unwrap());
     let unknown: ObjectId = "1234567890123456789012345678901234567890".parse().unwrap();
-    assert!(!repository.is_ancestor(unknown, gone).unwrap());
+    assert!(!repository.is_ancestor(unknown, removal).unwrap());
     assert!(matches!(failure(repository.commit(unknown)), Error::MissingObject { .. }));
     let commit = repository.commit(merge).unwrap();
     assert_eq!((commit.subject(), &*commit.parents), ("merge", [two, side].as_slice()));

@@ -153,10 +153,10 @@ fn a_signer_that_fails_is_explained() {
         "echo '[GNUPG:] FAILURE sign 17' >&2; echo 'gpg: no secret key' >&2; exit 2",
     );
     repo.set("gpg.program", "~/gpg");
-    let said = refused(&repo);
+    let stderr = refused(&repo);
     assert!(
-        said.contains("gpg: no secret key; `user.signingkey` is `ABCD`") && !said.contains("GNUPG"),
-        "{said}"
+        stderr.contains("gpg: no secret key; `user.signingkey` is `ABCD`") && !stderr.contains("GNUPG"),
+        "{stderr}"
     );
     // It says that all is well and signs nothing.
     repo.script(&test_env.path("home/gpg"), "exit 0");
@@ -168,8 +168,8 @@ fn a_signer_that_fails_is_explained() {
         "{missing:?}"
     );
     repo.set("gpg.format", "ssh").set("user.signingkey", "/no/such/key");
-    let said = refused(&repo);
-    assert!(said.contains("/no/such/key") && said.contains("commit.gpgsign"), "{said}");
+    let stderr = refused(&repo);
+    assert!(stderr.contains("/no/such/key") && stderr.contains("commit.gpgsign"), "{stderr}");
     repo.git(&["config", "--unset", "user.signingkey"]);
     assert!(refused(&repo).contains("neither `user.signingkey` nor"));
     repo.set("gpg.ssh.defaultKeyCommand", "echo nothing");

@@ -128,7 +128,7 @@ fn judge(case: &Case) -> Result<(), String> {
     if refused && let Some(outcome) = &outcome {
         assert!(outcome.template.is_none(), "{}: an error comes without a result", case.id);
     }
-    let told = || format!("{:?}", outcome.as_ref().map(|o| &o.diagnostics));
+    let diagnostics = || format!("{:?}", outcome.as_ref().map(|o| &o.diagnostics));
     let number = &case.id[..4];
     let Some(expected) = case.expected.first() else {
         return if refused { Ok(()) } else { Err("Kruise denies this pod".to_owned()) };
@@ -138,7 +138,7 @@ fn judge(case: &Case) -> Result<(), String> {
     }
     if refused {
         let may = case.options["allowInvalid"] == true || ["i342", "i037"].contains(&number);
-        return if may { Ok(()) } else { Err(format!("refused: {}", told())) };
+        return if may { Ok(()) } else { Err(format!("refused: {}", diagnostics())) };
     }
     let outcome = outcome.expect("there is an outcome that is no refusal");
     let pod = outcome.template.as_ref().unwrap_or(case.pod.value());
@@ -235,14 +235,14 @@ fn barriers_once(pod: &Value) -> Value {
 #[test]
 fn pods_become_what_kruise_makes_of_them() {
     let cases = all_cases();
-    let wrong: Vec<String> =
+    let failures: Vec<String> =
         cases.iter().filter_map(|case| judge(case).err().map(|why| format!("{}: {why}", case.id))).collect();
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
 }
 
 #[test]
 fn a_second_pass_changes_nothing() {
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     for case in all_cases() {
         for annotations in [AnnotationMode::Minimal, AnnotationMode::Kruise] {
             let Some(Some(first)) = case.inject(case.pod.value(), annotations).map(|o| o.template) else {
@@ -250,30 +250,30 @@ fn a_second_pass_changes_nothing() {
             };
             let again = case.inject(&first, annotations).expect("the sets were read before");
             if let Some(second) = &again.template {
-                wrong.push(format!("{} {annotations:?}: {:?}", case.id, difference(&first, second, "")));
+                failures.push(format!("{} {annotations:?}: {:?}", case.id, difference(&first, second, "")));
             }
             for error in again.diagnostics.iter().filter(|d| d.is_error()) {
-                wrong.push(format!("{} {annotations:?}: {error:?}", case.id));
+                failures.push(format!("{} {annotations:?}: {error:?}", case.id));
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
 fn the_order_of_sets_is_told_where_it_shows() {
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     for case in all_cases() {
         let Some(outcome) = case.inject(case.pod.value(), AnnotationMode::Kruise) else { continue };
         if outcome.diagnostics.iter().any(Diagnostic::is_error) {
             continue;
         }
-        let told = outcome.diagnostics.iter().any(|d| d.code.name() == "set-order-matters");
-        if told != case.order_sensitive {
-            wrong.push(format!("{}: told {told}, recorded {}", case.id, case.order_sensitive));
+        let is_reported = outcome.diagnostics.iter().any(|d| d.code.name() == "set-order-matters");
+        if is_reported != case.order_sensitive {
+            failures.push(format!("{}: told {is_reported}, recorded {}", case.id, case.order_sensitive));
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// Cases whose pod carries nothing of an earlier injection.
@@ -291,7 +291,7 @@ const LIST: &str = "kruise.io/sidecarset-injected-list";
 
 #[test]
 fn the_modes_lead_to_one_result() {
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     let modes = [AnnotationMode::Minimal, AnnotationMode::Kruise];
     // Where hashes are written, those that the pod has of other sets are written anew, or Kruise denies the pod.
     let has_hashes = |case: &Case| {
@@ -306,31 +306,31 @@ fn the_modes_lead_to_one_result() {
                 case.inject(case.pod.value(), to).and_then(|o| o.template).expect("it was injected before");
             let changed = case.inject(&first, to).and_then(|o| o.template).unwrap_or(first);
             if let Some(found) = difference(&direct, &changed, "") {
-                wrong.push(format!("{} {from:?} {to:?}: {found}", case.id));
+                failures.push(format!("{} {from:?} {to:?}: {found}", case.id));
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
 fn without_the_sets_the_pod_is_as_it_was() {
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     for (case, value) in first_passes() {
-        let gone = SidecarSetStore::new(Vec::new(), case.contents.clone());
+        let no_sets = SidecarSetStore::new(Vec::new(), case.contents.clone());
         if case.overwrites() {
             continue;
         }
         let run = |pod: &Value| {
-            inject_into(&case.pod, pod, &gone, &case.namespaces, AnnotationMode::Minimal).template
+            inject_into(&case.pod, pod, &no_sets, &case.namespaces, AnnotationMode::Minimal).template
         };
         let original = run(case.pod.value()).unwrap_or_else(|| case.pod.value().clone());
         let after = run(&value).expect("what was injected is taken out");
         if let Some(found) = difference(&without_duplicate_secrets(&original), &after, "") {
-            wrong.push(format!("{}: {found}", case.id));
+            failures.push(format!("{}: {found}", case.id));
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 impl Case {
@@ -387,7 +387,7 @@ fn with_other_images(folder: &File) -> Option<SidecarSetStore> {
 
 #[test]
 fn an_upgrade_of_images_changes_images_alone() {
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     let mut changed = 0;
     for folder in cases("injection") {
         let case = Case::read(&folder);
@@ -410,17 +410,17 @@ fn an_upgrade_of_images_changes_images_alone() {
             .is_ok_and(|sets| sets.current().iter().all(|s| s.set().injection_revision.is_none()))
             && let Some(found) = difference(&direct, &upgraded, "")
         {
-            wrong.push(format!("{}: not like a first injection: {found}", case.id));
+            failures.push(format!("{}: not like a first injection: {found}", case.id));
         }
         let mut old = first.clone();
         if same_but_images(&mut old, &upgraded) {
             changed += 1;
         } else {
-            wrong.push(format!("{}: more than images: {:?}", case.id, difference(&old, &upgraded, "")));
+            failures.push(format!("{}: more than images: {:?}", case.id, difference(&old, &upgraded, "")));
         }
     }
     assert!(changed > 80, "{changed} upgrades were compared");
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 fn same_but_images(old: &mut Value, new: &Value) -> bool {
@@ -437,7 +437,7 @@ fn same_but_images(old: &mut Value, new: &Value) -> bool {
 
 #[test]
 fn templates_get_what_pods_get_but_for_barriers() {
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     for case in all_cases() {
         let (Ok(sets), pod) = (&case.sets, case.pod.value()) else { continue };
         let is_active = pod.get("status").is_none() && pod["metadata"].get("deletionTimestamp").is_none();
@@ -465,10 +465,10 @@ fn templates_get_what_pods_get_but_for_barriers() {
         if case.options["random"] != true
             && let Some(found) = difference(&wanted, &got, "")
         {
-            wrong.push(format!("{}: {found}", case.id));
+            failures.push(format!("{}: {found}", case.id));
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 fn without_empty_env(pod: &Value) -> Value {
@@ -492,7 +492,7 @@ fn odd_pods_are_refused_or_settle() {
         serde_json::json!([]),
         serde_json::json!({}),
     ];
-    let (mut wrong, mut runs) = (Vec::new(), 0);
+    let (mut failures, mut runs) = (Vec::new(), 0);
     for case in all_cases().iter().step_by(4) {
         let mut places = Vec::new();
         collect(case.pod.value(), String::new(), &mut places);
@@ -505,12 +505,12 @@ fn odd_pods_are_refused_or_settle() {
                 let Some(first) = first.template else { continue };
                 let again = case.inject(&first, AnnotationMode::Kruise).and_then(|o| o.template);
                 if let Some(found) = again.and_then(|again| difference(&first, &again, "")) {
-                    wrong.push(format!("{} {place} {value}: {found}", case.id));
+                    failures.push(format!("{} {place} {value}: {found}", case.id));
                 }
             }
         }
     }
-    assert!(runs > 1000 && wrong.is_empty(), "{runs} runs\n{}", wrong.join("\n"));
+    assert!(runs > 1000 && failures.is_empty(), "{runs} runs\n{}", failures.join("\n"));
 }
 
 fn collect(value: &Value, place: String, places: &mut Vec<String>) {

@@ -254,15 +254,15 @@ fn shown(diagnostic: &Diagnostic) -> String {
 #[test]
 fn words_of_the_diagnostics() {
     let cases = cases();
-    let told: Vec<Diagnostic> = cases.iter().flat_map(|case| case.run().diagnostics).collect();
-    for diagnostic in &told {
+    let diagnostics: Vec<Diagnostic> = cases.iter().flat_map(|case| case.run().diagnostics).collect();
+    for diagnostic in &diagnostics {
         assert!(!diagnostic.spans.is_empty() && diagnostic.help.is_some(), "{diagnostic:?}");
     }
     let is_ours = |code: &&Code| (Code::ContainerNameTaken..=Code::ResourcesPlainNumber).contains(*code);
     for code in Code::ALL.iter().filter(is_ours) {
-        assert!(told.iter().any(|d| d.code == *code), "no case shows {}", code.name());
+        assert!(diagnostics.iter().any(|d| d.code == *code), "no case shows {}", code.name());
     }
-    let text = told.iter().map(|d| shown(d) + "\n").collect::<Vec<_>>().join("\n");
+    let text = diagnostics.iter().map(|d| shown(d) + "\n").collect::<Vec<_>>().join("\n");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/inject/diagnostics.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(file.parent().expect("it is in a folder")).expect("the folder can be made");

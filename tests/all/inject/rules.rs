@@ -470,8 +470,8 @@ fn hot_upgrade_pairs() {
     assert_eq!(annotation(&none, "version.sidecarset.kruise.io/x-1"), Some("1"));
     assert_eq!(annotation(&none, LIST), None);
     // A pair that goes takes its annotations along.
-    let gone = InjectionCase::new(&[("s", &main)], APP).next().sets(&[]);
-    assert_eq!(gone.value()["metadata"].get("annotations"), None);
+    let without_sets = InjectionCase::new(&[("s", &main)], APP).next().sets(&[]);
+    assert_eq!(without_sets.value()["metadata"].get("annotations"), None);
 }
 
 #[test]
@@ -809,8 +809,8 @@ fn patches() {
         ("MergePatchJson", "1", "{k: '1'}", None, vec!["annotation-not-json"]),         // i160
         ("Replace", "new", "{k: old}", Some("old"), vec![]),                            // i292
     ] {
-        let (got, told) = patched(policy, patch, old);
-        assert_eq!((got.as_deref(), told), (value, codes), "{policy} {patch} {old}");
+        let (got, actual_codes) = patched(policy, patch, old);
+        assert_eq!((got.as_deref(), actual_codes), (value, codes), "{policy} {patch} {old}");
     }
 }
 

@@ -62,10 +62,10 @@ fn has_run(scene: &(TempDir, TempDir)) -> bool {
 fn is_refused(files: &[(&str, &str)], place: &str) {
     let scene = scene(files);
     let output = generate(&scene, &[], &[]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{files:?}: {said}");
-    assert!(said.contains("error[remote-base]: ") && said.contains(place), "{files:?}: {said}");
-    assert!(said.contains("--allow-remote-bases"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{files:?}: {stderr}");
+    assert!(stderr.contains("error[remote-base]: ") && stderr.contains(place), "{files:?}: {stderr}");
+    assert!(stderr.contains("--allow-remote-bases"), "{stderr}");
     assert!(!has_run(&scene), "{files:?}");
 }
 

@@ -60,7 +60,7 @@ fn ways(resources: &str) -> [(&'static [&'static str], String); 3] {
 const IN_ARGOCD: &[(&str, &str)] =
     &[("ARGOCD_APP_SOURCE_PATH", "apps/shop"), ("ARGOCD_APP_NAMESPACE", "shop")];
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -92,7 +92,7 @@ fn pillion_yaml_of_an_application_counts_for_nothing() {
             fs::create_dir(folder.path().join(".git")).unwrap();
             for (arguments, stdin) in ways(WEB) {
                 let output = pillion(&folder.path().join("apps/shop"), arguments, &stdin, IN_ARGOCD);
-                assert!(output.status.success(), "{place} {own} {arguments:?}: {}", said(&output));
+                assert!(output.status.success(), "{place} {own} {arguments:?}: {}", stderr(&output));
                 let text = String::from_utf8_lossy(&output.stdout);
                 assert!(text.contains("logtail:1.4.2"), "{place} {own} {arguments:?}: {text}");
             }
@@ -111,7 +111,7 @@ fn a_faked_root_is_none() {
             assert!(
                 String::from_utf8_lossy(&output.stdout).contains("logtail"),
                 "{fake} {arguments:?}: {}",
-                said(&output)
+                stderr(&output)
             );
         }
     }
@@ -128,7 +128,7 @@ fn a_faked_root_is_none() {
         assert!(
             String::from_utf8_lossy(&output.stdout).contains("logtail"),
             "{arguments:?}: {}",
-            said(&output)
+            stderr(&output)
         );
     }
 }
@@ -142,12 +142,12 @@ fn what_an_application_brings_is_added_and_replaces_nothing() {
         let app = folder.path().join("apps/shop");
         let output = pillion(&app, &["cmp", "generate", "-"], &resources, IN_ARGOCD);
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains("logtail:1.4.2") && text.contains("tracer"), "{}", said(&output));
+        assert!(text.contains("logtail:1.4.2") && text.contains("tracer"), "{}", stderr(&output));
     }
     let folder = repository(&[("apps/shop/set.yaml", &other)]);
     let output = pillion(&folder.path().join("apps/shop"), &["cmp", "generate"], "", IN_ARGOCD);
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("logtail:1.4.2") && text.contains("tracer"), "{}", said(&output));
+    assert!(text.contains("logtail:1.4.2") && text.contains("tracer"), "{}", stderr(&output));
     // Another set of the same name is an error.
     let folder = repository(&[]);
     let weaker = LOG_SET.replace("log: \"true\"", "log: never");
@@ -158,9 +158,9 @@ fn what_an_application_brings_is_added_and_replaces_nothing() {
         IN_ARGOCD,
     );
     assert!(
-        output.status.code() == Some(1) && said(&output).contains("two SidecarSets"),
+        output.status.code() == Some(1) && stderr(&output).contains("two SidecarSets"),
         "{}",
-        said(&output)
+        stderr(&output)
     );
 }
 
@@ -184,15 +184,15 @@ fn ledgers_are_those_of_the_platform() {
         let app = folder.path().join("apps/shop");
         let output = pillion(&app, &["cmp", "generate", "-"], &format!("{WEB}---\n{empty}"), IN_ARGOCD);
         assert!(
-            output.status.code() == Some(1) && said(&output).contains("ledger-misplaced"),
+            output.status.code() == Some(1) && stderr(&output).contains("ledger-misplaced"),
             "{}",
-            said(&output)
+            stderr(&output)
         );
         let output = pillion(&app, &["cmp", "generate"], "", IN_ARGOCD);
         assert!(
-            output.status.code() == Some(1) && said(&output).contains("ledger-misplaced"),
+            output.status.code() == Some(1) && stderr(&output).contains("ledger-misplaced"),
             "{}",
-            said(&output)
+            stderr(&output)
         );
     }
 }
@@ -206,8 +206,8 @@ fn no_sidecar_set_at_all_is_an_error() {
         fs::write(folder.path().join("sidecars/log.yaml"), "# none yet\n").unwrap();
         for (arguments, stdin) in ways(WEB) {
             let output = pillion(&folder.path().join("apps/shop"), arguments, &stdin, IN_ARGOCD);
-            assert_eq!(output.status.code(), Some(1), "{config} {arguments:?}: {}", said(&output));
-            assert!(said(&output).contains("no-sidecarset"), "{config} {arguments:?}: {}", said(&output));
+            assert_eq!(output.status.code(), Some(1), "{config} {arguments:?}: {}", stderr(&output));
+            assert!(stderr(&output).contains("no-sidecarset"), "{config} {arguments:?}: {}", stderr(&output));
             assert!(!arguments.contains(&"cmp") || output.stdout.is_empty());
         }
     }
@@ -223,7 +223,11 @@ fn no_sidecar_set_at_all_is_an_error() {
     )]);
     fs::write(folder.path().join("pillion.yaml"), HEAD).unwrap();
     let output = pillion(folder.path(), &["./config"], WEB, &[]);
-    assert!(output.status.code() == Some(1) && said(&output).contains("no-sidecarset"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && stderr(&output).contains("no-sidecarset"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -246,13 +250,17 @@ fn the_operator_says_which_pillion_yaml_counts() {
             assert!(
                 String::from_utf8_lossy(&output.stdout).contains("logtail"),
                 "{pinned} {arguments:?}: {}",
-                said(&output)
+                stderr(&output)
             );
         }
     }
-    let gone = [IN_ARGOCD, &[("PILLION_CONFIG", "no/pillion.yaml")]].concat();
-    let output = pillion(&app, &["cmp", "generate"], "", &gone);
-    assert!(output.status.code() == Some(1) && said(&output).contains("PILLION_CONFIG"), "{}", said(&output));
+    let missing = [IN_ARGOCD, &[("PILLION_CONFIG", "no/pillion.yaml")]].concat();
+    let output = pillion(&app, &["cmp", "generate"], "", &missing);
+    assert!(
+        output.status.code() == Some(1) && stderr(&output).contains("PILLION_CONFIG"),
+        "{}",
+        stderr(&output)
+    );
     // What an Application sets has another name.
     let theirs = [IN_ARGOCD, &[("ARGOCD_ENV_PILLION_CONFIG", "platform/pillion.yaml")]].concat();
     assert_eq!(pillion(&app, &["cmp", "generate"], "", &theirs).status.code(), Some(1));
@@ -265,8 +273,8 @@ fn a_link_is_no_configuration() {
     std::os::unix::fs::symlink("apps/shop/harmless.yaml.txt", folder.path().join("pillion.yaml")).unwrap();
     let output = pillion(&folder.path().join("apps/shop"), &["cmp", "generate"], "", IN_ARGOCD);
     assert!(
-        output.status.code() == Some(1) && said(&output).contains("symlink-outside"),
+        output.status.code() == Some(1) && stderr(&output).contains("symlink-outside"),
         "{}",
-        said(&output)
+        stderr(&output)
     );
 }

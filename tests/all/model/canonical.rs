@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[test]
 fn sets_are_stored_as_kruise_stores_them() {
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     let mut compared = 0;
     for case in cases("injection") {
         let stored = documents(&case, "stored.yaml");
@@ -37,16 +37,21 @@ fn sets_are_stored_as_kruise_stores_them() {
             compared += 1;
             for (key, hash) in hashes {
                 if annotations[key] != hash.as_str() {
-                    wrong.push(format!("{}: {key} {} is {hash}", case.display(), annotations[key]));
+                    failures.push(format!("{}: {key} {} is {hash}", case.display(), annotations[key]));
                 }
             }
             if !same(&stored["spec"], &set.canonical_spec) {
-                wrong.push(format!("{}: spec\n{}\n{}", case.display(), stored["spec"], set.canonical_spec));
+                failures.push(format!(
+                    "{}: spec\n{}\n{}",
+                    case.display(),
+                    stored["spec"],
+                    set.canonical_spec
+                ));
             }
         }
     }
     assert!(compared > 160, "the recorded sets were compared");
-    assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(failures.is_empty(), "{} of {compared}:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ const EITHER: [&str; 2] = ["v151", "v153"];
 
 #[test]
 fn sets_are_judged_as_kruise_judges_them() {
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     let (mut total, mut fields, mut refusals) = (0, 0, 0);
     for case in cases("validation").iter().filter(|c| !needs_a_cluster(c)) {
         let wanted = documents(case, "expected.yaml").remove(0).value().clone();
@@ -24,7 +24,7 @@ fn sets_are_judged_as_kruise_judges_them() {
         total += 1;
         if errors.is_empty() != (wanted["accepted"] == true) && !either {
             let first = errors.first().map(|e| &e.message);
-            wrong.push(format!("{name}: accepted is {}, first error {first:?}", wanted["accepted"]));
+            failures.push(format!("{name}: accepted is {}, first error {first:?}", wanted["accepted"]));
         }
         let paths = kruises_fields(&wanted);
         if !paths.is_empty() && !either {
@@ -32,17 +32,17 @@ fn sets_are_judged_as_kruise_judges_them() {
                 errors.iter().filter_map(|e| e.field.as_deref()).map(normal).collect();
             refusals += 1;
             if paths.is_disjoint(&got) {
-                wrong.push(format!("{name}: one of {paths:?} wanted, got {got:?}"));
+                failures.push(format!("{name}: one of {paths:?} wanted, got {got:?}"));
             } else {
                 fields += 1;
             }
         }
     }
     assert!(
-        wrong.is_empty(),
+        failures.is_empty(),
         "{} of {total}, fields {fields}/{refusals}:\n{}",
-        wrong.len(),
-        wrong.join("\n")
+        failures.len(),
+        failures.join("\n")
     );
 }
 

@@ -55,7 +55,7 @@ fn listing(nodes: &Nodes) -> CommitListing<'static, Vec<u8>> {
 }
 
 /// Everything that is known of a repository's inputs; `above` is taken out of names.
-fn told(files: &dyn FileSource, layout: &Layout, above: &str) -> String {
+fn describe_inputs(files: &dyn FileSource, layout: &Layout, above: &str) -> String {
     let mut lines = Vec::new();
     match layout.ignore_rules(None) {
         Ok(skips) => {
@@ -199,8 +199,8 @@ fn odd_folders_are_read_alike() {
         let on_disk = Layout { root: disk.path().join(REPO), ..layout.clone() };
         let in_commit = Layout { root: REPO.into(), ..layout };
         prop_assert_eq!(
-            told(&Disk, &on_disk, &format!("{above}/")),
-            told(&listing(&nodes), &in_commit, "\u{0}")
+            describe_inputs(&Disk, &on_disk, &format!("{above}/")),
+            describe_inputs(&listing(&nodes), &in_commit, "\u{0}")
         );
         Ok(())
     });
@@ -265,9 +265,9 @@ fn a_commit_holds_what_its_working_tree_does() {
     let tree = repo.commit("all").to_string() + "^{tree}";
     let git = repo.open();
     let listing = list_tree(&git, repo.id(&tree)).unwrap();
-    let in_commit = told(&listing, &odd_layout(Path::new("")), "\u{0}");
+    let in_commit = describe_inputs(&listing, &odd_layout(Path::new("")), "\u{0}");
     let above = format!("{}/", repo.path.display());
-    assert_eq!(told(&Disk, &odd_layout(&repo.path), &above), in_commit);
+    assert_eq!(describe_inputs(&Disk, &odd_layout(&repo.path), &above), in_commit);
 
     let layout = odd_layout(Path::new(""));
     let choice = InputOptions {
@@ -290,9 +290,9 @@ fn a_commit_holds_what_its_working_tree_does() {
             ("rendered/a/web.yaml", "a/web.yaml", UNSPECIFIED_NAMESPACE),
         ]
     );
-    let said: Vec<_> = chosen.diagnostics.iter().map(|d| d.message.as_str()).collect();
+    let messages: Vec<_> = chosen.diagnostics.iter().map(|d| d.message.as_str()).collect();
     assert_eq!(
-        said,
+        messages,
         [
             "`apps/again.yaml` is a symbolic link; what it points at is read where it is",
             "`apps/chart/templates` holds templates of a Helm chart and is skipped",
@@ -338,9 +338,9 @@ fn a_commit_alone_has_submodules_and_names_that_lead_out() {
     let chosen = select_inputs(&listing, &layout.source_paths(), &choice);
     let names: Vec<_> = chosen.inputs.iter().map(|i| &*i.name).collect();
     assert_eq!(names, ["apps/lost.yaml", "apps/web.yaml"]);
-    let said: Vec<_> = chosen.diagnostics.iter().map(|d| d.message.as_str()).collect();
+    let messages: Vec<_> = chosen.diagnostics.iter().map(|d| d.message.as_str()).collect();
     assert_eq!(
-        said,
+        messages,
         ["`apps/vendor` is a submodule: its files are not in this repository", "`nowhere` does not exist"]
     );
     assert!(chosen.has_missing_path);

@@ -36,8 +36,8 @@ fn the_working_container_keeps_its_image() {
     assert!(plan.contains("recreating a pod"), "{plan}");
     let (_, staged) = repo.says(&["stage"]);
     assert!(staged.contains("hot-upgrade"), "{staged}");
-    let said = watched(&repo, 20);
-    assert!(said["mesh"].contains("hot-upgrade"), "{said:?}");
+    let output = watched(&repo, 20);
+    assert!(output["mesh"].contains("hot-upgrade"), "{output:?}");
     assert_eq!(repo.id("main"), head, "not even opened");
     for file in FILES {
         assert!(repo.text("main", &format!("rendered/{file}")).contains("image: envoy:1"), "{file}");
@@ -56,8 +56,8 @@ fn an_emergency_image_is_refused() {
     let test_env = TestEnvironment::new();
     let repo = mesh_fleet(&test_env, false);
     let head = repo.id("main");
-    let (code, said) = repo.refused(&["hold", "cloneset/web", "--image", "envoy=envoy:1-fix"]);
-    assert!(code == 1 && said.contains("is a hot-upgrade container"), "{said}");
+    let (code, stderr) = repo.refused(&["hold", "cloneset/web", "--image", "envoy=envoy:1-fix"]);
+    assert!(code == 1 && stderr.contains("is a hot-upgrade container"), "{stderr}");
     assert_eq!(repo.id("main"), head);
     repo.pillion(&["hold", "cloneset/web", "--image", "helper=helper:1-fix"]);
     assert!(repo.text("main", "rendered/shop/web.yaml").contains("helper:1-fix"));

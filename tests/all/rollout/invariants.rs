@@ -21,15 +21,15 @@ fn at_present(texts: &Texts) -> String {
 
 fn read(text: &str) -> Ledger {
     let document = Arc::new(Document::read(&"ledgers/log.yaml".into(), 0, 1, text).unwrap());
-    let (ledger, wrong) = decode(&document, &FieldPath::root());
-    assert!(wrong.is_empty(), "{wrong:?}\n{text}");
+    let (ledger, diagnostics) = decode(&document, &FieldPath::root());
+    assert!(diagnostics.is_empty(), "{diagnostics:?}\n{text}");
     ledger.unwrap()
 }
 
 /// The rendered texts by file.
 fn rendered(texts: &Texts) -> BTreeMap<String, String> {
-    let (site, wrong) = load(texts);
-    assert!(!wrong.iter().any(|d| d.is_error()), "{wrong:?}");
+    let (site, diagnostics) = load(texts);
+    assert!(!diagnostics.iter().any(|d| d.is_error()), "{diagnostics:?}");
     rendered_of(&site)
 }
 
@@ -53,11 +53,11 @@ fn the_worked_example() {
     assert_eq!(found.iter().map(|d| d.code.name()).collect::<Vec<_>>(), ["not-staged-yet"]);
     let (course, _) = site.rollout_context("log");
     let observed = [("Deployment.apps/shop/web".into(), 10)].into();
-    let given = ExternalState { observed_replicas: observed, ..ExternalState::default() };
-    let steps = steps(&course, &site.ledger("log"), &given, 20);
-    let said: Vec<String> = steps.iter().map(told).collect();
+    let external = ExternalState { observed_replicas: observed, ..ExternalState::default() };
+    let steps = steps(&course, &site.ledger("log"), &external, 20);
+    let story: Vec<String> = steps.iter().map(describe).collect();
     assert_eq!(
-        said,
+        story,
         [
             "open",
             "1: StatefulSet.apps/data/events 0-1/3 recreated 1 down, keeps 2; 1 of 21 updated",
@@ -68,7 +68,7 @@ fn the_worked_example() {
     );
 }
 
-fn told(step: &RolloutStep) -> String {
+fn describe(step: &RolloutStep) -> String {
     match step {
         RolloutStep::Start(_) => "open".to_owned(),
         RolloutStep::Complete(ledger) => {
@@ -231,7 +231,7 @@ fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
         assert_eq!(batch.number, number);
         let pods = batch.matched_pods;
         let kept = kept_pods(strategy.partition.as_ref(), pods as usize);
-        assert!(batch.updated_pods as usize + kept <= pods as usize, "partition: {}", told(step));
+        assert!(batch.updated_pods as usize + kept <= pods as usize, "partition: {}", describe(step));
         let mut moving = batch
             .updates
             .iter()
@@ -241,12 +241,12 @@ fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
         if let Some(bound) = &strategy.max_unavailable {
             let down: u32 = batch.updates.iter().map(|m| m.max_unavailable).sum();
             let bound = max_unavailable(bound, pods as usize);
-            assert!(is_alone || down as usize <= bound, "maxUnavailable: {}", told(step));
+            assert!(is_alone || down as usize <= bound, "maxUnavailable: {}", describe(step));
         }
         if let Some(steps) = &course.settings.steps {
             let end = steps.iter().map(|s| max_unavailable(s, pods as usize)).filter(|n| *n > updated).min();
             let end = end.unwrap_or(pods as usize);
-            assert!(is_alone || batch.updated_pods as usize <= end, "steps: {}", told(step));
+            assert!(is_alone || batch.updated_pods as usize <= end, "steps: {}", describe(step));
         }
         assert!(!batch.updates.is_empty());
         assert!(batch.updated_pods as usize >= updated);
@@ -257,26 +257,26 @@ fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
 
 /// Plays a rollout to its end on files, one commit's worth after the other.
 fn play(repository: &RandomRepository, mut ledger: String) -> (String, Vec<String>) {
-    let (mut said, mut unchanged) = (Vec::new(), None);
+    let (mut story, mut unchanged) = (Vec::new(), None);
     for _ in 0..200 {
-        let (site, wrong) = load(&repository.texts(Some(&ledger)));
-        assert!(!wrong.iter().any(|d| d.is_error()), "{wrong:?}");
+        let (site, diagnostics) = load(&repository.texts(Some(&ledger)));
+        assert!(!diagnostics.iter().any(|d| d.is_error()), "{diagnostics:?}");
         if let Some(before) = unchanged.take() {
             assert_eq!(before, rendered_of(&site), "Start and Close change no rendered byte");
         }
         let (course, _) = site.rollout_context("log");
         let step = next_step(&course, &site.ledger("log"), &ExternalState::default());
-        said.push(told(&step));
+        story.push(describe(&step));
         match step {
             RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Resume(after) => {
                 unchanged = Some(rendered_of(&site));
                 ledger = emit(&after);
             }
             RolloutStep::Batch(Batch { ledger: after, .. }) => ledger = emit(&after),
-            RolloutStep::Idle | RolloutStep::Blocked(_) => return (ledger, said),
+            RolloutStep::Idle | RolloutStep::Blocked(_) => return (ledger, story),
         }
     }
-    panic!("no end: {said:#?}");
+    panic!("no end: {story:#?}");
 }
 
 fn check_repository(repository: &RandomRepository) {
@@ -290,15 +290,15 @@ fn check_repository(repository: &RandomRepository) {
         "{repository:?}"
     );
     check_steps(&site, &whole, &site.ledger("log"));
-    let (end, said) = play(repository, ledger);
-    let planned: Vec<String> = whole.iter().map(told).collect();
-    assert_eq!(said[..planned.len()], planned, "step by step is the plan");
+    let (end, story) = play(repository, ledger);
+    let planned: Vec<String> = whole.iter().map(describe).collect();
+    assert_eq!(story[..planned.len()], planned, "step by step is the plan");
     if matches!(whole.last(), Some(RolloutStep::Complete(_))) {
         // All batches together are the whole change, byte for byte, but for what cannot take it.
         let fresh = rendered(&repository.texts(Some(&at_present(&repository.texts(None)))));
         let ended = rendered(&repository.texts(Some(&end)));
         for (name, text) in fresh.iter().filter(|(_, text)| !text.contains("kind: Job\n")) {
-            assert_eq!(ended[name], *text, "{repository:?} {said:#?}");
+            assert_eq!(ended[name], *text, "{repository:?} {story:#?}");
         }
     }
 }
@@ -420,12 +420,12 @@ proptest! {
             }
             apply(&mut repository, edit);
         }
-        let (end, said) = play(&repository, ledger);
+        let (end, story) = play(&repository, ledger);
         let fresh = at_present(&repository.texts(None));
         let (ended, wanted) = (rendered(&repository.texts(Some(&end))), rendered(&repository.texts(Some(&fresh))));
         let is_held = |name: &str| wanted[name].contains("kind: Job\n");
         for (name, text) in &wanted {
-            prop_assert!(is_held(name) || ended[name] == *text, "{said:#?}\n{}\n{text}", ended[name]);
+            prop_assert!(is_held(name) || ended[name] == *text, "{story:#?}\n{}\n{text}", ended[name]);
         }
     }
 }

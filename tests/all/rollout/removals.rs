@@ -34,18 +34,18 @@ fn a_selector_typo_moves_nothing() {
         "log: REMOVED from 4 of 4 workloads (selector changed, sidecars/log.yaml:7:5); logtail 1 -> 2";
     assert!(plan.contains(heading), "{plan}");
     assert!(plan.contains("0 workloads updated, 0 added, 4 removed; 8 pods in 3 batches"), "{plan}");
-    let wrong = "error[selects-nothing]: `matchLabels: {lgo: \"true\"}` of SidecarSet `log` selects none of 4 workloads";
+    let error = "error[selects-nothing]: `matchLabels: {lgo: \"true\"}` of SidecarSet `log` selects none of 4 workloads";
     let meant = "did you mean `log: \"true\"`, which 4 workloads have?";
-    assert!(plan.contains(wrong) && plan.contains(meant), "{plan}");
+    assert!(plan.contains(error) && plan.contains(meant), "{plan}");
     for args in [&["validate"][..], &["stage"], &["start", "log"], &["start", "log", "--allow-removal"]] {
-        let (code, said) = repo.says(args);
-        assert!(code == 1 && said.contains(wrong) && said.contains(meant), "{args:?}: {said}");
+        let (code, output) = repo.says(args);
+        assert!(code == 1 && output.contains(error) && output.contains(meant), "{args:?}: {output}");
     }
     // The other rollout goes on.
     let proxy = set("proxy", &[("proxy", "proxy:2")]);
     let base = repo.change(&[("sidecars/proxy.yaml", &proxy)], &[]);
-    let said = watch(&repo, 40);
-    assert!(said.contains("selects none of 4 workloads") && said.contains(meant), "{said}");
+    let output = watch(&repo, 40);
+    assert!(output.contains("selects none of 4 workloads") && output.contains(meant), "{output}");
     assert!(repo.subjects(base).iter().all(|s| s.starts_with("proxy: ")), "{:?}", repo.subjects(base));
     assert!(repo.subjects(base).last().unwrap().contains("complete"));
     assert_eq!(repo.carriers("main", "logtail"), FILES);
@@ -58,23 +58,23 @@ fn a_deleted_set_waits_for_a_person() {
     let test_env = TestEnvironment::new();
     let repo = auto(&test_env);
     let head = repo.change(&[], &["sidecars/log.yaml"]);
-    let said = watch(&repo, 10);
+    let output = watch(&repo, 10);
     let command = "`pillion start log --allow-removal`";
     assert!(
-        said.contains("removes the sidecar from 4 of 4 workloads (deleted)") && said.contains(command),
-        "{said}"
+        output.contains("removes the sidecar from 4 of 4 workloads (deleted)") && output.contains(command),
+        "{output}"
     );
     let (code, plan) = repo.says(&["plan"]);
     assert!(code == 0 && plan.contains("log: REMOVED from 4 of 4 workloads (deleted), log-"), "{plan}");
     assert!(plan.contains("recreated, sidecar removed"), "{plan}");
-    let (code, said) = repo.says(&["start", "log"]);
-    assert!(code == 1 && said.contains("error[sidecar-removal]"), "{said}");
+    let (code, output) = repo.says(&["start", "log"]);
+    assert!(code == 1 && output.contains("error[sidecar-removal]"), "{output}");
     assert!(
-        said.contains("1 workload in namespace data") && said.contains("3 workloads in namespace shop"),
-        "{said}"
+        output.contains("1 workload in namespace data") && output.contains("3 workloads in namespace shop"),
+        "{output}"
     );
-    let (code, said) = repo.says(&["start"]);
-    assert!(code == 1 && said.contains("error[sidecar-removal]"), "{said}");
+    let (code, output) = repo.says(&["start"]);
+    assert!(code == 1 && output.contains("error[sidecar-removal]"), "{output}");
     assert!(repo.says(&["status"]).1.contains(command));
     assert_eq!(repo.id("main"), head, "nothing has moved");
     repo.pillion(&["start", "log", "--allow-removal"]);
@@ -148,8 +148,11 @@ fn fewer_namespaces_are_a_removal() {
     repo.is_sound_since(&test_env, head);
     // A namespace that is misspelt is told apart from labels of pods.
     repo.change(&[("sidecars/log.yaml", &narrow.replace("[shop]", "[shpo]"))], &[]);
-    let (code, said) = repo.says(&["validate"]);
-    assert!(code == 1 && said.contains("did you mean `team: \"shop\"`, which 1 namespace has?"), "{said}");
+    let (code, output) = repo.says(&["validate"]);
+    assert!(
+        code == 1 && output.contains("did you mean `team: \"shop\"`, which 1 namespace has?"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -236,10 +239,10 @@ fn a_new_set_that_selects_nothing_is_named() {
     texts.insert("ledgers/agent.yaml".into(), empty_ledger("agent"));
     let repo = repository(&test_env, "repo", &texts);
     for args in [&["plan"][..], &["validate"], &["start", "agent"]] {
-        let (code, said) = repo.says(args);
+        let (code, output) = repo.says(args);
         assert!(
-            code == 1 && said.contains("did you mean `log: \"true\"`, which 4 workloads have?"),
-            "{args:?}: {said}"
+            code == 1 && output.contains("did you mean `log: \"true\"`, which 4 workloads have?"),
+            "{args:?}: {output}"
         );
     }
     // In one of several clusters it may select nothing.
@@ -248,12 +251,12 @@ fn a_new_set_that_selects_nothing_is_named() {
     texts.insert("sidecars/agent.yaml".into(), agent);
     let two = repository(&test_env, "two", &texts);
     for args in [&["plan"][..], &["validate"], &["stage"]] {
-        let (code, said) = two.says(args);
-        assert!(code == 0 && !said.contains("selects-nothing"), "{args:?}: {said}");
+        let (code, output) = two.says(args);
+        assert!(code == 0 && !output.contains("selects-nothing"), "{args:?}: {output}");
     }
     // Where nobody has such a label in any of them, it may not.
     let nowhere = texts["sidecars/agent.yaml"].replace("app: web", "app: wbe");
     two.change(&[("sidecars/agent.yaml", &nowhere)], &[]);
-    let (code, said) = two.says(&["validate"]);
-    assert!(code == 1 && said.contains("did you mean `app: \"web\"`, which 1 workload has?"), "{said}");
+    let (code, output) = two.says(&["validate"]);
+    assert!(code == 1 && output.contains("did you mean `app: \"web\"`, which 1 workload has?"), "{output}");
 }

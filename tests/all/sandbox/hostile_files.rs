@@ -547,9 +547,9 @@ fn a_folder_that_refuses_keeps_everything_unwritten() {
             std::os::unix::process::CommandExt::uid(&mut command, 65534);
         }
         let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(3), "{args:?}: {said}");
-        assert!(said.contains("cannot be written"), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {stderr}");
+        assert!(stderr.contains("cannot be written"), "{stderr}");
         assert_eq!(hostile.text("evil/apps/a00/w.yaml"), before, "{args:?}");
         assert!(hostile.entries("evil").iter().all(|name| !name.starts_with(".pillion-")), "{args:?}");
     }

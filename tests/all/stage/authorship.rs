@@ -62,13 +62,13 @@ fn what_a_person_does_is_that_persons() {
         &["hold", "deployment/web", "--off"],
         &["rollback", "log"],
     ] {
-        let said = String::from_utf8(then(&clone, args).stdout).unwrap();
+        let stdout = String::from_utf8(then(&clone, args).stdout).unwrap();
         assert_eq!(who(&origin, "main"), PERSON, "{args:?}");
-        assert!(said.contains("\npushed to origin/main\n"), "{said}");
+        assert!(stdout.contains("\npushed to origin/main\n"), "{stdout}");
         if args[0] == "pause" {
             let ledger = String::from_utf8(origin.show("main:ledgers/log.yaml")).unwrap();
             assert!(ledger.contains("by: A Person <a@example.com>"), "{ledger}");
-            assert!(said.ends_with("next: `pillion resume log` lets it go on\n"), "{said}");
+            assert!(stdout.ends_with("next: `pillion resume log` lets it go on\n"), "{stdout}");
         }
     }
     let keys = origin.git(&["log", "-1", "--format=%(trailers:keyonly)", "main"]);
@@ -88,8 +88,8 @@ fn what_is_left_here_says_who_and_how_it_goes_on() {
     let test_env = TestEnvironment::new();
     let (clone, origin) = shared(&test_env);
     let before = origin.id("main");
-    let said = String::from_utf8(then(&clone, &["pause", "log", "--no-push"]).stdout).unwrap();
-    assert!(said.ends_with("next: `git push origin refs/pillion/outbox:main` releases it\n"), "{said}");
+    let stdout = String::from_utf8(then(&clone, &["pause", "log", "--no-push"]).stdout).unwrap();
+    assert!(stdout.ends_with("next: `git push origin refs/pillion/outbox:main` releases it\n"), "{stdout}");
     assert_eq!(who(&clone, "refs/pillion/outbox"), PERSON);
     assert_eq!(origin.id("main"), before);
 }
@@ -99,9 +99,12 @@ fn a_staged_branch_follows_what_was_released() {
     let test_env = TestEnvironment::new();
     let (clone, origin) = shared(&test_env);
     clone.pillion(&["stage", "--push"]);
-    let said = String::from_utf8(then(&clone, &["start", "--push"]).stdout).unwrap();
+    let stdout = String::from_utf8(then(&clone, &["start", "--push"]).stdout).unwrap();
     let head = origin.id("main");
-    assert!(said.contains(&format!("`pillion/main/log` rebased onto {} and pushed", head.short())), "{said}");
+    assert!(
+        stdout.contains(&format!("`pillion/main/log` rebased onto {} and pushed", head.short())),
+        "{stdout}"
+    );
     assert_eq!(origin.id("pillion/main/log~5"), head);
     // Anybody makes the same ones, with the time of what they stand on.
     let other = test_env.clone(&origin, "other", &[]);
@@ -162,8 +165,8 @@ fn of_many_at_once_nobody_loses() {
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     for output in &ended {
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
     }
     let ledger = String::from_utf8(origin.show("main:ledgers/log.yaml")).unwrap();
     for n in 0..MANY {
@@ -190,8 +193,8 @@ fn quiet_hides_no_error() {
         (&["print", "-q", "helm4", "none"], "has no file"),
     ] {
         let output = clone.try_pillion(args);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && said.contains(words), "{args:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && stderr.contains(words), "{args:?}: {stderr}");
     }
 }
 
@@ -199,10 +202,10 @@ fn quiet_hides_no_error() {
 fn a_rollout_that_is_none_is_an_error() {
     let test_env = TestEnvironment::new();
     let (clone, _) = shared(&test_env);
-    let (code, said) = clone.refused(&["status", "lgo"]);
-    assert!(code == 2 && said.contains("there is no SidecarSet `lgo`: did you mean `log`?"), "{said}");
-    let (code, said) = clone.refused(&["pause", "lgo"]);
-    assert!(code == 1 && said.contains("did you mean `log`?"), "{said}");
+    let (code, stderr) = clone.refused(&["status", "lgo"]);
+    assert!(code == 2 && stderr.contains("there is no SidecarSet `lgo`: did you mean `log`?"), "{stderr}");
+    let (code, stderr) = clone.refused(&["pause", "lgo"]);
+    assert!(code == 1 && stderr.contains("did you mean `log`?"), "{stderr}");
     assert!(clone.pillion(&["status", "log"]).starts_with("log: "));
     // Of a ledger that is broken it is not said that there is none.
     let text = String::from_utf8(clone.show("HEAD:ledgers/log.yaml")).unwrap();
@@ -210,9 +213,9 @@ fn a_rollout_that_is_none_is_an_error() {
     clone.git(&["push", "-q", "origin", "main"]);
     for args in [&["status"][..], &["status", "log"]] {
         let output = clone.try_pillion(args);
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(!output.status.success() && said.contains("did you mean `released`?"), "{said}");
-        assert!(!said.contains("init rollout") && !said.contains("there is no SidecarSet"), "{said}");
+        let stderr = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!output.status.success() && stderr.contains("did you mean `released`?"), "{stderr}");
+        assert!(!stderr.contains("init rollout") && !stderr.contains("there is no SidecarSet"), "{stderr}");
     }
 }
 
@@ -227,10 +230,13 @@ fn an_emergency_image_tells_which_set_is_meant() {
     texts.insert("sidecars/proxy.yaml".into(), proxy);
     repo.hold(&texts).render().commit("start");
     repo.git(&["switch", "-q", "--detach"]);
-    let (code, said) = repo.refused(&["hold", "deployment/web"]);
-    assert!(code == 1 && said.contains("SidecarSet log") && said.contains("SidecarSet proxy"), "{said}");
-    let (code, said) = repo.refused(&["hold", "deployment/web", "--image", "logtail="]);
-    assert!(code == 1 && said.contains("`--image logtail=` is not `CONTAINER=IMAGE`"), "{said}");
+    let (code, stderr) = repo.refused(&["hold", "deployment/web"]);
+    assert!(
+        code == 1 && stderr.contains("SidecarSet log") && stderr.contains("SidecarSet proxy"),
+        "{stderr}"
+    );
+    let (code, stderr) = repo.refused(&["hold", "deployment/web", "--image", "logtail="]);
+    assert!(code == 1 && stderr.contains("`--image logtail=` is not `CONTAINER=IMAGE`"), "{stderr}");
     repo.pillion(&["hold", "deployment/web", "--image", "envoy=envoy:9"]);
     assert!(repo.git(&["show", "main:ledgers/proxy.yaml"]).contains("envoy:9"));
     assert_eq!(repo.git(&["diff", "--name-only", "main~1", "main", "--", "ledgers"]), "ledgers/proxy.yaml");
@@ -248,16 +254,19 @@ fn beside_a_live_branch_of_its_own_that_one_is_looked_at() {
     repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     repo.pillion(&["init", "rollout", "--push"]);
     repo.pillion(&["verify"]);
-    let (_, said) = repo.refused(&["verify", "main"]);
-    assert!(said.contains("no commit of `main` has a trailer `Pillion-Source`"), "{said}");
+    let (_, stderr) = repo.refused(&["verify", "main"]);
+    assert!(stderr.contains("no commit of `main` has a trailer `Pillion-Source`"), "{stderr}");
     repo.hold(&newer(texts)).commit("log 1.5.0");
     for verb in ["stage", "status"] {
-        let said = repo.pillion(&[verb]);
-        assert!(said.contains("`env/prod` is rendered from") && said.contains("`main` is at"), "{said}");
+        let stderr = repo.pillion(&[verb]);
+        assert!(
+            stderr.contains("`env/prod` is rendered from") && stderr.contains("`main` is at"),
+            "{stderr}"
+        );
     }
     repo.pillion(&["render", "--branch", "env/prod"]);
-    let said = repo.pillion(&["stage"]);
-    assert!(said.contains("log: batch 1/") && !said.contains("is rendered from"), "{said}");
+    let stderr = repo.pillion(&["stage"]);
+    assert!(stderr.contains("log: batch 1/") && !stderr.contains("is rendered from"), "{stderr}");
 }
 
 #[test]
@@ -268,19 +277,19 @@ fn what_is_to_be_typed_is_whole() {
     repo.hold(&texts).render().commit("start");
     repo.hold(&newer(texts)).commit("log 1.5.0");
     for verb in ["stage", "status"] {
-        let said = repo.pillion(&[verb]);
-        assert!(said.contains("`pillion start log --cluster eu`"), "{said}");
-        assert!(said.contains("`pillion start log --cluster us`"), "{said}");
+        let stdout = repo.pillion(&[verb]);
+        assert!(stdout.contains("`pillion start log --cluster eu`"), "{stdout}");
+        assert!(stdout.contains("`pillion start log --cluster us`"), "{stdout}");
     }
     repo.git(&["switch", "-q", "--detach"]);
-    let said = repo.pillion(&["pause", "log", "--cluster", "us"]);
-    assert!(said.contains("next: `pillion resume log --cluster us`"), "{said}");
+    let stdout = repo.pillion(&["pause", "log", "--cluster", "us"]);
+    assert!(stdout.contains("next: `pillion resume log --cluster us`"), "{stdout}");
     repo.git(&["switch", "-q", "--detach", "main"]);
     // Whatever is printed: a command that names the SidecarSet names the cluster as well.
     for command in [&["plan", "--cluster", "us"][..], &["stage"], &["status"]] {
-        let said = repo.pillion(command);
-        assert!(said.contains("`pillion resume log --cluster us`"), "{command:?}: {said}");
-        let mut typed = said.split('`').filter(|words| words.starts_with("pillion "));
-        assert!(typed.all(|words| words.contains("--cluster ")), "{command:?}: {said}");
+        let stdout = repo.pillion(command);
+        assert!(stdout.contains("`pillion resume log --cluster us`"), "{command:?}: {stdout}");
+        let mut typed = stdout.split('`').filter(|words| words.starts_with("pillion "));
+        assert!(typed.all(|words| words.contains("--cluster ")), "{command:?}: {stdout}");
     }
 }

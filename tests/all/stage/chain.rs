@@ -30,8 +30,8 @@ fn is_its_own_render(test_env: &TestEnvironment, repo: &Repo, commit: &str) {
     let place = test_env.path(&name).display().to_string();
     repo.git(&["worktree", "add", "-q", "--detach", &place, commit]);
     let output = test_env.repo(&name).try_pillion(&["render", "--check", "--quiet"]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{commit}: {said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{commit}: {stderr}");
     repo.git(&["worktree", "remove", "--force", &place]);
 }
 
@@ -39,7 +39,7 @@ fn is_its_own_render(test_env: &TestEnvironment, repo: &Repo, commit: &str) {
 fn the_worked_example() {
     let test_env = TestEnvironment::new();
     let repo = edited(&test_env);
-    let told = repo.pillion(&["stage"]);
+    let stdout = repo.pillion(&["stage"]);
     let subjects = repo.git(&["log", "--reverse", "--format=%s", "main..pillion/main/log"]);
     assert_eq!(
         subjects.lines().collect::<Vec<_>>(),
@@ -52,7 +52,7 @@ fn the_worked_example() {
             "log: complete, logtail 1.5.0 is released",
         ]
     );
-    assert!(subjects.lines().all(|s| told.contains(s)), "{told}");
+    assert!(subjects.lines().all(|s| stdout.contains(s)), "{stdout}");
     let commits = staged(&repo, "pillion/main/log");
     for commit in &commits {
         let files = repo.git(&["show", "--format=", "--name-only", commit]);
@@ -119,10 +119,10 @@ fn all_batches_together_are_the_whole_change() {
 fn the_same_commits_come_from_everywhere() {
     let test_env = TestEnvironment::new();
     let repo = edited(&test_env);
-    let told = repo.pillion(&["stage", "-o", "json"]);
+    let stdout = repo.pillion(&["stage", "-o", "json"]);
     let tip = repo.id("pillion/main/log");
     let again = repo.pillion(&["stage", "-o", "json"]);
-    assert_eq!(again, told.replace("\"written\":\"Created\"", "\"written\":\"Unchanged\""));
+    assert_eq!(again, stdout.replace("\"written\":\"Created\"", "\"written\":\"Unchanged\""));
     let clone = |name: &str, options: &[&str]| {
         let clone = test_env.clone(&repo, name, &[options, &["--single-branch", "-b", "main"]].concat());
         clone.pillion(&["stage"]);
@@ -165,8 +165,8 @@ fn a_moved_base_is_staged_anew() {
     repo.pillion(&["stage"]);
     assert_eq!(staged(&repo, "pillion/main/log"), before[2..], "what is released is not staged again");
     repo.put("README", "hello").commit("readme");
-    let told = repo.pillion(&["stage"]);
-    assert!(told.contains("recreated"), "{told}");
+    let stdout = repo.pillion(&["stage"]);
+    assert!(stdout.contains("recreated"), "{stdout}");
     let after = staged(&repo, "pillion/main/log");
     assert_eq!(after.len(), 4);
     let trees = |ids: &[String]| -> Vec<String> {
@@ -185,8 +185,8 @@ fn a_finished_rollout_leaves_no_branch() {
     let repo = edited(&test_env);
     repo.pillion(&["stage"]);
     repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
-    let told = repo.pillion(&["stage"]);
-    assert!(told.contains("removed"), "{told}");
+    let stdout = repo.pillion(&["stage"]);
+    assert!(stdout.contains("removed"), "{stdout}");
     assert_eq!(repo.git(&["branch", "--list", "pillion/*"]), "");
     assert!(repo.pillion(&["stage"]).contains("all workloads are up to date"));
 }
@@ -221,17 +221,17 @@ fn in_the_middle(test_env: &TestEnvironment, edit: impl FnOnce(&mut Texts)) -> (
     edit(&mut texts);
     repo.hold(&texts).render().commit("an edit");
     let commits = stage_and_check(test_env, &repo);
-    let said = subjects(&repo, &commits);
-    (repo, said)
+    let found = subjects(&repo, &commits);
+    (repo, found)
 }
 
 #[test]
 fn a_workload_deleted_in_the_middle() {
     let test_env = TestEnvironment::new();
-    let (repo, said) = in_the_middle(&test_env, |texts| {
+    let (repo, subjects) = in_the_middle(&test_env, |texts| {
         texts.remove("apps/data/events.yaml");
     });
-    assert_eq!(said.last().unwrap(), "log: complete, logtail 1.5.0 is released");
+    assert_eq!(subjects.last().unwrap(), "log: complete, logtail 1.5.0 is released");
     assert!(repo.git(&["show", "main:ledgers/log.yaml"]).contains("data/events"));
     let ledger = String::from_utf8(repo.show("pillion/main/log~1:ledgers/log.yaml")).unwrap();
     assert!(!ledger.contains("events"), "{ledger}");
@@ -240,7 +240,7 @@ fn a_workload_deleted_in_the_middle() {
 #[test]
 fn a_workload_added_in_the_middle() {
     let test_env = TestEnvironment::new();
-    let (repo, said) = in_the_middle(&test_env, |texts| {
+    let (repo, subjects) = in_the_middle(&test_env, |texts| {
         let web = texts["apps/shop/web.yaml"]
             .replace("web", "api")
             .replace("spec:\n  selector", "spec:\n  replicas: 2\n  selector");
@@ -249,7 +249,7 @@ fn a_workload_added_in_the_middle() {
     // It came with the released revision, and is part of the rollout now.
     assert!(repo.git(&["show", "main:rendered/shop/api.yaml"]).contains("logtail:1.4.2"));
     assert!(repo.git(&["show", "pillion/main/log:rendered/shop/api.yaml"]).contains("logtail:1.5.0"));
-    assert!(said.iter().any(|s| s.contains("2 workloads")), "{said:?}");
+    assert!(subjects.iter().any(|s| s.contains("2 workloads")), "{subjects:?}");
 }
 
 #[test]
@@ -272,12 +272,12 @@ fn starts_by_itself(texts: &mut Texts) {
 #[test]
 fn a_newer_edit_in_the_middle() {
     let test_env = TestEnvironment::new();
-    let (repo, said) = in_the_middle(&test_env, |texts| {
+    let (repo, subjects) = in_the_middle(&test_env, |texts| {
         starts_by_itself(texts);
         let set = texts.get_mut("sidecars/log.yaml").unwrap();
         *set = set.replace("1.5.0", "1.5.1");
     });
-    assert_eq!(said[0], "log: start, logtail 1.4.2 -> 1.5.1");
+    assert_eq!(subjects[0], "log: start, logtail 1.4.2 -> 1.5.1");
     let status = repo.pillion(&["status"]);
     assert!(status.contains("batch 2 of 4 is out") && !status.contains("carry the target"), "{status}");
     for file in ["data/events.yaml", "shop/cart.yaml", "shop/web.yaml"] {
@@ -289,24 +289,24 @@ fn a_newer_edit_in_the_middle() {
 #[test]
 fn an_edit_taken_back_in_the_middle() {
     let test_env = TestEnvironment::new();
-    let (repo, said) = in_the_middle(&test_env, |texts| {
+    let (repo, subjects) = in_the_middle(&test_env, |texts| {
         starts_by_itself(texts);
         let set = texts.get_mut("sidecars/log.yaml").unwrap();
         *set = set.replace("1.5.0", "1.4.2");
     });
     let rendered = |commit: &str| repo.git(&["rev-parse", &format!("{commit}:rendered")]);
-    assert_eq!(rendered("pillion/main/log"), rendered("main~4"), "{said:?}");
+    assert_eq!(rendered("pillion/main/log"), rendered("main~4"), "{subjects:?}");
 }
 
 #[test]
 fn a_sidecar_set_deleted_in_the_middle() {
     let test_env = TestEnvironment::new();
-    let (repo, said) = in_the_middle(&test_env, |texts| {
+    let (repo, subjects) = in_the_middle(&test_env, |texts| {
         starts_by_itself(texts);
         texts.remove("sidecars/log.yaml");
     });
     // The open rollout goes on; what takes the sidecar away begins only when a person says so.
-    assert_eq!(said.last().unwrap(), "log: complete, logtail 1.5.0 is released");
+    assert_eq!(subjects.last().unwrap(), "log: complete, logtail 1.5.0 is released");
     repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
     let released = repo.id("main");
     repo.git(&["switch", "-q", "--detach"]);
@@ -320,7 +320,7 @@ fn a_sidecar_set_deleted_in_the_middle() {
     for file in ["data/events.yaml", "shop/cart.yaml", "shop/web.yaml"] {
         let [source, rendered] =
             ["apps", "rendered"].map(|f| repo.show(&format!("pillion/main/log:{f}/{file}")));
-        assert_eq!(source, rendered, "{file}: {said:?}");
+        assert_eq!(source, rendered, "{file}: {subjects:?}");
     }
 }
 
@@ -330,9 +330,9 @@ fn an_edited_rendered_file_stops_everything() {
     let repo = edited(&test_env);
     let web = String::from_utf8(repo.show("HEAD:rendered/shop/web.yaml")).unwrap();
     repo.put("rendered/shop/web.yaml", web.replace("web:2.4", "web:2.5")).commit("urgent");
-    let (code, said) = repo.refused(&["stage", "--message-format", "short"]);
+    let (code, stderr) = repo.refused(&["stage", "--message-format", "short"]);
     assert_eq!(code, 1);
-    assert!(said.starts_with("rendered/shop/web.yaml:25:1: error[deploy-branch-not-rendered]"), "{said}");
+    assert!(stderr.starts_with("rendered/shop/web.yaml:25:1: error[deploy-branch-not-rendered]"), "{stderr}");
     assert_eq!(repo.git(&["branch", "--list", "pillion/*"]), "");
     // A file that is no longer made stands there, too.
     repo.hold(&{
@@ -341,8 +341,8 @@ fn an_edited_rendered_file_stops_everything() {
         texts
     });
     repo.put("rendered/shop/web.yaml", web).commit("less");
-    let (_, said) = repo.refused(&["stage", "--message-format", "short"]);
-    assert!(said.contains("rendered/shop/cart.yaml:1:1: error[deploy-branch-not-rendered]"), "{said}");
+    let (_, stderr) = repo.refused(&["stage", "--message-format", "short"]);
+    assert!(stderr.contains("rendered/shop/cart.yaml:1:1: error[deploy-branch-not-rendered]"), "{stderr}");
 }
 
 #[test]
@@ -351,11 +351,11 @@ fn a_rewritten_live_branch_stops_everything() {
     let repo = edited(&test_env);
     repo.pillion(&["stage"]);
     repo.git(&["commit", "-q", "--amend", "-m", "log 1.5.0, in other words"]);
-    let (code, said) = repo.refused(&["stage", "--message-format", "short"]);
+    let (code, stderr) = repo.refused(&["stage", "--message-format", "short"]);
     assert_eq!(code, 1);
-    assert!(said.contains("error[deploy-branch-rewritten]: `main` was rewritten"), "{said}");
-    let told = repo.pillion(&["stage", "--accept-rewritten"]);
-    assert!(told.contains("`pillion/main/log` rebased onto "), "{told}");
+    assert!(stderr.contains("error[deploy-branch-rewritten]: `main` was rewritten"), "{stderr}");
+    let stdout = repo.pillion(&["stage", "--accept-rewritten"]);
+    assert!(stdout.contains("`pillion/main/log` rebased onto "), "{stdout}");
     repo.pillion(&["stage"]);
 }
 
@@ -366,9 +366,9 @@ fn a_shallow_clone_says_so() {
     repo.pillion(&["stage"]);
     repo.put("README", "hello").commit("readme");
     let clone = test_env.clone(&repo, "shallow", &["--depth=1", "--no-single-branch"]);
-    let (code, said) = clone.refused(&["stage"]);
-    assert_eq!(code, 3, "{said}");
-    assert!(said.contains("git fetch --unshallow"), "{said}");
+    let (code, stderr) = clone.refused(&["stage"]);
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.contains("git fetch --unshallow"), "{stderr}");
 }
 
 #[test]
@@ -380,6 +380,6 @@ fn a_fault_is_bisected_to_its_batch() {
     repo.git(&["merge", "-q", "--ff-only", "pillion/main/log"]);
     repo.git(&["bisect", "start", "main", &format!("{}~1", commits[0])]);
     // What is bad: the CloneSet runs the new image.
-    let said = repo.git(&["bisect", "run", "sh", "-c", "! grep -q logtail:1.5.0 rendered/shop/cart.yaml"]);
-    assert!(said.contains(&format!("{} is the first bad commit", commits[3])), "{said}");
+    let stdout = repo.git(&["bisect", "run", "sh", "-c", "! grep -q logtail:1.5.0 rendered/shop/cart.yaml"]);
+    assert!(stdout.contains(&format!("{} is the first bad commit", commits[3])), "{stdout}");
 }

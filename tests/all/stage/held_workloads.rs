@@ -125,8 +125,8 @@ fn a_person_ends_the_hold_of_a_workload_that_is_gone() {
     hide(&repo);
     repo.git(&["switch", "-q", "--detach", "main"]);
     let before = refs(&repo);
-    let (code, said) = repo.refused(&["hold", "Deployment/cart", "--reason", "as well"]);
-    assert!(code == 1 && said.contains(&format!("pillion hold {WEB} --sidecarset log --off")), "{said}");
+    let (code, stderr) = repo.refused(&["hold", "Deployment/cart", "--reason", "as well"]);
+    assert!(code == 1 && stderr.contains(&format!("pillion hold {WEB} --sidecarset log --off")), "{stderr}");
     assert_eq!(before, refs(&repo));
     repo.pillion(&["hold", WEB, "--sidecarset", "log", "--off"]);
     assert!(!is_held(&repo));

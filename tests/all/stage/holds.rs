@@ -181,8 +181,8 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
         [("2026-12-09", "is in the past (today is 2026-12-10"), ("2027-02-29", "is not a date")]
     {
         let output = try_on(&repo, TENTH, &["hold", "deployment/web", "--until", until]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(1) && said.contains(words), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && stderr.contains(words), "{stderr}");
     }
     assert_eq!(line(&repo, WEB), None);
     on(
@@ -244,8 +244,8 @@ fn before_its_date_nobody_may_end_a_hold_but_by_off() {
     let batch = repo.git(&["commit-tree", "-p", &open, "-m", "batch", &tree]);
     repo.git(&["branch", "-f", "main", &batch]);
     repo.git(&["switch", "-q", "--detach", "main"]);
-    let (code, said) = repo.refused(&["verify", "--base", &base]);
-    assert!(code == 1 && said.contains("error[ledger-not-planned]"), "{said}");
+    let (code, stderr) = repo.refused(&["verify", "--base", &base]);
+    assert!(code == 1 && stderr.contains("error[ledger-not-planned]"), "{stderr}");
 }
 
 #[test]
@@ -295,8 +295,8 @@ fn a_hold_says_which_approvals_it_voids() {
     let test_env = TestEnvironment::new();
     let repo = half_way(&test_env);
     repo.pillion(&["approve", "log", "3"]);
-    let said = repo.pillion(&["hold", "cloneset/cart", "--reason", "sale"]);
-    assert!(said.contains("the approval of batch 3 no longer applies"), "{said}");
+    let stdout = repo.pillion(&["hold", "cloneset/cart", "--reason", "sale"]);
+    assert!(stdout.contains("the approval of batch 3 no longer applies"), "{stdout}");
 }
 
 #[test]
@@ -307,8 +307,8 @@ fn a_ledger_with_a_day_that_does_not_exist_is_broken() {
     repo.git(&["switch", "-q", "--detach", "main"]);
     let text = file(&repo, "ledgers/log.yaml");
     repo.put("ledgers/log.yaml", text.replace("2026-12-31", "2026-12-32")).commit("by hand");
-    let (code, said) = repo.refused(&["verify"]);
-    assert!(code == 1 && said.contains("`2026-12-32` is not a date"), "{said}");
+    let (code, stderr) = repo.refused(&["verify"]);
+    assert!(code == 1 && stderr.contains("`2026-12-32` is not a date"), "{stderr}");
 }
 
 #[test]

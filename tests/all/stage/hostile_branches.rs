@@ -41,13 +41,13 @@ fn branches_of_people_are_no_staged_branches() {
         for args in
             [&["stage", "--push"][..], &["stage", "--push", "--force"], &["start", "log"], &["status"]]
         {
-            let (code, said) = one.refused(&[args, &["--message-format", "short"]].concat());
+            let (code, stderr) = one.refused(&[args, &["--message-format", "short"]].concat());
             assert!(
                 code == 2
-                    && said.contains("pillion.yaml:")
-                    && said.contains("error[invalid-configuration]")
-                    && said.contains(why),
-                "{staged} {args:?}: {code} {said}"
+                    && stderr.contains("pillion.yaml:")
+                    && stderr.contains("error[invalid-configuration]")
+                    && stderr.contains(why),
+                "{staged} {args:?}: {code} {stderr}"
             );
         }
         assert_eq!(all(&origin), before);
@@ -61,8 +61,11 @@ fn a_live_branch_is_not_below_the_staged_ones() {
     settings(&one, "  deploy: pillion/main/log\n");
     one.git(&["push", "-q", "origin", "HEAD:pillion/main/log"]);
     let before = all(&origin);
-    let (code, said) = one.refused(&["stage", "--push"]);
-    assert!(code == 2 && said.contains("pillion writes and removes the branches below `pillion/`"), "{said}");
+    let (code, stderr) = one.refused(&["stage", "--push"]);
+    assert!(
+        code == 2 && stderr.contains("pillion writes and removes the branches below `pillion/`"),
+        "{stderr}"
+    );
     assert_eq!(all(&origin), before);
 }
 
@@ -111,9 +114,9 @@ fn a_name_that_is_no_branch_holds_up_no_other_rollout() {
     let repo = test_env.init("repo", &[]);
     repo.hold(&in_two_clusters(example(), ["eu", "us.lock"])).render().commit("start");
     repo.hold(&newer(in_two_clusters(example(), ["eu", "us.lock"]))).commit("newer");
-    let (code, said) = repo.refused(&["stage"]);
+    let (code, stderr) = repo.refused(&["stage"]);
     let why = "`pillion/main/us.lock/log`, the staged branch of SidecarSet `log`, is not a valid branch name";
-    assert!(code == 1 && said.contains(why), "{code} {said}");
+    assert!(code == 1 && stderr.contains(why), "{code} {stderr}");
     assert_eq!(refs(&repo, "refs/heads/pillion"), ["refs/heads/pillion/main/eu/log"]);
     // The pattern that is proposed helps.
     let text = String::from_utf8(repo.show("HEAD:pillion.yaml")).unwrap();
@@ -138,11 +141,11 @@ fn two_rollouts_have_two_branches() {
     let set = edited.get_mut("sidecars/glog.yaml").unwrap();
     *set = set.replace("1.4.2", "1.6.0");
     repo.hold(&edited).commit("newer");
-    let (code, said) = repo.refused(&["stage"]);
+    let (code, stderr) = repo.refused(&["stage"]);
     // Cluster `eu` with `glog`, and `eug` with `log`.
     assert!(
-        code == 1 && said.contains("`pillion/main/euglog`") && said.contains("collides with that of"),
-        "{said}"
+        code == 1 && stderr.contains("`pillion/main/euglog`") && stderr.contains("collides with that of"),
+        "{stderr}"
     );
     let others = ["refs/heads/pillion/main/eugglog", "refs/heads/pillion/main/eulog"];
     assert_eq!(refs(&repo, "refs/heads/pillion"), others);
@@ -163,14 +166,15 @@ fn commits_of_others_on_a_staged_branch_stay() {
     let evil = other.commit(&message);
     other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
     for repo in [&one, &test_env.clone(&origin, "fresh", &[])] {
-        let (code, said) = repo.refused(&["stage", "--push"]);
+        let (code, stderr) = repo.refused(&["stage", "--push"]);
         assert!(
-            code == 1 && said.contains("error[foreign-commits]") && said.contains(&evil.short()),
-            "{said}"
+            code == 1 && stderr.contains("error[foreign-commits]") && stderr.contains(&evil.short()),
+            "{stderr}"
         );
         assert!(
-            said.contains("A Person <a@example.com>") && said.contains("pillion stage log --force --push"),
-            "{said}"
+            stderr.contains("A Person <a@example.com>")
+                && stderr.contains("pillion stage log --force --push"),
+            "{stderr}"
         );
         assert_eq!(origin.id("pillion/main/log"), evil);
         // Without a push it is told, and what is staged here is what is planned.
@@ -207,8 +211,8 @@ fn what_pillion_staged_itself_is_replaced_by_a_fresh_clone() {
     let before = origin.id("pillion/main/log");
     other.put("README", "hello").commit("readme");
     other.git(&["push", "-q", "origin", "main"]);
-    let told = test_env.clone(&origin, "fresh", &[]).pillion(&["stage", "--push"]);
-    assert!(told.contains("`pillion/main/log` recreated and pushed"), "{told}");
+    let stdout = test_env.clone(&origin, "fresh", &[]).pillion(&["stage", "--push"]);
+    assert!(stdout.contains("`pillion/main/log` recreated and pushed"), "{stdout}");
     assert_ne!(origin.id("pillion/main/log"), before);
 }
 
@@ -225,9 +229,9 @@ const VERBS: [&[&str]; 6] = [
 fn is_stopped(origin: &Repo, repo: &Repo) {
     let before = all(origin);
     for args in VERBS {
-        let (code, said) = repo.refused(args);
-        assert!(code == 1 && said.contains("error[deploy-branch-rewritten]"), "{args:?}: {code} {said}");
-        assert!(said.contains("pillion stage --accept-rewritten --push"), "{said}");
+        let (code, stderr) = repo.refused(args);
+        assert!(code == 1 && stderr.contains("error[deploy-branch-rewritten]"), "{args:?}: {code} {stderr}");
+        assert!(stderr.contains("pillion stage --accept-rewritten --push"), "{stderr}");
     }
     #[cfg(feature = "watch")]
     assert!(watched::turn(repo).unwrap_err().contains("was rewritten"));
@@ -314,14 +318,14 @@ fn a_live_branch_that_is_gone_is_said_at_once() {
     origin.git(&["symbolic-ref", "HEAD", "refs/heads/else"]);
     origin.git(&["update-ref", "-d", "refs/heads/main"]);
     for args in [&["status"][..], &["stage", "--push"], &["pause", "log"], &["pause", "log", "--no-fetch"]] {
-        let (code, said) = one.refused(args);
+        let (code, stderr) = one.refused(args);
         assert!(
             code == 3
-                && said.contains("`origin` no longer has a branch `main`")
-                && said.contains(&last.short()),
-            "{args:?}: {code} {said}"
+                && stderr.contains("`origin` no longer has a branch `main`")
+                && stderr.contains(&last.short()),
+            "{args:?}: {code} {stderr}"
         );
-        assert!(said.contains(&format!("git push origin {last}:refs/heads/main")), "{said}");
+        assert!(stderr.contains(&format!("git push origin {last}:refs/heads/main")), "{stderr}");
     }
     #[cfg(feature = "watch")]
     assert!(watched::turn(&one).unwrap_err().contains("no longer has a branch `main`"));
@@ -331,8 +335,8 @@ fn a_live_branch_that_is_gone_is_said_at_once() {
     one.git(&["config", "remote.origin.url", &format!("file://{}", empty.path.display())]);
     one.git(&["remote", "set-head", "origin", "--delete"]);
     one.git(&["update-ref", "-d", "refs/remotes/origin/main"]);
-    let (code, said) = one.refused(&["pause", "log"]);
-    assert!(code == 2 && said.contains("git push -u origin main"), "{code} {said}");
+    let (code, stderr) = one.refused(&["pause", "log"]);
+    assert!(code == 2 && stderr.contains("git push -u origin main"), "{code} {stderr}");
 }
 
 #[test]
@@ -345,10 +349,10 @@ fn a_lock_that_nobody_holds_is_named() {
     let lock = one.path.join(".git/refs/remotes/origin/main.lock");
     fs::write(&lock, "").unwrap();
     let output = one.try_pillion(&["status"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains(&lock.display().to_string()) && said.contains("delete it"), "{said}");
-    assert!(!said.contains("cannot be reached"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains(&lock.display().to_string()) && stderr.contains("delete it"), "{stderr}");
+    assert!(!stderr.contains("cannot be reached"), "{stderr}");
     assert!(lock.exists());
     fs::remove_file(&lock).unwrap();
     one.pillion(&["status"]);
@@ -396,27 +400,27 @@ mod watched {
         let (shared, alarms) = (RefCell::new(Shared::calm()), &mut OutOfSyncSince::new());
         match turn_of(&Watcher::default(), &opened, &shared, alarms, &mut Heard::default()) {
             Ok(Iteration::Evaluated(_)) => Ok(()),
-            Ok(Iteration::Invalid(wrong)) => Err(wrong.into_iter().map(|d| d.message).collect()),
+            Ok(Iteration::Invalid(diagnostics)) => Err(diagnostics.into_iter().map(|d| d.message).collect()),
             Err(failure) => Err(failure.to_string()),
         }
     }
 
     /// What is said of staged branches.
     #[derive(Default)]
-    struct Said {
+    struct EventLog {
         foreign: Vec<String>,
         anew: usize,
     }
 
-    impl EventSink for Said {
+    impl EventSink for EventLog {
         fn on_evaluation(&mut self, _: &EvaluationReport) {}
 
         fn on_staged_rewritten(&mut self, _: &str, _: &[Commit]) {
             self.anew += 1;
         }
 
-        fn on_foreign_commits(&mut self, wrong: &Diagnostic) {
-            self.foreign.push(wrong.message.clone());
+        fn on_foreign_commits(&mut self, diagnostic: &Diagnostic) {
+            self.foreign.push(diagnostic.message.clone());
         }
 
         fn on_notify_failed(&mut self, _: &WatchError) {}
@@ -433,27 +437,27 @@ mod watched {
         let evil = other.put("rendered/shop/web.yaml", "evil").commit(&message);
         other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
         let watcher = test_env.clone(&origin, "watcher", &[]);
-        let (opened, mut said) = (opened(&watcher), Said::default());
+        let (opened, mut events) = (opened(&watcher), EventLog::default());
         let shared = RefCell::new(Shared::calm());
         sync(&origin, &shared);
         shared.borrow_mut().cluster.pass(300);
         for _ in 0..40 {
             opened.fetch_with_staged().unwrap();
-            turn_of(&Watcher::default(), &opened, &shared, &mut OutOfSyncSince::new(), &mut said).unwrap();
+            turn_of(&Watcher::default(), &opened, &shared, &mut OutOfSyncSince::new(), &mut events).unwrap();
             sync(&origin, &shared);
             shared.borrow_mut().cluster.pass(200);
         }
         assert!(
             origin.git(&["log", "-1", "--format=%s", "main"]).contains("log: complete"),
             "{:?}",
-            said.foreign
+            events.foreign
         );
         assert!(!origin.git(&["log", "--format=%H", "main"]).contains(&evil.to_string()));
         assert_eq!(origin.id("pillion/main/log"), evil);
         assert!(
-            said.foreign[0].contains("`pillion/main/log` contains") && said.anew == 0,
+            events.foreign[0].contains("`pillion/main/log` contains") && events.anew == 0,
             "{:?}",
-            said.foreign
+            events.foreign
         );
         assert!(refs(&watcher, "refs/heads/pillion").is_empty());
     }
@@ -466,7 +470,7 @@ mod watched {
         one.pillion(&["pause", "log"]);
         one.pillion(&["stage", "--push"]);
         let watcher = test_env.clone(&origin, "watcher", &[]);
-        let (opened, mut said) = (opened(&watcher), Said::default());
+        let (opened, mut events) = (opened(&watcher), EventLog::default());
         let shared = RefCell::new(Shared::calm());
         sync(&origin, &shared);
         let (watching, alarms) = (Watcher::default(), &mut OutOfSyncSince::new());
@@ -482,9 +486,11 @@ mod watched {
             looks += 1;
             looks < 2
         };
-        crate::watch::simulation::head(&watching, &opened, &shared, alarms, &mut said, &mut || look(&opened))
-            .unwrap();
-        assert!(said.foreign.iter().any(|said| said.contains("\"notes\"")), "{:?}", said.foreign);
+        crate::watch::simulation::head(&watching, &opened, &shared, alarms, &mut events, &mut || {
+            look(&opened)
+        })
+        .unwrap();
+        assert!(events.foreign.iter().any(|events| events.contains("\"notes\"")), "{:?}", events.foreign);
     }
 
     #[test]
@@ -520,8 +526,8 @@ mod watched {
         one.git(&["fetch", "-q"]);
         one.git(&["remote", "set-head", "origin", "--auto"]);
         let before = all(&origin);
-        let (code, said) = one.refused(&["stage", "--push"]);
-        assert!(code == 1 && said.contains("is the default branch of the remote"), "{said}");
+        let (code, stderr) = one.refused(&["stage", "--push"]);
+        assert!(code == 1 && stderr.contains("is the default branch of the remote"), "{stderr}");
         assert_eq!(all(&origin), before);
     }
 
@@ -562,10 +568,10 @@ mod watched {
         outside.provider = Some(Box::new(Patient));
         let propose = |outside: &mut RealEnvironment| {
             outside.fetch(&opened).unwrap();
-            let live = opened.read_deploy_branch().unwrap().0.unwrap();
+            let deploy_branch = opened.read_deploy_branch().unwrap().0.unwrap();
             let proposal =
                 ReleaseProposal { commit, message: "log: open", at: None, sidecar_set: "log", cluster: None };
-            outside.release(&opened, &live, &proposal).unwrap()
+            outside.release(&opened, &deploy_branch, &proposal).unwrap()
         };
         assert!(matches!(propose(&mut outside), ReleaseOutcome::Proposed(_)));
         assert_eq!(origin.id(BRANCH), commit);

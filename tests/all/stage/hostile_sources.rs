@@ -75,8 +75,8 @@ fn watch(repo: &Repo) -> Result<(), String> {
     let shared = RefCell::new(Shared::calm());
     match turn(&Watcher::default(), &opened, &shared, &mut OutOfSyncSince::new(), &mut Heard::default()) {
         Ok(Iteration::Evaluated(_)) => Ok(()),
-        Ok(Iteration::Invalid(wrong)) => {
-            Err(wrong.into_iter().map(|d| format!("[{}] {}", d.code.name(), d.message)).collect())
+        Ok(Iteration::Invalid(diagnostics)) => {
+            Err(diagnostics.into_iter().map(|d| format!("[{}] {}", d.code.name(), d.message)).collect())
         }
         Err(failure) => Err(failure.to_string()),
     }
@@ -96,12 +96,12 @@ fn everything_refuses(team: &Team, repo: &Repo, code: i32, why: &str) {
         &["render", "--branch", "env/prod", "--push"],
         &["init", "rollout", "--push"],
     ] {
-        let (rc, said) = repo.refused(args);
-        assert!(rc == code && said.contains(why), "{args:?}: {rc} {said}");
-        assert!(!said.contains("damaged"), "{args:?}: {said}");
+        let (rc, stderr) = repo.refused(args);
+        assert!(rc == code && stderr.contains(why), "{args:?}: {rc} {stderr}");
+        assert!(!stderr.contains("damaged"), "{args:?}: {stderr}");
     }
-    let said = watch(repo).unwrap_err();
-    assert!(said.contains(why) || code == 3, "watch: {said}");
+    let stderr = watch(repo).unwrap_err();
+    assert!(stderr.contains(why) || code == 3, "watch: {stderr}");
     assert_eq!(team.origin.git(&["for-each-ref"]), before);
 }
 
@@ -144,19 +144,19 @@ fn a_forged_render_is_refused_by_everything() {
         team.merge("other", &format!("render: docs\n\nPillion-Action: Render\nPillion-Source: {evil}"));
     team.one.git(&["fetch", "-q", "origin", "pillion/env/prod/zz"]);
     everything_refuses(&team, &team.one, 1, "untrusted-source");
-    let (_, said) = team.one.refused(&["status"]);
+    let (_, stderr) = team.one.refused(&["status"]);
     assert!(
-        said.contains(&forged.short())
-            && said.contains(&evil.short())
-            && said.contains("which is not on `main` of `origin`"),
-        "{said}"
+        stderr.contains(&forged.short())
+            && stderr.contains(&evil.short())
+            && stderr.contains("which is not on `main` of `origin`"),
+        "{stderr}"
     );
     // A clone that has no such commit is as well as any other.
     team.origin.git(&["update-ref", "-d", "refs/heads/pillion/env/prod/zz"]);
     let fresh = team.clone("fresh", &[]);
     everything_refuses(&team, &fresh, 1, "untrusted-source");
-    let (_, said) = fresh.refused(&["status"]);
-    assert!(said.contains("which is not in this clone and not on `main` of `origin`"), "{said}");
+    let (_, stderr) = fresh.refused(&["status"]);
+    assert!(stderr.contains("which is not in this clone and not on `main` of `origin`"), "{stderr}");
     assert!(!team.has_run());
     // A person looks, and renders what `main` is.
     fresh.pillion(&["render", "--branch", "env/prod", "--push", "--accept-rewritten"]);
@@ -185,8 +185,8 @@ fn trailers_that_say_two_things_are_refused() {
     .enumerate()
     {
         team.merge(&format!("other-{n}"), &format!("render: docs\n\n{trailers}"));
-        let (code, said) = team.one.refused(&["status"]);
-        assert!(code == 1 && said.contains("error[untrusted-source]"), "{trailers}: {said}");
+        let (code, stderr) = team.one.refused(&["status"]);
+        assert!(code == 1 && stderr.contains("error[untrusted-source]"), "{trailers}: {stderr}");
     }
     // What is said twice alike is said once.
     team.merge(
@@ -247,11 +247,11 @@ fn a_shallow_clone_does_not_call_a_source_forged() {
             team.clone(&format!("shallow-{depth}"), &[&format!("--depth={depth}"), "--no-single-branch"]);
         for args in [&["status"][..], &["verify", "origin/env/prod"]] {
             let output = shallow.try_pillion(args);
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
             match output.status.code().unwrap() {
                 0 => {}
-                3 => assert!(said.contains("git fetch --unshallow"), "{depth} {args:?}: {said}"),
-                code => panic!("{depth} {args:?}: {code} {said}"),
+                3 => assert!(stderr.contains("git fetch --unshallow"), "{depth} {args:?}: {stderr}"),
+                code => panic!("{depth} {args:?}: {code} {stderr}"),
             }
         }
         shallow.git(&["fetch", "-q", "--unshallow", "origin"]);
@@ -284,8 +284,8 @@ fn a_clone_that_is_behind_fetches_what_it_needs() {
     let cut_off = team.clone("cut-off", &[]);
     cut_off.git(&["update-ref", "refs/remotes/origin/main", "origin/main~1"]);
     cut_off.git(&["config", "remote.origin.url", "file:///nowhere"]);
-    let (code, said) = cut_off.refused(&["verify", "origin/env/prod"]);
-    assert!(code == 3 && said.contains("cannot be fetched"), "{said}");
+    let (code, stderr) = cut_off.refused(&["verify", "origin/env/prod"]);
+    assert!(code == 3 && stderr.contains("cannot be fetched"), "{stderr}");
 }
 
 #[test]
@@ -293,8 +293,8 @@ fn only_what_is_on_the_branch_of_the_sources_is_rendered() {
     let team = team();
     let before = team.origin.id("env/prod");
     team.one.put("notes.txt", "mine").commit("not pushed");
-    let (code, said) = team.one.refused(&["render", "--branch", "env/prod", "--push"]);
-    assert!(code == 2 && said.contains("is not on `main` of `origin`"), "{said}");
+    let (code, stderr) = team.one.refused(&["render", "--branch", "env/prod", "--push"]);
+    assert!(code == 2 && stderr.contains("is not on `main` of `origin`"), "{stderr}");
     assert_eq!(team.origin.id("env/prod"), before);
     team.one.git(&["push", "-q", "origin", "main"]);
     team.one.pillion(&["render", "--branch", "env/prod", "--push"]);
@@ -349,15 +349,15 @@ fn a_change_does_not_name_the_branch_that_it_is_judged_by() {
     assert!(settings.contains("  source: main\n"), "{settings}");
     repo.put("pillion.yaml", settings.replace("  source: main\n", "  source: feature/x\n"));
     repo.commit(&format!("render: docs\n\nPillion-Action: Render\nPillion-Source: {evil}"));
-    let (code, said) = repo.refused(&["verify", "--base", "origin/env/prod", "HEAD"]);
-    assert!(code == 1 && said.contains("`git.source` is `feature/x` here, and `main` at"), "{said}");
-    let (code, said) =
+    let (code, stderr) = repo.refused(&["verify", "--base", "origin/env/prod", "HEAD"]);
+    assert!(code == 1 && stderr.contains("`git.source` is `feature/x` here, and `main` at"), "{stderr}");
+    let (code, stderr) =
         repo.refused(&["verify", "--branch", "origin/main", "--base", "origin/env/prod", "HEAD"]);
-    assert!(code == 1 && said.contains("which is not on `main` of `origin`"), "{said}");
+    assert!(code == 1 && stderr.contains("which is not on `main` of `origin`"), "{stderr}");
     assert!(!team.has_run());
     // A tag is no branch.
     repo.git(&["tag", "main", "HEAD"]);
     repo.git(&["branch", "main", "origin/main"]);
-    let (_, said) = repo.refused(&["verify", "--branch", "main", "--base", "origin/env/prod", "HEAD"]);
-    assert!(said.contains("which is not on `main` of `origin`"), "{said}");
+    let (_, stderr) = repo.refused(&["verify", "--branch", "main", "--base", "origin/env/prod", "HEAD"]);
+    assert!(stderr.contains("which is not on `main` of `origin`"), "{stderr}");
 }

@@ -58,10 +58,10 @@ fn released(repo: &Repo, at: &str) -> String {
 /// Runs `init rollout`, which must be refused and leave everything as it is.
 fn refused(repo: &Repo, origin: &Repo, further: &[&str]) -> (i32, String) {
     let before = [tree(repo, "main"), tree(origin, "main")];
-    let (code, said) = repo.refused(&[&["init", "rollout"], further].concat());
-    assert_eq!(before, [tree(repo, "main"), tree(origin, "main")], "{said}");
-    assert_eq!((outbox(repo), outbox(origin)), (None, None), "{said}");
-    (code, said)
+    let (code, stderr) = repo.refused(&[&["init", "rollout"], further].concat());
+    assert_eq!(before, [tree(repo, "main"), tree(origin, "main")], "{stderr}");
+    assert_eq!((outbox(repo), outbox(origin)), (None, None), "{stderr}");
+    (code, stderr)
 }
 
 #[test]
@@ -93,16 +93,16 @@ fn rendered_files_that_somebody_has_edited_are_refused() {
     repo.put("rendered/shop/app1.yaml", edited).commit("start");
     let (clone, origin) = shared(&test_env, &repo);
     for further in [&[][..], &["--push"], &["--released", "nothing", "--push"]] {
-        let (code, said) = refused(&clone, &origin, further);
-        assert_eq!(code, 1, "{said}");
-        assert!(said.contains("error[deploy-branch-not-rendered]"), "{said}");
-        assert!(said.contains("rendered/shop/app1.yaml:5:1"), "{said}");
-        assert!(said.contains("replicas: 99") && !said.contains("app2.yaml"), "{said}");
+        let (code, stderr) = refused(&clone, &origin, further);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("error[deploy-branch-not-rendered]"), "{stderr}");
+        assert!(stderr.contains("rendered/shop/app1.yaml:5:1"), "{stderr}");
+        assert!(stderr.contains("replicas: 99") && !stderr.contains("app2.yaml"), "{stderr}");
     }
     // What is said of the others would be wrong as well.
-    let (code, said) =
+    let (code, stderr) =
         refused(&clone, &origin, &["--released", "current", "--push", "--message-format", "short"]);
-    assert_eq!((code, said.matches("error[deploy-branch-not-rendered]").count()), (1, 10), "{said}");
+    assert_eq!((code, stderr.matches("error[deploy-branch-not-rendered]").count()), (1, 10), "{stderr}");
 }
 
 #[test]
@@ -114,9 +114,9 @@ fn what_nobody_carries_is_not_released() {
     repo.put("rendered/NOTES.txt", "mine").commit("start");
     let (clone, origin) = shared(&test_env, &repo);
     let before = tree(&origin, "main");
-    let said = clone.pillion(&["init", "rollout"]);
-    assert!(said.contains("pillion: ledger of log, nothing released"), "{said}");
-    assert!(said.contains("next: `git push origin refs/pillion/outbox:main` pushes it"), "{said}");
+    let stdout = clone.pillion(&["init", "rollout"]);
+    assert!(stdout.contains("pillion: ledger of log, nothing released"), "{stdout}");
+    assert!(stdout.contains("next: `git push origin refs/pillion/outbox:main` pushes it"), "{stdout}");
     assert_eq!(tree(&origin, "main"), before, "nothing is pushed");
     clone.git(&["push", "-q", "origin", "refs/pillion/outbox:main"]);
     let changed = origin.git(&["diff-tree", "--no-commit-id", "--name-status", "-r", "main"]);
@@ -124,13 +124,15 @@ fn what_nobody_carries_is_not_released() {
     assert_eq!(released(&origin, "main:ledgers/log.yaml"), "nothing");
     let list = String::from_utf8(origin.show("main:rendered/.pillion-files")).unwrap();
     assert!(list.contains("shop/web.yaml") && !list.contains("NOTES"), "{list}");
-    let said = origin.git(&["log", "-1", "--format=%an|%cn|%s|%b", "main"]);
+    let stdout = origin.git(&["log", "-1", "--format=%an|%cn|%s|%b", "main"]);
     assert!(
-        said.starts_with(
+        stdout.starts_with(
             "A Person|pillion|pillion: ledger of log, nothing released|log: nothing is released"
         )
     );
-    assert!(said.contains("Pillion-By: A Person <a@example.com>") && said.contains("Pillion-Action: Init"));
+    assert!(
+        stdout.contains("Pillion-By: A Person <a@example.com>") && stdout.contains("Pillion-Action: Init")
+    );
     clone.git(&["pull", "-q"]);
     clone.pillion(&["verify", "--base", "HEAD~1"]);
     assert_eq!(clone.pillion(&["init", "rollout"]), "every SidecarSet has a ledger already\n");
@@ -169,17 +171,17 @@ fn what_some_carry_is_refused_and_named() {
     repo.put("rendered/shop/web.yaml", raw);
     repo.hold(&unledgered()).commit("start");
     let (clone, origin) = shared(&test_env, &repo);
-    let (code, said) = refused(&clone, &origin, &["--push", "--message-format", "short"]);
-    assert!(code == 1 && said.contains("rendered/shop/web.yaml:"), "{said}");
-    assert_eq!(said.matches("error[deploy-branch-not-rendered]").count(), 1, "{said}");
+    let (code, stderr) = refused(&clone, &origin, &["--push", "--message-format", "short"]);
+    assert!(code == 1 && stderr.contains("rendered/shop/web.yaml:"), "{stderr}");
+    assert_eq!(stderr.matches("error[deploy-branch-not-rendered]").count(), 1, "{stderr}");
     // An older content in all of them is not what the file holds.
     repo.hold(&example()).render();
     repo.hold(&newer(unledgered())).commit("1.5.0");
     repo.git(&["push", "-q", &origin.path.display().to_string(), "main"]);
     clone.git(&["pull", "-q"]);
-    let (code, said) = refused(&clone, &origin, &["--push"]);
-    assert!(code == 1 && said.contains("render makes `image: registry.example/logtail:1.5.0`"), "{said}");
-    assert!(said.contains("an earlier content of a SidecarSet"), "{said}");
+    let (code, stderr) = refused(&clone, &origin, &["--push"]);
+    assert!(code == 1 && stderr.contains("render makes `image: registry.example/logtail:1.5.0`"), "{stderr}");
+    assert!(stderr.contains("an earlier content of a SidecarSet"), "{stderr}");
 }
 
 #[test]
@@ -228,9 +230,9 @@ fn without_rendered_files_nothing_is_released_but_on_a_persons_word() {
     repo.hold(&ledger_only()).commit("start");
     let (clone, origin) = shared(&test_env, &repo);
     let output = clone.try_pillion(&["init", "rollout", "--push"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("git does not say what the cluster runs: nothing is released"), "{said}");
-    assert!(said.contains("pushing to `main`") && said.contains("writes ledgers/log.yaml"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("git does not say what the cluster runs: nothing is released"), "{stderr}");
+    assert!(stderr.contains("pushing to `main`") && stderr.contains("writes ledgers/log.yaml"), "{stderr}");
     assert_eq!(released(&origin, "main:ledgers/log.yaml"), "nothing");
     let web = |repo: &Repo| repo.try_pillion(&["render", "apps/shop/web.yaml"]).stdout;
     clone.git(&["pull", "-q"]);
@@ -264,8 +266,8 @@ fn sources_that_carry_it_already_tell() {
     mixed.hold(&texts).commit("injected by hand");
     let origin = test_env.clone(&mixed, "mixed.git", &["--bare"]);
     let clone = test_env.clone(&origin, "mixed-clone", &[]);
-    let (code, said) = refused(&clone, &origin, &["--push"]);
-    assert!(code == 1 && said.contains("apps/shop/web.yaml"), "{said}");
+    let (code, stderr) = refused(&clone, &origin, &["--push"]);
+    assert!(code == 1 && stderr.contains("apps/shop/web.yaml"), "{stderr}");
 }
 
 #[test]
@@ -279,8 +281,8 @@ fn each_of_several_sets_is_judged_by_itself() {
     copy_apps(&repo);
     repo.commit("start");
     repo.git(&["switch", "-q", "--detach"]);
-    let said = repo.pillion(&["init", "rollout", "--push"]);
-    assert!(said.contains("pillion: ledgers of log and proxy, nothing released"), "{said}");
+    let stdout = repo.pillion(&["init", "rollout", "--push"]);
+    assert!(stdout.contains("pillion: ledgers of log and proxy, nothing released"), "{stdout}");
     // One is carried by all.
     let repo = test_env.init("one", &[]);
     repo.hold(&example()).render();
@@ -322,9 +324,9 @@ fn a_word_that_the_rendered_files_deny_is_refused() {
     repo.hold(&example()).render();
     repo.hold(&unledgered()).commit("start");
     let (clone, origin) = shared(&test_env, &repo);
-    let (code, said) = refused(&clone, &origin, &["--released", "nothing", "--push"]);
-    assert!(code == 1 && said.contains("error[deploy-branch-not-rendered]"), "{said}");
-    assert!(said.contains("rendered/shop/web.yaml:"), "{said}");
+    let (code, stderr) = refused(&clone, &origin, &["--released", "nothing", "--push"]);
+    assert!(code == 1 && stderr.contains("error[deploy-branch-not-rendered]"), "{stderr}");
+    assert!(stderr.contains("rendered/shop/web.yaml:"), "{stderr}");
 }
 
 #[test]
@@ -356,9 +358,9 @@ fn a_ledger_that_was_removed_is_not_begun_anew() {
     repo.git(&["rm", "-q", "ledgers/log.yaml"]);
     let removed = repo.commit("tidy up").to_string();
     repo.git(&["switch", "-q", "--detach"]);
-    let (code, said) = repo.refused(&["init", "rollout", "--push"]);
+    let (code, stderr) = repo.refused(&["init", "rollout", "--push"]);
     let back = format!("git checkout {}~1 -- ledgers/log.yaml", &removed[..10]);
-    assert!(code == 1 && said.contains(&back), "{said}");
+    assert!(code == 1 && stderr.contains(&back), "{stderr}");
     assert_eq!(repo.id("main").to_string(), removed);
     // A person who says what is released decides.
     repo.pillion(&["init", "rollout", "--push", "--released", "current"]);
@@ -374,9 +376,9 @@ fn two_branches_begin_at_what_the_live_one_holds() {
     *settings = settings.replace("deploy: main", "deploy: env/prod");
     repo.hold(&texts).commit("start");
     let (clone, origin) = shared(&test_env, &repo);
-    let (code, said) = clone.refused(&["init", "rollout", "--push"]);
+    let (code, stderr) = clone.refused(&["init", "rollout", "--push"]);
     let words = "`origin` has no branch `env/prod` yet: pillion render --branch env/prod --create --push";
-    assert!(code == 2 && said.contains(words), "{said}");
+    assert!(code == 2 && stderr.contains(words), "{stderr}");
     clone.pillion(&["render", "--branch", "env/prod", "--create", "--push"]);
     let rendered = tree(&origin, "env/prod:rendered");
     clone.pillion(&["init", "rollout", "--push"]);
@@ -395,8 +397,8 @@ fn a_remote_without_the_branch_is_told_at_once() {
     repo.git(&["remote", "add", "origin", &origin.path.display().to_string()]);
     let words = "`origin` has no branch `main` yet: git push -u origin main";
     for args in [&["init", "rollout", "--push"][..], &["init", "rollout"], &["pause", "log"], &["start"]] {
-        let (code, said) = repo.refused(args);
-        assert!(code == 2 && said.contains(words), "{args:?}: {said}");
+        let (code, stderr) = repo.refused(args);
+        assert!(code == 2 && stderr.contains(words), "{args:?}: {stderr}");
     }
     assert_eq!(origin.git(&["for-each-ref"]), "");
     assert_eq!(outbox(&repo), None);
@@ -404,8 +406,8 @@ fn a_remote_without_the_branch_is_told_at_once() {
     repo.pillion(&["init", "rollout", "--push"]);
     // A branch that the remote has lost since is another matter.
     origin.git(&["update-ref", "-d", "refs/heads/main"]);
-    let (code, said) = repo.refused(&["pause", "log"]);
-    assert!(code == 3 && said.contains("`origin` no longer has a branch `main`"), "{said}");
+    let (code, stderr) = repo.refused(&["pause", "log"]);
+    assert!(code == 3 && stderr.contains("`origin` no longer has a branch `main`"), "{stderr}");
 }
 
 #[test]
@@ -414,8 +416,8 @@ fn without_a_remote_the_branch_is_moved_only_when_asked_for() {
     let repo = test_env.init("repo", &[]);
     repo.hold(&unledgered()).commit("start");
     let before = tree(&repo, "main");
-    let said = repo.pillion(&["init", "rollout", "--no-push"]);
-    assert!(said.contains("next: `pillion init rollout --push` puts it onto `main`"), "{said}");
+    let stdout = repo.pillion(&["init", "rollout", "--no-push"]);
+    assert!(stdout.contains("next: `pillion init rollout --push` puts it onto `main`"), "{stdout}");
     assert_eq!((tree(&repo, "main"), outbox(&repo).is_some()), (before, true));
     repo.git(&["switch", "-q", "--detach"]);
     repo.pillion(&["init", "rollout", "--push"]);
@@ -435,8 +437,8 @@ fn nobody_is_nobody() {
         (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let before = tree(&origin, "main");
-    let (code, said) = run(&[]);
-    assert!(code == 2 && said.contains("git config --global user.name"), "{said}");
+    let (code, text) = run(&[]);
+    assert!(code == 2 && text.contains("git config --global user.name"), "{text}");
     assert_eq!(tree(&origin, "main"), before);
     assert_eq!(run(&[("GITHUB_ACTOR", "ann")]).0, 0);
     let author = |repo: &Repo| repo.git(&["log", "-1", "--format=%an <%ae>", "main"]);

@@ -134,16 +134,15 @@ fn ledgers_alone() {
     let bare = test_env.init("bare", &[]);
     bare.hold(&texts).commit("start");
     std::fs::write(test_env.path("built.yaml"), &built.stdout).unwrap();
-    let told = bare.pillion(&["stage", "--manifests", &test_env.path("built.yaml").display().to_string()]);
-    assert!(told.contains("log: batch 4/4"), "{told}");
+    let stdout = bare.pillion(&["stage", "--manifests", &test_env.path("built.yaml").display().to_string()]);
+    assert!(stdout.contains("log: batch 4/4"), "{stdout}");
 }
 
 /// Puts a file onto a branch, as `init rollout` does.
 fn put_on(test_env: &TestEnvironment, repo: &Repo, branch: &str, path: &str, text: &str) {
     let place = test_env.path("live").display().to_string();
     repo.git(&["worktree", "add", "-q", &place, branch]);
-    let live = test_env.repo("live");
-    live.put(path, text).commit("by hand");
+    test_env.repo("live").put(path, text).commit("by hand");
     repo.git(&["worktree", "remove", "--force", &place]);
 }
 
@@ -217,14 +216,14 @@ fn a_branch_that_is_not_there_is_made_only_where_somebody_says_so() {
     repo.hold(&two_branches()).commit("start");
     // As the CI of every merge has it, after somebody has deleted the branch.
     for command in [&["render", "--branch", "env/prod"][..], &["render", "--branch", "env/prod", "--push"]] {
-        let (code, said) = repo.refused(command);
-        assert!(code == 2 && said.contains("pillion render --branch env/prod --create"), "{said}");
+        let (code, stderr) = repo.refused(command);
+        assert!(code == 2 && stderr.contains("pillion render --branch env/prod --create"), "{stderr}");
         assert_eq!(repo.git(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main");
     }
     repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     // From then on ledgers decide.
-    let (code, said) = repo.refused(&["render", "--branch", "env/prod", "--create"]);
-    assert!(code == 1 && said.contains("no-ledger"), "{said}");
+    let (code, stderr) = repo.refused(&["render", "--branch", "env/prod", "--create"]);
+    assert!(code == 1 && stderr.contains("no-ledger"), "{stderr}");
 }
 
 #[test]
@@ -235,8 +234,8 @@ fn an_older_source_does_not_land() {
     repo.put("README", "hello").commit("readme");
     repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     repo.git(&["checkout", "-q", "--detach", "HEAD~1"]);
-    let (code, said) = repo.refused(&["render", "--branch", "env/prod"]);
-    assert!(code == 2 && said.contains("is not in the history of"), "{said}");
+    let (code, stderr) = repo.refused(&["render", "--branch", "env/prod"]);
+    assert!(code == 2 && stderr.contains("is not in the history of"), "{stderr}");
 }
 
 #[test]
@@ -255,9 +254,9 @@ fn a_render_does_not_land_on_edits() {
     );
     put_on(&test_env, &repo, "env/prod", "shop/web.yaml", &web.replace("web:2.4", "web:2.5"));
     repo.put("apps/shop/new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n").commit("new");
-    let (code, said) = repo.refused(&["render", "--branch", "env/prod", "--message-format", "short"]);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("shop/web.yaml:25:1: error[deploy-branch-not-rendered]"), "{said}");
+    let (code, stderr) = repo.refused(&["render", "--branch", "env/prod", "--message-format", "short"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("shop/web.yaml:25:1: error[deploy-branch-not-rendered]"), "{stderr}");
 }
 
 #[test]
@@ -275,17 +274,17 @@ fn a_file_of_somebody_else_is_not_overwritten() {
     );
     put_on(&test_env, &repo, "env/prod", "shop/new.yaml", "mine: true\n");
     repo.put("apps/shop/new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n").commit("new");
-    let (code, said) = repo.refused(&["render", "--branch", "env/prod", "--message-format", "short"]);
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("shop/new.yaml:1:1: error[unmanaged-file]"), "{said}");
+    let (code, stderr) = repo.refused(&["render", "--branch", "env/prod", "--message-format", "short"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("shop/new.yaml:1:1: error[unmanaged-file]"), "{stderr}");
 }
 
 #[test]
 fn one_branch_is_not_rendered_onto() {
     let test_env = TestEnvironment::new();
     let repo = released(&test_env, "repo");
-    let (code, said) = repo.refused(&["render", "--branch", "main"]);
-    assert!(code == 2 && said.contains("one branch"), "{said}");
+    let (code, stderr) = repo.refused(&["render", "--branch", "main"]);
+    assert!(code == 2 && stderr.contains("one branch"), "{stderr}");
 }
 
 /// The example with a second SidecarSet for the same workloads.
@@ -319,8 +318,8 @@ fn two_sidecar_sets_at_once() {
     repo.pillion(&["stage", "proxy"]);
     let web = show("pillion/main/proxy:rendered/shop/web.yaml".to_owned());
     assert!(web.contains("logtail:1.5.0") && web.contains("envoy:1.6.0"), "{web}");
-    let (code, said) = repo.refused(&["stage", "none"]);
-    assert!(code == 2 && said.contains("ledgers are of log, proxy"), "{said}");
+    let (code, stderr) = repo.refused(&["stage", "none"]);
+    assert!(code == 2 && stderr.contains("ledgers are of log, proxy"), "{stderr}");
 }
 
 #[test]
@@ -345,7 +344,7 @@ fn clusters_have_ledgers_and_branches_of_their_own() {
     let files = |commits: &[String]| repo.git(&["diff", "--name-only", "main", commits.last().unwrap()]);
     assert_eq!(files(&eu), "ledgers/eu/log.yaml\nrendered/shop/cart.yaml\nrendered/shop/web.yaml");
     assert_eq!(files(&us), "ledgers/us/log.yaml\nrendered/data/events.yaml");
-    let told = repo.pillion(&["stage", "--cluster", "us"]);
-    assert!(told.contains("pillion/main/us/log") && !told.contains("pillion/main/eu/log"), "{told}");
+    let stdout = repo.pillion(&["stage", "--cluster", "us"]);
+    assert!(stdout.contains("pillion/main/us/log") && !stdout.contains("pillion/main/eu/log"), "{stdout}");
     assert_eq!(repo.refused(&["stage", "--cluster", "asia"]).0, 2);
 }

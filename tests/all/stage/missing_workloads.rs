@@ -65,12 +65,12 @@ fn edit(repo: &Repo, name: &str, from: &str, to: &str) {
 pub(crate) fn every_command_refuses(repo: &Repo, code: &str) {
     let before = refs(repo);
     for command in EVERY {
-        let (exit, said) = repo.refused(command);
-        assert_eq!(exit, 1, "{command:?}: {said}");
-        assert!(said.contains(code), "{command:?}: {said}");
+        let (exit, stderr) = repo.refused(command);
+        assert_eq!(exit, 1, "{command:?}: {stderr}");
+        assert!(stderr.contains(code), "{command:?}: {stderr}");
     }
-    let (exit, said) = repo.refused(&["verify", "--base", "HEAD~1"]);
-    assert!(exit == 1 && said.contains(code), "{said}");
+    let (exit, stderr) = repo.refused(&["verify", "--base", "HEAD~1"]);
+    assert!(exit == 1 && stderr.contains(code), "{stderr}");
     assert_eq!(before, refs(repo));
 }
 
@@ -127,10 +127,10 @@ fn a_fleet_that_vanishes_from_the_working_folder_is_no_plan() {
     let test_env = TestEnvironment::new();
     let repo = open(&test_env, &plain());
     repo.put(".gitignore", "apps/data\n");
-    let (code, said) = repo.refused(&["plan"]);
+    let (code, stderr) = repo.refused(&["plan"]);
     assert!(
-        code == 1 && said.contains("workloads-missing") && said.contains("apps/data/events.yaml"),
-        "{said}"
+        code == 1 && stderr.contains("workloads-missing") && stderr.contains("apps/data/events.yaml"),
+        "{stderr}"
     );
 }
 
@@ -166,8 +166,8 @@ fn a_configuration_that_moves_into_a_folder_moves_no_workload() {
     for command in EVERY {
         let mut command = command.to_vec();
         command.extend(["--config", "gitops/pillion.yaml"]);
-        let (exit, said) = repo.refused(&command);
-        assert!(exit == 1 && said.contains("workloads-missing"), "{command:?}: {said}");
+        let (exit, stderr) = repo.refused(&command);
+        assert!(exit == 1 && stderr.contains("workloads-missing"), "{command:?}: {stderr}");
     }
     assert_eq!(before, refs(&repo));
 }
@@ -233,8 +233,8 @@ fn a_rollout_over_nothing_is_neither_started_nor_completed() {
             .collect();
         repo.put("ledgers/log.yaml", closed);
     });
-    let (code, said) = repo.refused(&["verify", "--base", "HEAD~1"]);
-    assert!(code == 1 && said.contains("ledger-not-planned"), "{said}");
+    let (code, stderr) = repo.refused(&["verify", "--base", "HEAD~1"]);
+    assert!(code == 1 && stderr.contains("ledger-not-planned"), "{stderr}");
 }
 
 #[test]
@@ -245,8 +245,8 @@ fn a_person_accepts_that_workloads_are_gone() {
         edit(repo, "pillion.yaml", "sources: [apps]", "sources: [apps]\nignore: [apps/data]");
     });
     let before = repo.id("main");
-    let said = repo.pillion(&["start", "log", "--accept-missing"]);
-    assert!(said.contains("rollout started"), "{said}");
+    let stdout = repo.pillion(&["start", "log", "--accept-missing"]);
+    assert!(stdout.contains("rollout started"), "{stdout}");
     let ledger = String::from_utf8(repo.show("main:ledgers/log.yaml")).unwrap();
     assert!(ledger.contains("scope: {workloads: 2, pods: 8, digest: "), "{ledger}");
     assert_eq!(
@@ -279,8 +279,8 @@ fn a_rollout_of_built_manifests_wants_them_again() {
     repo.put("../made.yaml", &made);
     repo.git(&["switch", "-q", "--detach"]);
     // Forgotten at the start: nobody is concerned, and nothing begins.
-    let said = repo.pillion(&["start"]);
-    assert!(said.contains("neither starts nor completes"), "{said}");
+    let stdout = repo.pillion(&["start"]);
+    assert!(stdout.contains("neither starts nor completes"), "{stdout}");
     repo.pillion(&["start", "--manifests", "../made.yaml"]);
     let ledger = String::from_utf8(repo.show("main:ledgers/log.yaml")).unwrap();
     assert!(ledger.contains("built: true"), "{ledger}");
@@ -292,8 +292,8 @@ fn a_rollout_of_built_manifests_wants_them_again() {
     repo.put("../part.yaml", part.join("---\n"));
     let before = refs(&repo);
     for command in EVERY {
-        let (exit, said) = repo.refused(&[command, &["--manifests", "../part.yaml"][..]].concat());
-        assert!(exit == 1 && said.contains("workloads-missing"), "{command:?}: {said}");
+        let (exit, stdout) = repo.refused(&[command, &["--manifests", "../part.yaml"][..]].concat());
+        assert!(exit == 1 && stdout.contains("workloads-missing"), "{command:?}: {stdout}");
     }
     assert_eq!(before, refs(&repo));
     repo.pillion(&["verify", "--manifests", "../made.yaml"]);
@@ -320,6 +320,6 @@ fn a_shallow_clone_counts() {
         edit(repo, "pillion.yaml", "sources: [apps]", "sources: [apps]\nignore: [apps/data]");
     });
     let clone = test_env.clone(&repo, "clone", &["--depth", "1", "--branch", "main"]);
-    let (code, said) = clone.refused(&["status", "--no-fetch"]);
-    assert!(code == 1 && said.contains("workloads-missing"), "{said}");
+    let (code, stderr) = clone.refused(&["status", "--no-fetch"]);
+    assert!(code == 1 && stderr.contains("workloads-missing"), "{stderr}");
 }

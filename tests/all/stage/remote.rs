@@ -23,8 +23,8 @@ pub(crate) fn refs(repo: &Repo, below: &str) -> Vec<String> {
 fn staged_branches_are_pushed_for_everybody_to_read() {
     let test_env = TestEnvironment::new();
     let (origin, one, other) = shared(&test_env);
-    let told = one.pillion(&["stage", "--push"]);
-    assert!(told.contains("`pillion/main/log` created and pushed"), "{told}");
+    let stdout = one.pillion(&["stage", "--push"]);
+    assert!(stdout.contains("`pillion/main/log` created and pushed"), "{stdout}");
     let tip = one.id("pillion/main/log");
     assert_eq!(origin.id("pillion/main/log"), tip);
     assert!(one.pillion(&["stage", "--push"]).contains("unchanged\n"));
@@ -38,16 +38,16 @@ fn a_rollout_is_started_on_the_remote_alone() {
     let test_env = TestEnvironment::new();
     let (origin, one, other) = shared(&test_env);
     let before = one.id("main");
-    let told = one.pillion(&["start", "-o", "json"]);
-    let told: Value = serde_json::from_str(&told).unwrap();
-    let open = told["started"][0]["commit"].as_str().unwrap();
+    let stdout = one.pillion(&["start", "-o", "json"]);
+    let stdout: Value = serde_json::from_str(&stdout).unwrap();
+    let open = stdout["started"][0]["commit"].as_str().unwrap();
     assert_eq!(origin.id("main").to_string(), open);
     assert_eq!(one.id("main"), before, "what is checked out here stays");
-    assert_eq!(told["items"][0]["base"], json!(open));
-    assert_eq!(told["items"][0]["commits"].as_array().unwrap().len(), 5);
+    assert_eq!(stdout["items"][0]["base"], json!(open));
+    assert_eq!(stdout["items"][0]["commits"].as_array().unwrap().len(), 5);
     // The next one finds it open.
-    let told = other.pillion(&["start", "--push"]);
-    assert!(!told.contains("rollout started") && told.contains("log: batch 1/4"), "{told}");
+    let stdout = other.pillion(&["start", "--push"]);
+    assert!(!stdout.contains("rollout started") && stdout.contains("log: batch 1/4"), "{stdout}");
     assert_eq!(origin.id("pillion/main/log~5"), origin.id("main"));
 }
 
@@ -58,8 +58,8 @@ fn a_finished_rollout_leaves_no_branch_anywhere() {
     one.pillion(&["stage", "--push"]);
     other.pillion(&["stage"]);
     origin.git(&["update-ref", "refs/heads/main", "refs/heads/pillion/main/log"]);
-    let told = one.pillion(&["stage", "--push"]);
-    assert!(told.contains("removed and pushed"), "{told}");
+    let stdout = one.pillion(&["stage", "--push"]);
+    assert!(stdout.contains("removed and pushed"), "{stdout}");
     assert!(refs(&origin, "refs/heads/pillion").is_empty());
     // A clone that knew the branch forgets it.
     other.pillion(&["stage", "--push"]);
@@ -77,12 +77,15 @@ fn what_somebody_put_onto_a_staged_branch_is_told_and_not_taken() {
     other.git(&["switch", "-q", "-c", "mine", "origin/pillion/main/log"]);
     other.put("rendered/shop/web.yaml", "mine").commit("my own edit");
     other.git(&["push", "-q", "origin", "mine:pillion/main/log"]);
-    let (code, said) = one.refused(&["stage", "--push"]);
-    assert!(code == 1 && said.contains("my own edit") && said.contains("not created by pillion"), "{said}");
+    let (code, stderr) = one.refused(&["stage", "--push"]);
+    assert!(
+        code == 1 && stderr.contains("my own edit") && stderr.contains("not created by pillion"),
+        "{stderr}"
+    );
     assert_eq!(origin.id("pillion/main/log"), other.id("mine"));
-    let told = one.pillion(&["stage", "--push", "--force"]);
+    let stdout = one.pillion(&["stage", "--push", "--force"]);
     assert_eq!(origin.id("pillion/main/log"), tip);
-    assert!(told.contains("my own edit") && told.contains("pillion did not make"), "{told}");
+    assert!(stdout.contains("my own edit") && stdout.contains("pillion did not make"), "{stdout}");
     // A branch of a person with such a name is not removed.
     let done = example();
     other.git(&["switch", "-q", "main"]);
@@ -102,8 +105,8 @@ fn a_rewritten_remote_stops_everything() {
     other.git(&["commit", "-q", "--amend", "-m", "log 1.5.0, in other words"]);
     other.git(&["push", "-q", "--force", "origin", "main"]);
     let before = origin.id("pillion/main/log");
-    let (code, said) = one.refused(&["start", "--push"]);
-    assert!(code == 1 && said.contains("deploy-branch-rewritten"), "{said}");
+    let (code, stderr) = one.refused(&["start", "--push"]);
+    assert!(code == 1 && stderr.contains("deploy-branch-rewritten"), "{stderr}");
     assert_eq!(origin.id("pillion/main/log"), before);
     one.pillion(&["stage", "--push", "--accept-rewritten"]);
     assert_eq!(origin.id("pillion/main/log~6"), origin.id("main"));
@@ -114,11 +117,11 @@ fn without_a_remote_nobody_is_moved_under_their_feet() {
     let test_env = TestEnvironment::new();
     let repo = released(&test_env, "repo");
     repo.hold(&newer(example())).commit("log 1.5.0");
-    let (code, said) = repo.refused(&["start"]);
-    assert!(code == 2 && said.contains("is checked out in"), "{said}");
+    let (code, stderr) = repo.refused(&["start"]);
+    assert!(code == 2 && stderr.contains("is checked out in"), "{stderr}");
     repo.git(&["switch", "-q", "--detach"]);
-    let told = repo.pillion(&["start", "--push"]);
-    assert!(told.contains("log: rollout started"), "{told}");
+    let stdout = repo.pillion(&["start", "--push"]);
+    assert!(stdout.contains("log: rollout started"), "{stdout}");
     assert_eq!(
         repo.git(&["show", "-s", "--format=%(trailers:key=Pillion-Action,valueonly)", "main"]),
         "Start"

@@ -35,8 +35,8 @@ fn a_renamed_set_is_one_rollout_without_a_gap() {
     assert!(plan.contains("logger: renamed from log (- -> logger-"), "{plan}");
     assert!(plan.contains("Plan: 4 workloads updated, 0 added, 0 removed; 8 pods in 3 batches"), "{plan}");
     assert!(plan.contains("log: replaced by logger") && !plan.contains("REMOVED"), "{plan}");
-    let (code, said) = repo.says(&["start", "log", "--allow-removal"]);
-    assert!(code == 0 && repo.id("main") == base, "the old one is not opened: {said}");
+    let (code, output) = repo.says(&["start", "log", "--allow-removal"]);
+    assert!(code == 0 && repo.id("main") == base, "the old one is not opened: {output}");
     watched(&repo, 60);
     let mut swapped = Vec::new();
     for commit in repo.since(base) {
@@ -93,8 +93,8 @@ fn a_rename_that_goes_back_gives_the_old_one_back() {
     repo.is_sound_since(&test_env, base);
     // The old one is not removed either, as long as a set would take its place.
     let head = repo.id("main");
-    let (code, said) = repo.says(&["start", "log", "--allow-removal"]);
-    assert!(code == 0 && repo.id("main") == head, "{said}");
+    let (code, output) = repo.says(&["start", "log", "--allow-removal"]);
+    assert!(code == 0 && repo.id("main") == head, "{output}");
 }
 
 #[test]
@@ -141,9 +141,9 @@ fn what_the_new_name_does_not_reach_is_a_removal() {
         &[("sidecars/logger.yaml", &narrow), ("ledgers/logger.yaml", &empty_ledger("logger"))],
         &["sidecars/log.yaml"],
     );
-    let said = watched(&repo, 60);
+    let output = watched(&repo, 60);
     assert_eq!(repo.carriers("main", "logtail"), FILES);
-    assert!(said["log"].contains("removes the sidecar from 1 of"), "{said:?}");
+    assert!(output["log"].contains("removes the sidecar from 1 of"), "{output:?}");
     repo.pillion(&["start", "log", "--allow-removal"]);
     watched(&repo, 20);
     assert_eq!(repo.carriers("main", "logtail"), FILES[1..]);

@@ -19,8 +19,8 @@ fn is_verified(repo: &Repo, base: &str) {
 
 fn refused(repo: &Repo, args: &[&str], words: &str) {
     let before = repo.git(&["rev-parse", "main"]);
-    let (code, said) = repo.refused(args);
-    assert!(code == 1 && said.contains(words), "{args:?}: {said}");
+    let (code, stderr) = repo.refused(args);
+    assert!(code == 1 && stderr.contains(words), "{args:?}: {stderr}");
     assert_eq!(repo.git(&["rev-parse", "main"]), before);
 }
 
@@ -235,11 +235,11 @@ fn a_revert_by_hand_is_answered_with_the_command() {
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.git(&["revert", "--no-edit", "HEAD"]);
     repo.git(&["branch", "-f", "main", "HEAD"]);
-    let (code, said) = repo.refused(&["verify", "--base", &base]);
-    assert!(code == 1 && said.contains("error[ledger-not-planned]"), "{said}");
+    let (code, stderr) = repo.refused(&["verify", "--base", &base]);
+    assert!(code == 1 && stderr.contains("error[ledger-not-planned]"), "{stderr}");
     assert!(
-        said.contains("`pillion rollback log --to 1` rolls batches back and pauses the rollout there"),
-        "{said}"
+        stderr.contains("`pillion rollback log --to 1` rolls batches back and pauses the rollout there"),
+        "{stderr}"
     );
     // On top of the revert the command pauses what has happened already.
     let reverted = repo.git(&["rev-parse", "main"]);
@@ -341,9 +341,9 @@ fn a_closed_rollout_goes_back_without_the_workloads_that_left_git_since() {
     repo.git(&["rm", "-q", "apps/data/events.yaml"]);
     repo.render().commit("no events any more");
     repo.git(&["branch", "-f", "main", "HEAD"]);
-    let told = repo.pillion(&["rollback", "log"]);
-    assert!(told.contains("counts 3 workloads, and 1 of them is missing"), "{told}");
-    assert!(told.contains("next: `pillion start log --accept-missing`"), "{told}");
+    let stdout = repo.pillion(&["rollback", "log"]);
+    assert!(stdout.contains("counts 3 workloads, and 1 of them is missing"), "{stdout}");
+    assert!(stdout.contains("next: `pillion start log --accept-missing`"), "{stdout}");
     refused(&repo, &["start", "log"], "workloads-missing");
     repo.pillion(&["start", "log", "--accept-missing"]);
     repo.release("pillion/main/log");

@@ -46,8 +46,8 @@ fn a_rollout_is_paused_and_resumed() {
         repo.pillion(&["status"])
             .contains("paused at batch 2 by A Person <a@example.com>: waiting for the storage team")
     );
-    let (code, said) = repo.refused(&["pause", "log"]);
-    assert!(code == 1 && said.contains("already paused, at batch 2"), "{said}");
+    let (code, stderr) = repo.refused(&["pause", "log"]);
+    assert!(code == 1 && stderr.contains("already paused, at batch 2"), "{stderr}");
     let staged = repo.pillion(&["stage"]);
     assert!(staged.contains("log: resume at batch 2") && staged.contains("paused at batch 2"), "{staged}");
     repo.pillion(&["resume", "log"]);
@@ -112,11 +112,11 @@ fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
         (&["hold", "deployment/web", "--off"], "does not hold"),
         (&["pause", "none"], "ledgers are of log"),
     ] {
-        let (code, said) = repo.refused(args);
-        assert!(code == 1 && said.contains(words), "{args:?}: {said}");
+        let (code, stderr) = repo.refused(args);
+        assert!(code == 1 && stderr.contains(words), "{args:?}: {stderr}");
     }
-    let (code, said) = repo.refused(&["pause", "log", "--reason", " "]);
-    assert!(code == 2 && said.contains("the reason must not be empty"), "{said}");
+    let (code, stderr) = repo.refused(&["pause", "log", "--reason", " "]);
+    assert!(code == 2 && stderr.contains("the reason must not be empty"), "{stderr}");
 }
 
 #[test]
@@ -135,9 +135,9 @@ fn verify_names_the_first_byte_that_nobody_planned() {
     repo.put("ledgers/log.yaml", &hostile).put("rendered/shop/web.yaml", rendered.replace("1.4.2", "1.5.0"));
     repo.commit("a sidecar smuggled in, in step with its render");
     repo.pillion(&["verify"]);
-    let (code, said) = repo.refused(&["verify", "--base", base.trim()]);
-    assert!(code == 1 && said.contains("error[ledger-not-planned]"), "{said}");
-    assert!(said.contains("--> ledgers/log.yaml:"), "{said}");
+    let (code, stderr) = repo.refused(&["verify", "--base", base.trim()]);
+    assert!(code == 1 && stderr.contains("error[ledger-not-planned]"), "{stderr}");
+    assert!(stderr.contains("--> ledgers/log.yaml:"), "{stderr}");
     for (text, words) in [
         (text.replace("batch: 2", "batch:  2"), "this ledger is not in the form that pillion writes"),
         (text.replace("log-5f56f8b99, batch", "log-546d94cc58, batch"), "differs from the rendered output"),
@@ -149,15 +149,15 @@ fn verify_names_the_first_byte_that_nobody_planned() {
     ] {
         repo.git(&["reset", "-q", "--hard", base.trim()]);
         repo.put("ledgers/log.yaml", &text).commit("by hand");
-        let (code, said) = repo.refused(&["verify"]);
-        assert!(code == 1 && said.contains(words), "{words}: {said}");
+        let (code, stderr) = repo.refused(&["verify"]);
+        assert!(code == 1 && stderr.contains(words), "{words}: {stderr}");
     }
     repo.git(&["reset", "-q", "--hard", base.trim()]);
     repo.git(&["rm", "-q", "ledgers/log.yaml"]);
     repo.commit("without a ledger");
-    let (code, said) = repo.refused(&["verify", "--base", base.trim()]);
+    let (code, stderr) = repo.refused(&["verify", "--base", base.trim()]);
     assert!(
-        code == 1 && said.contains("removes the ledger of `log`") && said.contains("no-ledger"),
-        "{said}"
+        code == 1 && stderr.contains("removes the ledger of `log`") && stderr.contains("no-ledger"),
+        "{stderr}"
     );
 }

@@ -56,32 +56,32 @@ fn verify(repo: &Repo, base: &str) -> (i32, String) {
 
 #[track_caller]
 fn is_fine(repo: &Repo, base: &str) -> String {
-    let (code, said) = verify(repo, base);
-    assert_eq!(code, 0, "{said}");
-    said
+    let (code, output) = verify(repo, base);
+    assert_eq!(code, 0, "{output}");
+    output
 }
 
 #[track_caller]
 fn is_refused(repo: &Repo, base: &str, code: &str) -> String {
-    let (exit, said) = verify(repo, base);
-    assert!(exit == 1 && said.contains(&format!("error[{code}]")), "{said}");
-    said
+    let (exit, output) = verify(repo, base);
+    assert!(exit == 1 && output.contains(&format!("error[{code}]")), "{output}");
+    output
 }
 
 /// A watcher says the same, and releases nothing.
 #[track_caller]
 fn watch_stops(repo: &Repo, code: &str) {
     let before = head(repo);
-    let (exit, said) = repo.watches();
-    assert!(exit == 1 && said.contains(&format!("error[{code}]")), "{said}");
+    let (exit, output) = repo.watches();
+    assert!(exit == 1 && output.contains(&format!("error[{code}]")), "{output}");
     assert_eq!(head(repo), before);
 }
 
 /// A watcher has nothing against what git holds.
 #[track_caller]
 fn watch_goes_on(repo: &Repo) {
-    let (exit, said) = repo.watches();
-    assert!(exit != 1 && !said.contains("error["), "{exit}: {said}");
+    let (exit, output) = repo.watches();
+    assert!(exit != 1 && !output.contains("error["), "{exit}: {output}");
 }
 
 #[test]
@@ -91,10 +91,10 @@ fn the_tip_of_a_staged_branch_is_not_pushed_at_once() {
     let commits = staged(&repo);
     move_to(&repo, commits.last().unwrap());
     assert_eq!(repo.ledger("main", "log").target, None);
-    let said = is_refused(&repo, &base, "batches-at-once");
+    let stderr = is_refused(&repo, &base, "batches-at-once");
     assert!(
-        said.contains("steps of `log` at once: batch 1 to complete") && said.contains("--to 1"),
-        "{said}"
+        stderr.contains("steps of `log` at once: batch 1 to complete") && stderr.contains("--to 1"),
+        "{stderr}"
     );
     watch_stops(&repo, "batches-at-once");
     // What is there is the word of a person after the next command.
@@ -143,8 +143,8 @@ fn one_commit_holds_one_batch() {
     // A squash, and a merge as a forge makes it.
     for (tree, parents) in [(&commits[1], vec![&*before]), (&commits[2], vec![&*before, &*commits[2]])] {
         commit_tree(&repo, tree, &parents, "all of it");
-        let said = is_refused(&repo, &base, "batches-at-once");
-        assert!(said.contains("at once: batch 1 to batch"), "{said}");
+        let stderr = is_refused(&repo, &base, "batches-at-once");
+        assert!(stderr.contains("at once: batch 1 to batch"), "{stderr}");
         watch_stops(&repo, "batches-at-once");
     }
     for parents in [vec![&*before], vec![&*before, &*commits[0]]] {
@@ -168,9 +168,9 @@ fn what_promote_releases_is_fine() {
     let (repo, base) = open(&test_env, "");
     repo.pillion(&["promote", "log", "--to", "2"]);
     repo.pillion(&["promote", "log", "--full"]);
-    let said = is_fine(&repo, &base);
+    let output = is_fine(&repo, &base);
     let words = "log: batch 2 of 3, by A Person <a@example.com>";
-    assert!(said.contains(words) && said.contains("log: complete, log-"), "{said}");
+    assert!(output.contains(words) && output.contains("log: complete, log-"), "{output}");
     watch_goes_on(&repo);
 }
 
@@ -181,17 +181,20 @@ fn a_batch_that_nobody_has_approved_is_reported() {
     let (before, commits) = (head(&repo), staged(&repo));
     for made in [commits[0].clone(), commit_tree(&repo, &commits[0], &[&before], "batch 1")] {
         move_to(&repo, &made);
-        let said = is_refused(&repo, &base, "batch-not-approved");
-        assert!(said.contains("batch 1 of `log`, which is not approved"), "{said}");
-        assert!(said.contains("pillion rollback log --to 0"), "{said}");
+        let stderr = is_refused(&repo, &base, "batch-not-approved");
+        assert!(stderr.contains("batch 1 of `log`, which is not approved"), "{stderr}");
+        assert!(stderr.contains("pillion rollback log --to 0"), "{stderr}");
         watch_stops(&repo, "batch-not-approved");
     }
     move_to(&repo, &before);
     repo.pillion(&["approve", "log", "1"]);
     repo.pillion(&["promote", "log"]);
-    let said = is_fine(&repo, &base);
-    assert!(said.contains("log: approve batch 1, by A Person <a@example.com>"), "{said}");
-    assert!(said.contains("log: batch 1 of 3, approved by A Person <a@example.com>, by A Person"), "{said}");
+    let stderr = is_fine(&repo, &base);
+    assert!(stderr.contains("log: approve batch 1, by A Person <a@example.com>"), "{stderr}");
+    assert!(
+        stderr.contains("log: batch 1 of 3, approved by A Person <a@example.com>, by A Person"),
+        "{stderr}"
+    );
     watch_goes_on(&repo);
 }
 
@@ -227,8 +230,8 @@ fn nothing_rides_along_with_a_batch_or_a_verb() {
         repo.git(&["add", "-A"]);
         repo.git(&["commit", "-q", "--amend", "-m", &message]);
         move_to(&repo, "HEAD");
-        let said = is_refused(&repo, &base, "mixed-commit");
-        assert!(said.contains("also changes `apps/data/db.yaml`"), "{said}");
+        let stderr = is_refused(&repo, &base, "mixed-commit");
+        assert!(stderr.contains("also changes `apps/data/db.yaml`"), "{stderr}");
     }
     // A person's command on top says that it has been seen.
     move_to(&repo, &commits[0]);
@@ -260,7 +263,7 @@ fn a_reviewer_sees_what_each_commit_did() {
     repo.pillion(&["hold", "deployment/web", "--off"]);
     repo.pillion(&["rollback", "log", "--to", "0", "--reason", "slow"]);
     repo.pillion(&["rollback", "log"]);
-    let said = is_fine(&repo, &base);
+    let output = is_fine(&repo, &base);
     for words in [
         "log: start, to log-",
         "log: hold Deployment/shop/web on logtail=registry.example/evil:6, CVE, ",
@@ -271,10 +274,10 @@ fn a_reviewer_sees_what_each_commit_did() {
         "log: roll back to batch 0, ",
         "log: roll back to log-",
     ] {
-        let line = said.lines().find(|line| line.starts_with(words));
-        assert!(line.is_some_and(|line| line.contains(by)), "{words}: {said}");
+        let line = output.lines().find(|line| line.starts_with(words));
+        assert!(line.is_some_and(|line| line.contains(by)), "{words}: {output}");
     }
-    assert_eq!(said.lines().filter(|line| line.starts_with("log: ")).count(), 8, "{said}");
+    assert_eq!(output.lines().filter(|line| line.starts_with("log: ")).count(), 8, "{output}");
 }
 
 /// Everything as if another content had been released all along.
@@ -300,8 +303,8 @@ fn naming_clusters_resets_no_ledger() {
     reset(&repo, "ledgers/prod/log.yaml", &named, "evil:1");
     repo.commit("clusters");
     move_to(&repo, "HEAD");
-    let said = is_refused(&repo, &base, "ledger-not-planned");
-    assert!(said.contains("removes the ledger of `log`, which is in use"), "{said}");
+    let stderr = is_refused(&repo, &base, "ledger-not-planned");
+    assert!(stderr.contains("removes the ledger of `log`, which is in use"), "{stderr}");
     watch_stops(&repo, "ledger-not-planned");
     // The ledger moves as it is.
     move_to(&repo, &base);
@@ -346,8 +349,8 @@ fn a_commit_that_cannot_be_read_resets_no_ledger() {
         repo.commit("broken");
         repo.put("pillion.yaml", &settings).commit("repaired");
         move_to(&repo, "HEAD");
-        let said = is_refused(&repo, &base, "unreadable-commit");
-        assert!(said.contains("error[ledger-not-planned]"), "{said}");
+        let stderr = is_refused(&repo, &base, "unreadable-commit");
+        assert!(stderr.contains("error[ledger-not-planned]"), "{stderr}");
         watch_stops(&repo, "unreadable-commit");
     }
     // A ledger that is not YAML for one commit, and one that is away for one.
@@ -425,8 +428,11 @@ fn a_first_ledger_brings_its_sidecar_to_nobody() {
     repo.commit("a new sidecar");
     move_to(&repo, "HEAD");
     assert_eq!(repo.carriers("main", "miner").len(), 4);
-    let said = is_refused(&repo, &base, "ledger-not-planned");
-    assert!(said.contains("creates the first ledger of `evil` and also changes 4 rendered files"), "{said}");
+    let stderr = is_refused(&repo, &base, "ledger-not-planned");
+    assert!(
+        stderr.contains("creates the first ledger of `evil` and also changes 4 rendered files"),
+        "{stderr}"
+    );
     watch_stops(&repo, "ledger-not-planned");
     move_to(&repo, &base);
     repo.put("sidecars/evil.yaml", &evil).put("ledgers/evil.yaml", empty_ledger("evil")).render();
@@ -444,8 +450,8 @@ fn a_history_that_is_too_short_is_no_finding() {
     repo.pillion(&["rollback", "log", "--to", "1"]);
     is_fine(&repo, &base);
     let clone = test_env.clone(&repo, "clone", &["--depth", "2", "--branch", "main"]);
-    let (code, said) = clone.refused(&["verify", "--base", &base]);
-    assert!(code == 3 && said.contains("git fetch --unshallow") && !said.contains("error["), "{said}");
+    let (code, stderr) = clone.refused(&["verify", "--base", &base]);
+    assert!(code == 3 && stderr.contains("git fetch --unshallow") && !stderr.contains("error["), "{stderr}");
     clone.git(&["fetch", "-q", "--unshallow"]);
     clone.pillion(&["verify", "--base", &base]);
 }

@@ -43,10 +43,10 @@ fn undo(repo: &Repo, base: &str) {
 fn is_reported(repo: &Repo, base: &str, code: &str, words: &str) {
     let before = repo.git(&["rev-parse", "main"]);
     for args in [&["verify"][..], &["verify", "--base", base], &["watch"]] {
-        let (exit, said) = if args == ["watch"] { repo.watches() } else { repo.says(args) };
+        let (exit, output) = if args == ["watch"] { repo.watches() } else { repo.says(args) };
         assert!(
-            exit == 1 && said.contains(&format!("error[{code}]")) && said.contains(words),
-            "{args:?}: {said}"
+            exit == 1 && output.contains(&format!("error[{code}]")) && output.contains(words),
+            "{args:?}: {output}"
         );
     }
     assert_eq!(repo.git(&["rev-parse", "main"]), before);
@@ -55,8 +55,8 @@ fn is_reported(repo: &Repo, base: &str, code: &str, words: &str) {
 /// `render --check` reports it.
 #[track_caller]
 fn check_differs(repo: &Repo, words: &str) {
-    let (exit, said) = repo.says(&["render", "--check"]);
-    assert!(exit == 1 && said.contains(words), "{said}");
+    let (exit, output) = repo.says(&["render", "--check"]);
+    assert!(exit == 1 && output.contains(words), "{output}");
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn the_folder_of_rendered_files_does_not_move_away_from_what_is_applied() {
     commit(&repo);
     let both = repo.git(&["rev-parse", "main"]);
     let words = "`rendered` was the folder of rendered files";
-    for (exit, said) in [repo.says(&["verify", "--base", &base]), repo.watches()] {
-        assert!(exit == 1 && said.contains("error[unmanaged-manifest]") && said.contains(words), "{said}");
+    for (exit, text) in [repo.says(&["verify", "--base", &base]), repo.watches()] {
+        assert!(exit == 1 && text.contains("error[unmanaged-manifest]") && text.contains(words), "{text}");
     }
     // In two commits it is the same, and with the old folder gone it is fine.
     fs::remove_dir_all(repo.path.join("rendered")).unwrap();
@@ -160,6 +160,6 @@ fn the_folder_of_rendered_files_does_not_move_away_from_what_is_applied() {
     repo.pillion(&["verify", "--base", &base]);
     repo.git(&["checkout", "-q", &both, "--", "rendered"]);
     commit(&repo);
-    let (exit, said) = repo.says(&["verify", "--base", &base]);
-    assert!(exit == 1 && said.contains(words), "{said}");
+    let (exit, text) = repo.says(&["verify", "--base", &base]);
+    assert!(exit == 1 && text.contains(words), "{text}");
 }

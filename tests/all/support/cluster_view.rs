@@ -33,8 +33,8 @@ pub(crate) fn folder(name: &str) -> Texts {
 pub(crate) fn load(texts: &Texts) -> (ClusterView, Vec<Diagnostic>) {
     let entries = texts.iter().map(|(path, text)| (PathBuf::from(path), ListingEntry::File(text.clone())));
     let files = CommitListing::new(entries, |text: &String| Ok(text.clone().into_bytes()));
-    let (configuration, wrong) = Configuration::read(&files, Path::new("pillion.yaml"));
-    assert!(wrong.is_empty(), "{wrong:?}");
+    let (configuration, diagnostics) = Configuration::read(&files, Path::new("pillion.yaml"));
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
     let from = ClusterSources { files: &files, ledgers: &files, built: None, cluster: None };
     ClusterView::load(&configuration.unwrap(), &from)
 }

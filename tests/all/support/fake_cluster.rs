@@ -172,10 +172,10 @@ impl FakeCluster {
 
     /// Sends a line to those who watch a list.
     pub(crate) fn say(&self, list: &str, line: &str) {
-        let told = WatchItem::Text(Bytes::from(format!("{line}\n")));
+        let item = WatchItem::Text(Bytes::from(format!("{line}\n")));
         locked(&self.state)
             .watchers
-            .retain(|(of, _, sender)| of != list || sender.send(told.clone()).is_ok());
+            .retain(|(of, _, sender)| of != list || sender.send(item.clone()).is_ok());
     }
 
     /// How many watch a list.
@@ -296,8 +296,8 @@ impl ClusterState {
     fn watch(&mut self, list: &str, namespace: Option<String>, version: u64) -> Option<Response> {
         self.objects.get(list)?;
         if version < self.forgotten {
-            let gone = json!({"kind": "Status", "status": "Failure", "code": 410, "message": "too old resource version"});
-            return Some(Body::from(event("ERROR", &gone)).into_response());
+            let expired = json!({"kind": "Status", "status": "Failure", "code": 410, "message": "too old resource version"});
+            return Some(Body::from(event("ERROR", &expired)).into_response());
         }
         let (sender, receiver) = unbounded_channel();
         for (_, kind, object) in self.history.get(list).into_iter().flatten().filter(|(at, ..)| *at > version)

@@ -155,8 +155,8 @@ impl Repo {
             let place = test_env.path(&name).display().to_string();
             self.git(&["worktree", "add", "-q", "--detach", &place, &commit]);
             let output = test_env.repo(&name).try_pillion(&["render", "--check", "--quiet"]);
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{commit}: {said}");
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{commit}: {stderr}");
             self.git(&["worktree", "remove", "--force", &place]);
         }
         self.pillion(&["verify", "main", "--base", &base.to_string()]);
@@ -166,8 +166,8 @@ impl Repo {
     pub(crate) fn says(&self, args: &[&str]) -> (i32, String) {
         self.git(&["switch", "-q", "--detach", "main"]);
         let output = self.at_rest(|_| self.try_pillion(args));
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())
     }
 
     /// One look of a watcher whose API server cannot be reached: it releases nothing, and says what is wrong in git.
@@ -202,7 +202,7 @@ impl Repo {
             let mut command = self.command(env!("CARGO_BIN_EXE_pillion"));
             command.env("KUBECONFIG", &file).args(["watch", "--once", "--timeout", "1s"]).output().unwrap()
         });
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())
     }
 }

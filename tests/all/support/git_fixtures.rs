@@ -199,8 +199,11 @@ impl Repo {
         let result = work(&self.open());
         assert_eq!(before, self.snapshot(), "index, HEAD or the working tree changed");
         let check = self.try_git(&["fsck", "--strict", "--no-dangling"]);
-        let said = String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned();
-        assert!(check.status.success() && !said.contains("error") && !said.contains("warning"), "{said}");
+        let output = String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned();
+        assert!(
+            check.status.success() && !output.contains("error") && !output.contains("warning"),
+            "{output}"
+        );
         result
     }
 

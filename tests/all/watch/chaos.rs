@@ -102,8 +102,8 @@ fn killed_watchers_release_every_batch_once_and_in_order() {
     assert_eq!(run.killed, kills);
     if wanted.is_some() {
         let (seconds, counts) = (began.elapsed().as_secs(), &run.counts);
-        let said = format!("{rollouts} rollouts, {kills} kills, {seconds} s: {counts:?}\n");
-        std::io::stderr().write_all(said.as_bytes()).unwrap();
+        let summary = format!("{rollouts} rollouts, {kills} kills, {seconds} s: {counts:?}\n");
+        std::io::stderr().write_all(summary.as_bytes()).unwrap();
     }
 }
 
@@ -148,7 +148,7 @@ impl ChaosRun {
         self.person.git(&["push", "-q", "origin", "main"]);
         let deadline = Instant::now() + LONGEST;
         while !self.is_closed(edit) || self.killed < kills {
-            assert!(Instant::now() < deadline, "rollout {n} comes to no end: {}", self.said());
+            assert!(Instant::now() < deadline, "rollout {n} comes to no end: {}", self.log_tail());
             self.agent.work(&self.cluster, &self.server);
             self.weather();
             for at in 0..self.watchers.len() {
@@ -311,13 +311,13 @@ impl ChaosRun {
         }
         for repo in self.watchers.iter().map(|w| &w.clone).chain([&self.origin]) {
             let check = repo.try_git(&["fsck", "--strict", "--no-dangling"]);
-            let said = String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned();
-            assert!(check.status.success() && !said.contains("error"), "{}: {said}", repo.path.display());
+            let output = String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned();
+            assert!(check.status.success() && !output.contains("error"), "{}: {output}", repo.path.display());
         }
     }
 
     /// The end of what the watchers said.
-    fn said(&self) -> String {
+    fn log_tail(&self) -> String {
         let tail = |at| {
             let log = fs::read_to_string(self.test_env.path(&format!("log-{at}"))).unwrap_or_default();
             log.lines().rev().take(20).map(|line| format!("{at}: {line}\n")).collect::<String>()

@@ -47,9 +47,9 @@ fn a_program_answers_with_its_code_and_its_last_line() {
 
 #[test]
 fn a_program_is_asked_in_json_and_need_not_listen() {
-    let CheckResult::Pass(said) = shell("tr -d '\\n' && echo", LONG) else { panic!("no pass") };
+    let CheckResult::Pass(message) = shell("tr -d '\\n' && echo", LONG) else { panic!("no pass") };
     let whole = question().to_json().to_string();
-    assert!(whole.starts_with(&said[..200]), "{said}");
+    assert!(whole.starts_with(&message[..200]), "{message}");
     assert_eq!(
         question().to_json(),
         json!({
@@ -69,8 +69,8 @@ fn a_program_is_asked_in_json_and_need_not_listen() {
 
 #[test]
 fn a_flood_of_output_is_read_and_not_kept() {
-    let said = shell("yes no | head -c 3000000; echo done", LONG);
-    assert_eq!(said, CheckResult::Pass("done".into()));
+    let result = shell("yes no | head -c 3000000; echo done", LONG);
+    assert_eq!(result, CheckResult::Pass("done".into()));
 }
 
 #[cfg(target_os = "linux")]
@@ -80,8 +80,8 @@ fn a_program_that_does_not_end_is_ended_with_its_children() {
     let file = folder.path().join("pid");
     let script = format!("sleep 600 & echo $! > '{0}.new'; mv '{0}.new' '{0}'; wait", file.display());
     let began = Instant::now();
-    let said = shell(&script, Duration::from_secs(2));
-    assert_eq!(said, CheckResult::Inconclusive("the check `sh` did not finish within 2 s".into()));
+    let result = shell(&script, Duration::from_secs(2));
+    assert_eq!(result, CheckResult::Inconclusive("the check `sh` did not finish within 2 s".into()));
     assert!(began.elapsed() < LONG);
     let pid = std::fs::read_to_string(&file).unwrap();
     // A zombie is ended, too: whoever inherits it has not looked yet.
@@ -105,9 +105,9 @@ fn what_a_program_leaves_running_holds_nothing_up() {
 #[test]
 fn a_program_that_is_not_there_is_named() {
     let check = BatchCheck::Command { program: "no-such-check".into(), args: Vec::new(), timeout: LONG };
-    let CheckResult::Inconclusive(said) = check.run(&question()) else { panic!("an answer") };
+    let CheckResult::Inconclusive(message) = check.run(&question()) else { panic!("an answer") };
     assert_eq!(
-        said,
+        message,
         "the program `no-such-check` of `--check-command` is not found: add it to PATH, or give its path"
     );
 }
@@ -128,10 +128,10 @@ fn a_server_answers_in_json() {
         address: SecretUrl::parse(&format!("{}/check?key=s3cr3t", server.url())).unwrap(),
         client: HttpClient::new(LONG, &CaCertificates::default()),
     };
-    let said: Vec<CheckResult> = (0..7).map(|_| check.run(&question())).collect();
+    let results: Vec<CheckResult> = (0..7).map(|_| check.run(&question())).collect();
     let again = |why: &str| CheckResult::Inconclusive(format!("the check at 127.0.0.1: {why}"));
     assert_eq!(
-        said,
+        results,
         [
             CheckResult::Pass("p99 is 180 ms".into()),
             CheckResult::Fail("p99 is 180 ms".into()),
@@ -160,8 +160,11 @@ fn certificates_are_read_before_anything_is_asked() {
         ("own.pem", "this PEM file contains no certificate"),
     ] {
         let output = repo.try_pillion(&["watch", "--once", "--ca-file", file]);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert_eq!(said, format!("pillion: --ca-file: `{file}`: {why}: name a PEM file with certificates\n"));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert_eq!(
+            stderr,
+            format!("pillion: --ca-file: `{file}`: {why}: name a PEM file with certificates\n")
+        );
     }
 }

@@ -67,7 +67,7 @@ impl Play {
         self.pass(5);
         match turned {
             Iteration::Evaluated(report) => Ok(report),
-            Iteration::Invalid(wrong) => Err(wrong),
+            Iteration::Invalid(diagnostics) => Err(diagnostics),
         }
     }
 
@@ -154,9 +154,12 @@ fn a_batch_that_was_reverted_by_hand_stops_the_watcher() {
     play.repo.pillion(&["hold", "deployment/web"]);
     let reverted = play.repo.git(&["rev-parse", "main"]);
     for _ in 0..20 {
-        let wrong = play.turn().unwrap_err();
-        assert_eq!(wrong[0].code.name(), "ledger-not-planned");
-        assert!(wrong[0].help.as_ref().unwrap().contains("`pillion rollback log --to 1`"), "{wrong:?}");
+        let diagnostics = play.turn().unwrap_err();
+        assert_eq!(diagnostics[0].code.name(), "ledger-not-planned");
+        assert!(
+            diagnostics[0].help.as_ref().unwrap().contains("`pillion rollback log --to 1`"),
+            "{diagnostics:?}"
+        );
     }
     assert_eq!(play.repo.git(&["rev-parse", "main"]), reverted);
     play.repo.pillion(&["rollback", "log", "--to", "1"]);

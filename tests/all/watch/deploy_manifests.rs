@@ -25,8 +25,8 @@ fn documents(path: &str) -> Vec<Value> {
     let mut found = Vec::new();
     for file in files {
         let (name, text): (Arc<str>, _) = (file.to_string_lossy().into(), fs::read_to_string(&file).unwrap());
-        let (pieces, wrong) = split_documents(&name, &text);
-        assert_eq!(wrong, []);
+        let (pieces, diagnostics) = split_documents(&name, &text);
+        assert_eq!(diagnostics, []);
         for (index, piece) in pieces.into_iter().enumerate() {
             let document = Document::read(&name, index, piece.first_line, &text[piece.span]).unwrap();
             assert_eq!(document.diagnostics(), []);

@@ -209,9 +209,10 @@ fn observation() -> impl Strategy<Value = (ExpectedState, Snapshot, HealthLimits
         workloads: workloads.into(),
         pending: Vec::new(),
     });
-    let live = vec(option::weighted(0.8, workload()), KEYS.len());
-    let snapshot = (time(), live).prop_map(|(now, live)| {
-        let found = KEYS.iter().zip(live).filter_map(|(key, live)| Some((Arc::from(*key), live?)));
+    let workloads = vec(option::weighted(0.8, workload()), KEYS.len());
+    let snapshot = (time(), workloads).prop_map(|(now, workloads)| {
+        let found =
+            KEYS.iter().zip(workloads).filter_map(|(key, workload)| Some((Arc::from(*key), workload?)));
         Snapshot { now, workloads: found.collect() }
     });
     let limits = prop_oneof![

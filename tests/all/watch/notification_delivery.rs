@@ -24,7 +24,7 @@ use std::time::Duration;
 /// A receiver that fails at some messages, once each.
 #[derive(Default)]
 struct Post {
-    told: Option<ObjectId>,
+    last_notified: Option<ObjectId>,
     arrived: Vec<String>,
     fails_at: Vec<usize>,
     /// Another watcher sends this many notifications in between.
@@ -72,7 +72,7 @@ impl Environment for Post {
     }
 
     fn last_notified(&mut self, _: &RepoContext, _: PayloadFormat) -> Result<Option<ObjectId>, WatchError> {
-        Ok(self.told)
+        Ok(self.last_notified)
     }
 
     fn notify(&mut self, _: PayloadFormat, notice: &Notification) -> Result<(), WatchError> {
@@ -91,8 +91,8 @@ impl Environment for Post {
         before: Option<ObjectId>,
         commit: ObjectId,
     ) -> Result<(), WatchError> {
-        assert_eq!(self.told, before);
-        self.told = Some(self.others.pop().unwrap_or(commit));
+        assert_eq!(self.last_notified, before);
+        self.last_notified = Some(self.others.pop().unwrap_or(commit));
         Ok(())
     }
 }
@@ -138,33 +138,33 @@ fn a_new_process_goes_on_where_the_last_one_was_ended() {
     let test_env = TestEnvironment::new();
     let (repo, ids) = batches(&test_env, 5);
     let opened = opened(&repo);
-    let mut post = Post { told: Some(ids[0]), fails_at: vec![2, 4], ..Post::default() };
+    let mut post = Post { last_notified: Some(ids[0]), fails_at: vec![2, 4], ..Post::default() };
     assert!(tell_once(&opened, &mut post).is_some());
-    assert_eq!(post.told, Some(ids[2]), "what has arrived is remembered, one by one");
+    assert_eq!(post.last_notified, Some(ids[2]), "what has arrived is remembered, one by one");
     assert!(tell_once(&opened, &mut post).is_some());
-    assert_eq!(post.told, Some(ids[4]));
+    assert_eq!(post.last_notified, Some(ids[4]));
     assert!(tell_once(&opened, &mut post).is_none());
     let all: Vec<String> = (1..=5).map(|n| format!("log: batch {n}")).collect();
     assert_eq!(post.arrived, all, "each once, in order");
-    assert_eq!(post.told, Some(ids[5]));
+    assert_eq!(post.last_notified, Some(ids[5]));
 }
 
 #[test]
 fn what_another_watcher_has_told_is_not_told_again() {
     let test_env = TestEnvironment::new();
     let (repo, ids) = batches(&test_env, 5);
-    let mut post = Post { told: Some(ids[0]), others: vec![ids[3]], ..Post::default() };
+    let mut post = Post { last_notified: Some(ids[0]), others: vec![ids[3]], ..Post::default() };
     assert!(tell_once(&opened(&repo), &mut post).is_none());
     assert_eq!(post.arrived, ["log: batch 1", "log: batch 4", "log: batch 5"]);
 }
 
 #[test]
 fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
-    for (said, time) in [("400", 400), ("99999999999", 600), ("18446744073709551615", 600)] {
+    for (retry_after, time) in [("400", 400), ("99999999999", 600), ("18446744073709551615", 600)] {
         let test_env = TestEnvironment::new();
         let (repo, ids) = batches(&test_env, 1);
         let opened = opened(&repo);
-        let server = Scripted::new([(429, vec![("retry-after", said)], String::new())]);
+        let server = Scripted::new([(429, vec![("retry-after", retry_after)], String::new())]);
         let url = format!("{}/hook", server.url());
         let mut environment = RealEnvironment::new(BTreeMap::new(), || crate::support::git_fixtures::NOW);
         let notifier =

@@ -66,8 +66,8 @@ fn refusals_say_whether_another_try_may_help() {
         "the slack at 127.0.0.1 did not accept the notification of 9d2e0c6b: status 429 (rate_limited); a retry may succeed"
     );
     assert!(refused((502, vec![], "<html>bad</html>".into())).is_retryable);
-    let gone = refused((404, vec![], "no_service".into()));
-    assert!(!gone.is_retryable && gone.reason.contains("no longer valid"), "{gone}");
+    let not_found = refused((404, vec![], "no_service".into()));
+    assert!(!not_found.is_retryable && not_found.reason.contains("no longer valid"), "{not_found}");
     assert!(!refused((400, vec![], "invalid_payload".into())).is_retryable);
     let moved = refused((301, vec![("location", "http://127.0.0.1:1/")], String::new()));
     assert!(!moved.is_retryable && moved.reason.contains("it redirects"), "{moved}");

@@ -303,13 +303,13 @@ fn credentials_that_are_refused_are_said_to_be() {
         cluster.hang_up(list);
     }
     let first = seen.until_blind();
-    let mut said = vec![first.to_string()];
+    let mut messages = vec![first.to_string()];
     for _ in 0..60 {
         let _ = seen.woken.recv_timeout(Duration::from_millis(20));
-        said.extend(seen.observer.snapshot().err().map(|none| none.to_string()));
+        messages.extend(seen.observer.snapshot().err().map(|none| none.to_string()));
     }
-    assert!(said.iter().any(|s| s.contains("rejects the credentials (401)")), "{said:?}");
-    assert!(said.iter().all(|s| !s.contains("buffer") && !s.contains("worker")), "{said:?}");
+    assert!(messages.iter().any(|s| s.contains("rejects the credentials (401)")), "{messages:?}");
+    assert!(messages.iter().all(|s| !s.contains("buffer") && !s.contains("worker")), "{messages:?}");
     cluster.heal();
     seen.until_pods(WEB, &["a", "b"]);
 }

@@ -148,8 +148,8 @@ fn limits_of_requests_say_how_long_to_wait() {
         "{primary}"
     );
     let secondary = json!({"message": "You have exceeded a secondary rate limit."});
-    let told = failure(429, &[("retry-after", "17")], secondary.clone());
-    assert_eq!((told.is_retryable, told.retry_after), (true, Some(Duration::from_secs(17))));
+    let error = failure(429, &[("retry-after", "17")], secondary.clone());
+    assert_eq!((error.is_retryable, error.retry_after), (true, Some(Duration::from_secs(17))));
     let untold = failure(403, &[], secondary);
     assert_eq!((untold.is_retryable, untold.retry_after), (true, Some(Duration::from_secs(60))));
 }

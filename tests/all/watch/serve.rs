@@ -31,15 +31,15 @@ fn it_is_ready_after_the_first_evaluation_and_well_while_they_are_completed() {
     let (server, _, health) = started(Duration::from_secs(3600));
     let at = server.address();
     assert_eq!(get(at, "/healthz").0, 200);
-    let (status, _, said) = get(at, "/readyz");
-    assert_eq!((status, said.as_str()), (503, "the first evaluation is not completed yet\n"));
+    let (status, _, body) = get(at, "/readyz");
+    assert_eq!((status, body.as_str()), (503, "the first evaluation is not completed yet\n"));
     health.record_evaluation();
     assert_eq!(get(at, "/readyz").0, 200);
     assert_eq!(get(at, "/secrets").0, 404);
     let (server, ..) = started(Duration::ZERO);
-    let (status, _, said) = get(server.address(), "/healthz");
+    let (status, _, body) = get(server.address(), "/healthz");
     assert_eq!(status, 503);
-    assert!(said.starts_with("no evaluation was completed for"), "{said}");
+    assert!(body.starts_with("no evaluation was completed for"), "{body}");
 }
 
 #[test]
@@ -59,8 +59,8 @@ fn an_address_that_is_taken_is_named() {
     let (server, ..) = started(Duration::from_secs(1));
     let taken =
         StatusServer::start(server.address(), Arc::default(), Arc::new(Liveness::new(Duration::ZERO)));
-    let said = taken.err().unwrap().to_string();
-    assert!(said.starts_with(&format!("cannot listen on {}", server.address())), "{said}");
+    let message = taken.err().unwrap().to_string();
+    assert!(message.starts_with(&format!("cannot listen on {}", server.address())), "{message}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) is_calm: bool,
     /// The notifications of each receiver in the order of arrival, repeated ones too.
     arrived: BTreeMap<PayloadFormat, Vec<Notification>>,
-    told: BTreeMap<PayloadFormat, ObjectId>,
+    last_notified: BTreeMap<PayloadFormat, ObjectId>,
     /// Messages that the receiver of Slack's form is still not going to take.
     refusals: usize,
     /// Commits of people that are still to come onto the deploy branch.
@@ -83,7 +83,7 @@ impl Shared {
             dice: Dice(1),
             is_calm: true,
             arrived: BTreeMap::new(),
-            told: BTreeMap::new(),
+            last_notified: BTreeMap::new(),
             refusals: 0,
             edits: 0,
             applied: None,
@@ -133,7 +133,7 @@ impl Environment for Sim<'_> {
     fn release(
         &mut self,
         opened: &RepoContext,
-        live: &DeployBranch<'_>,
+        deploy_branch: &DeployBranch<'_>,
         proposal: &ReleaseProposal<'_>,
     ) -> Result<ReleaseOutcome, WatchError> {
         self.kill(12, "before the push")?;
@@ -142,12 +142,15 @@ impl Environment for Sim<'_> {
             edit(opened, self.shared);
         }
         let commit = opened.repository.commit(proposal.commit).unwrap();
-        let is_fresh = opened.repository.find_ref("refs/heads/main") == Some(live.head.id);
+        let is_fresh = opened.repository.find_ref("refs/heads/main") == Some(deploy_branch.head.id);
         if is_fresh {
             rests_on_health(opened, &self.shared.borrow().cluster, &commit);
         }
-        let put =
-            opened.release(live, proposal.commit, &ReleaseStamp { at: proposal.at.unwrap(), by: None })?;
+        let put = opened.release(
+            deploy_branch,
+            proposal.commit,
+            &ReleaseStamp { at: proposal.at.unwrap(), by: None },
+        )?;
         self.kill(6, "after the push")?;
         Ok(ReleaseOutcome::Push(put))
     }
@@ -179,7 +182,7 @@ impl Environment for Sim<'_> {
         _: &RepoContext,
         receiver: PayloadFormat,
     ) -> Result<Option<ObjectId>, WatchError> {
-        Ok(self.shared.borrow().told.get(&receiver).copied())
+        Ok(self.shared.borrow().last_notified.get(&receiver).copied())
     }
 
     fn notify(&mut self, receiver: PayloadFormat, notice: &Notification) -> Result<(), WatchError> {
@@ -205,8 +208,8 @@ impl Environment for Sim<'_> {
     ) -> Result<(), WatchError> {
         self.kill(10, "before remembering")?;
         let mut shared = self.shared.borrow_mut();
-        if shared.told.get(&receiver).copied() == before {
-            shared.told.insert(receiver, commit);
+        if shared.last_notified.get(&receiver).copied() == before {
+            shared.last_notified.insert(receiver, commit);
         }
         Ok(())
     }
@@ -216,15 +219,15 @@ impl Environment for Sim<'_> {
 fn rests_on_health(opened: &RepoContext, cluster: &SimCluster, commit: &Commit) {
     let action = commit.trailer(trailer::ACTION).unwrap();
     let parent = opened.repository.commit(commit.parents[0]).unwrap();
-    let (live, _) = DeployBranch::read_at(
+    let (deploy_branch, _) = DeployBranch::read_at(
         &opened.repository,
         &opened.branches,
         &opened.config,
         ("main".into(), parent.id),
     )
     .unwrap();
-    let live = live.unwrap();
-    let (site, _) = live.cluster_view(None);
+    let deploy_branch = deploy_branch.unwrap();
+    let (site, _) = deploy_branch.cluster_view(None);
     let ledger = site.ledger("log");
     let goes_back = ledger.target.as_ref() == Some(&ledger.released);
     if !["Batch", "Complete"].contains(&action.as_str()) || ledger.last_batch() == 0 {
@@ -426,7 +429,7 @@ fn play(first: &TestEnvironment, seed: Option<u64>) -> Outcome {
                             || (item.decision == WatchDecision::Idle && item.state == RolloutState::Idle)
                             || item.reasons.iter().any(|r| r.contains("rolled back"));
                     }
-                    Ok(Iteration::Invalid(wrong)) => panic!("refused: {wrong:?}"),
+                    Ok(Iteration::Invalid(diagnostics)) => panic!("refused: {diagnostics:?}"),
                     // A new process remembers nothing.
                     Err(WatchError::Killed(_)) => alarms[who].clear(),
                     Err(failure) => assert!(failure.is_retryable(), "{failure}"),
@@ -447,16 +450,17 @@ fn play(first: &TestEnvironment, seed: Option<u64>) -> Outcome {
 }
 
 fn outcome(opened: &RepoContext, start: ObjectId, shared: &Shared) -> Outcome {
-    let (live, wrong) = opened.read_deploy_branch().unwrap();
-    assert_eq!(wrong, []);
-    let live = live.unwrap();
-    let (site, _) = live.cluster_view(None);
-    let strays = pillion::stage::check_drift(&live, &site).unwrap();
+    let (deploy_branch, diagnostics) = opened.read_deploy_branch().unwrap();
+    assert_eq!(diagnostics, []);
+    let deploy_branch = deploy_branch.unwrap();
+    let (site, _) = deploy_branch.cluster_view(None);
+    let strays = pillion::stage::check_drift(&deploy_branch, &site).unwrap();
     assert!(strays.is_empty(), "{strays:?}");
-    let odd =
-        verify::audit_since(&opened.repository, &live, Path::new("pillion.yaml"), start).unwrap().diagnostics;
+    let odd = verify::audit_since(&opened.repository, &deploy_branch, Path::new("pillion.yaml"), start)
+        .unwrap()
+        .diagnostics;
     assert!(odd.is_empty(), "{odd:?}");
-    let log = opened.repository.log(live.head.id, None, HistoryWalk::FirstParent).unwrap();
+    let log = opened.repository.log(deploy_branch.head.id, None, HistoryWalk::FirstParent).unwrap();
     let commits: Vec<Commit> = log.map(Result::unwrap).take_while(|c| c.id != start).collect();
     let own: Vec<&Commit> = commits.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()).collect();
     let actions = own
@@ -471,9 +475,9 @@ fn outcome(opened: &RepoContext, start: ObjectId, shared: &Shared) -> Outcome {
         .collect();
     let own: BTreeSet<String> = own.iter().map(|c| c.id.to_string()).collect();
     for arrived in shared.arrived.values() {
-        let told: BTreeSet<String> = arrived.iter().map(|notice| notice.commit.clone()).collect();
+        let notified: BTreeSet<String> = arrived.iter().map(|notice| notice.commit.clone()).collect();
         // Every receiver is notified of every commit; a repeated notification has the key of the first.
-        assert_eq!(told, own);
+        assert_eq!(notified, own);
     }
     let keys =
         ["CloneSet.apps.kruise.io/shop/cart", "Deployment.apps/shop/web", "StatefulSet.apps/data/events"];
@@ -521,12 +525,12 @@ fn of_two_that_make_the_same_commit_one_has_released_it() {
     let test_env = TestEnvironment::new();
     let repo = begin(&test_env, Story::Good);
     let opened = opened(&repo);
-    let (live, _) = opened.read_deploy_branch().unwrap();
-    let live = live.unwrap();
-    let commit = on_top(&opened.repository, live.head.id, &[("a", "1")]);
+    let (deploy_branch, _) = opened.read_deploy_branch().unwrap();
+    let deploy_branch = deploy_branch.unwrap();
+    let commit = on_top(&opened.repository, deploy_branch.head.id, &[("a", "1")]);
     let release = |seconds| {
         let at = CommitTime { seconds, offset_minutes: 0 };
-        opened.release(&live, commit, &ReleaseStamp { at, by: None }).unwrap()
+        opened.release(&deploy_branch, commit, &ReleaseStamp { at, by: None }).unwrap()
     };
     let PushOutcome::Pushed(made, _) = release(1_700_000_100) else { panic!("nobody was faster") };
     assert!(
@@ -616,19 +620,20 @@ pub(crate) fn watched(repo: &Repo, turns: usize) -> BTreeMap<String, String> {
     sync(repo, &shared);
     shared.borrow_mut().cluster.pass(300);
     let (opened, mut heard) = (opened(repo), Heard::default());
-    let mut said = BTreeMap::new();
+    let mut reasons_by_set = BTreeMap::new();
     for _ in 0..turns {
         match turn(&Watcher::default(), &opened, &shared, &mut OutOfSyncSince::new(), &mut heard).unwrap() {
             Iteration::Evaluated(report) => {
                 let reasons = |item: &pillion::watch::report::RolloutReport| item.reasons.join("; ");
-                said = report.rollouts.iter().map(|i| (i.sidecar_set.clone(), reasons(i))).collect();
+                reasons_by_set =
+                    report.rollouts.iter().map(|i| (i.sidecar_set.clone(), reasons(i))).collect();
             }
-            Iteration::Invalid(wrong) => panic!("refused: {wrong:?}"),
+            Iteration::Invalid(diagnostics) => panic!("refused: {diagnostics:?}"),
         }
         sync(repo, &shared);
         shared.borrow_mut().cluster.pass(60);
     }
-    said
+    reasons_by_set
 }
 
 #[test]
@@ -657,8 +662,8 @@ fn what_is_released_says_when() {
         sync(&repo, &shared);
         shared.borrow_mut().cluster.pass(60);
     }
-    let (live, _) = opened.read_deploy_branch().unwrap();
-    assert_eq!(live.unwrap().head.trailer(trailer::ACTION).as_deref(), Some("Complete"));
+    let (deploy_branch, _) = opened.read_deploy_branch().unwrap();
+    assert_eq!(deploy_branch.unwrap().head.trailer(trailer::ACTION).as_deref(), Some("Complete"));
     for notice in &shared.borrow().arrived[&PayloadFormat::Plain] {
         let commit = opened.repository.commit(notice.commit.parse().unwrap()).unwrap();
         assert_eq!(notice.time.as_second(), commit.time.seconds);

@@ -214,9 +214,9 @@ impl Schedule<'_> {
             words.push(&named);
         }
         let output = self.repo.try_pillion(&words);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code().is_some_and(|code| code < 4), "{words:?}: {said}");
-        self.story.push(format!("  {words:?}: {} {said}", output.status));
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code().is_some_and(|code| code < 4), "{words:?}: {stderr}");
+        self.story.push(format!("  {words:?}: {} {stderr}", output.status));
         output.status.success()
     }
 
@@ -242,10 +242,11 @@ impl Schedule<'_> {
 
     /// Everything of the head of the deploy branch, when it can be read.
     fn site(&self) -> Result<ClusterView, Vec<Diagnostic>> {
-        let (live, wrong) = self.opened.read_deploy_branch().unwrap();
-        let Some(live) = live else { return Err(wrong) };
-        let (site, wrong) = live.with_manifests(&self.manifests(Build::Well)).cluster_view(None);
-        if wrong.iter().any(Diagnostic::is_error) { Err(wrong) } else { Ok(site) }
+        let (deploy_branch, diagnostics) = self.opened.read_deploy_branch().unwrap();
+        let Some(deploy_branch) = deploy_branch else { return Err(diagnostics) };
+        let (site, diagnostics) =
+            deploy_branch.with_manifests(&self.manifests(Build::Well)).cluster_view(None);
+        if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics) } else { Ok(site) }
     }
 
     /// The workloads as git has the cluster run them; none while the head cannot be rendered.
@@ -322,8 +323,8 @@ impl Schedule<'_> {
                 let item = &report.rollouts[0];
                 is_over = item.state == RolloutState::Idle && item.decision == WatchDecision::Idle;
             }
-            Ok(Iteration::Invalid(wrong)) => {
-                assert!(self.mistake.is_some(), "refused: {wrong:?}\n{}", self.story.join("\n"));
+            Ok(Iteration::Invalid(diagnostics)) => {
+                assert!(self.mistake.is_some(), "refused: {diagnostics:?}\n{}", self.story.join("\n"));
             }
             Err(WatchError::Killed(_)) => alarms.clear(),
             Err(failure) => {
@@ -350,35 +351,35 @@ impl Schedule<'_> {
 
     fn look_at_one(&self, commit: &Commit) {
         let action = commit.trailer(trailer::ACTION).unwrap();
-        let told = || format!("{}\n{}", commit.subject(), self.story.join("\n"));
+        let context = || format!("{}\n{}", commit.subject(), self.story.join("\n"));
         let at = |id: ObjectId| {
             let place = ("main".to_owned(), id);
             let RepoContext { repository, branches, config, .. } = &self.opened;
             let read = DeployBranch::read_at(repository, branches, config, place).unwrap();
             read.0.unwrap().with_manifests(&self.manifests(Build::Well))
         };
-        let (live, parent) = (at(commit.id), at(commit.parents[0]));
-        let [(old, _), (new, wrong)] = [parent.cluster_view(None), live.cluster_view(None)];
-        assert!(!wrong.iter().any(Diagnostic::is_error), "{wrong:?} {}", told());
-        let strays = check_drift(&live, &new).unwrap();
-        assert!(!strays.iter().any(Diagnostic::is_error), "{strays:?} {}", told());
+        let (deploy_branch, parent) = (at(commit.id), at(commit.parents[0]));
+        let [(old, _), (new, diagnostics)] = [parent.cluster_view(None), deploy_branch.cluster_view(None)];
+        assert!(!diagnostics.iter().any(Diagnostic::is_error), "{diagnostics:?} {}", context());
+        let strays = check_drift(&deploy_branch, &new).unwrap();
+        assert!(!strays.iter().any(Diagnostic::is_error), "{strays:?} {}", context());
         let (repository, config) = (&self.opened.repository, Path::new("pillion.yaml"));
         let unplanned =
-            verify::audit_since(repository, &live, config, commit.parents[0]).unwrap().diagnostics;
-        assert_eq!(unplanned, [], "{}", told());
+            verify::audit_since(repository, &deploy_branch, config, commit.parents[0]).unwrap().diagnostics;
+        assert_eq!(unplanned, [], "{}", context());
         let (before, after) = (templates(&old), templates(&new));
         let [old, new] = [old.ledger("log"), new.ledger("log")];
         for (key, template) in &after {
             let is_same = before.get(key) == Some(template);
             let moved = old.entries.get(key.as_str()) != new.entries.get(key.as_str());
             match action.as_str() {
-                "Batch" => assert!(is_same || moved, "{key} moves beside its batch: {}", told()),
+                "Batch" => assert!(is_same || moved, "{key} moves beside its batch: {}", context()),
                 "Hold" | "RollBack" => {}
-                _ => assert!(is_same, "{key} moves: {}", told()),
+                _ => assert!(is_same, "{key} moves: {}", context()),
             }
             let is_held = old.entries.get(key.as_str()).is_some_and(|l| l.held_by.is_some());
-            assert!(is_same || !is_held || action == "Hold", "{key} is held and moves: {}", told());
-            assert!(carries(template), "{key} loses its sidecar: {}", told());
+            assert!(is_same || !is_held || action == "Hold", "{key} is held and moves: {}", context());
+            assert!(carries(template), "{key} loses its sidecar: {}", context());
         }
     }
 
@@ -549,11 +550,15 @@ impl Schedule<'_> {
         let mut files = vec![(path.to_owned(), self.text(path).map(edit))];
         if self.layout == Layout::Rendered {
             // The team renders as `render --out` does: by the ledgers that are live.
-            let (live, _) = self.opened.read_deploy_branch().unwrap();
-            let live = live.unwrap();
+            let (deploy_branch, _) = self.opened.read_deploy_branch().unwrap();
+            let deploy_branch = deploy_branch.unwrap();
             let place = ("main".to_owned(), self.commit_files(self.head(), "an application", &files));
-            let ahead =
-                DeployBranch::read_at(&self.opened.repository, &live.branches, &self.opened.config, place);
+            let ahead = DeployBranch::read_at(
+                &self.opened.repository,
+                &deploy_branch.branches,
+                &self.opened.config,
+                place,
+            );
             let (site, _) = ahead.unwrap().0.unwrap().cluster_view(None);
             site.render_all(&site.prepared.renderer, |input, text, file| {
                 if &*input.name == path {

@@ -39,19 +39,19 @@ impl BuiltRepository {
     fn is_refused(&self, arguments: &[&str], variables: &[(&str, &str)], why: &str) {
         let before = refs(&self.repo);
         let output = self.run(arguments, variables);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?} {variables:?}: {said}");
-        assert!(said.contains("error[build-not-allowed]: the build is not run: `sh make.sh`"), "{said}");
-        assert!(said.contains("pillion.yaml:") && said.contains(why), "{arguments:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?} {variables:?}: {stderr}");
+        assert!(stderr.contains("error[build-not-allowed]: the build is not run: `sh make.sh`"), "{stderr}");
+        assert!(stderr.contains("pillion.yaml:") && stderr.contains(why), "{arguments:?}: {stderr}");
         assert!(!self.mark().exists(), "{arguments:?} {variables:?} ran the build");
         assert_eq!(before, refs(&self.repo), "{arguments:?}");
     }
 
     fn runs(&self, arguments: &[&str], variables: &[(&str, &str)]) {
         let output = self.run(arguments, variables);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!said.contains("build-not-allowed"), "{arguments:?} {variables:?}: {said}");
-        assert!(self.mark().exists(), "{arguments:?} {variables:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!stderr.contains("build-not-allowed"), "{arguments:?} {variables:?}: {stderr}");
+        assert!(self.mark().exists(), "{arguments:?} {variables:?}: {stderr}");
         std::fs::remove_file(self.mark()).unwrap();
     }
 }

@@ -60,7 +60,7 @@ fn a_build_that_makes_nothing_stops_every_command() {
     let test_env = TestEnvironment::new();
     let repo = changed(&test_env);
     repo.pillion(&["start"]);
-    for (script, told) in [
+    for (script, message) in [
         ("true", "build contains no manifest"),
         ("echo '# nothing'", "contains no manifest"),
         ("echo broken >&2; exit 7", "broken"),
@@ -87,10 +87,13 @@ fn a_build_that_makes_nothing_stops_every_command() {
             &["render"],
             &["explain", "Deployment/web"],
         ] {
-            let (code, said) = repo.refused(command);
-            assert_eq!(code, 1, "{script} {command:?}: {said}");
-            assert!(said.contains("build") && said.contains("sh make.sh"), "{script} {command:?}: {said}");
-            let _ = told;
+            let (code, stderr) = repo.refused(command);
+            assert_eq!(code, 1, "{script} {command:?}: {stderr}");
+            assert!(
+                stderr.contains("build") && stderr.contains("sh make.sh"),
+                "{script} {command:?}: {stderr}"
+            );
+            let _ = message;
         }
         assert_eq!(before, refs(&repo), "{script}");
     }
@@ -104,9 +107,9 @@ fn manifests_that_are_handed_over_win_and_may_not_be_empty() {
     assert!(all.contains("apps/"));
     let before = refs(&repo);
     for command in [&["start"][..], &["plan"], &["status"], &["verify"], &["pause", "log"]] {
-        let (code, said) = repo.refused(&[command, &["--manifests", "-"]].concat());
-        assert_eq!(code, 1, "{command:?}: {said}");
-        assert!(said.contains("no-manifests"), "{command:?}: {said}");
+        let (code, stderr) = repo.refused(&[command, &["--manifests", "-"]].concat());
+        assert_eq!(code, 1, "{command:?}: {stderr}");
+        assert!(stderr.contains("no-manifests"), "{command:?}: {stderr}");
     }
     assert_eq!(before, refs(&repo));
     // A build that would fail is not run.
@@ -181,17 +184,17 @@ fn a_build_finds_neither_git_nor_links_that_lead_out() {
     let seen = std::fs::read_to_string(&out).unwrap();
     let names: Vec<&str> = seen.lines().collect();
     assert!(names.contains(&"inside") && names.contains(&"root"), "{seen}");
-    for gone in ["absolute", "up", "twice", "chain", "nowhere", ".git", "s3cr3t"] {
-        assert!(!names.contains(&gone), "{gone}: {seen}");
+    for hidden in ["absolute", "up", "twice", "chain", "nowhere", ".git", "s3cr3t"] {
+        assert!(!names.contains(&hidden), "{hidden}: {seen}");
     }
     // A build that fails says what it has not seen.
     repo.git(&["switch", "-q", "main"]);
     repo.put("make.sh", "cat l/up\n").commit("a build that needs one");
     repo.git(&["switch", "-q", "--detach"]);
-    let said = repo.refused(&["stage"]).1;
+    let stderr = repo.refused(&["stage"]).1;
     assert!(
-        said.contains("a build does not see links with a target outside") && said.contains("`l/up`"),
-        "{said}"
+        stderr.contains("a build does not see links with a target outside") && stderr.contains("`l/up`"),
+        "{stderr}"
     );
 }
 

@@ -48,9 +48,9 @@ fn assert_refused(repo: &Repo, place: &str, code: &str) {
     let rendered = files(repo, "rendered");
     for command in COMMANDS {
         let output = repo.try_pillion(&[*command, &["--message-format", "short"]].concat());
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(matches!(output.status.code(), Some(1 | 2)), "{command:?}: {:?}\n{said}", output.status);
-        assert!(said.contains(&format!("{place}: error[{code}]")), "{command:?} of {place}:\n{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{command:?}: {:?}\n{stderr}", output.status);
+        assert!(stderr.contains(&format!("{place}: error[{code}]")), "{command:?} of {place}:\n{stderr}");
         assert_eq!(refs, repo.git(&["for-each-ref"]), "{command:?} moved something");
         assert_eq!(rendered, files(repo, "rendered"), "{command:?} wrote something");
     }
@@ -98,13 +98,13 @@ fn a_workload_that_cannot_be_read_is_not_one_workload_fewer() {
     assert_ne!(broken, texts[path]);
     commit(&repo, path, broken.as_bytes());
     let place = format!("{path}:{}:1", line.max(2));
-    let said = String::from_utf8_lossy(&repo.try_pillion(&["plan", "--message-format", "short"]).stderr)
+    let stderr = String::from_utf8_lossy(&repo.try_pillion(&["plan", "--message-format", "short"]).stderr)
         .into_owned();
-    let place = said
+    let place = stderr
         .lines()
         .find_map(|l| l.split_once(": error[invalid-yaml]"))
         .map_or(place, |(at, _)| at.to_owned());
-    assert!(place.starts_with(path), "{said}");
+    assert!(place.starts_with(path), "{stderr}");
     assert_refused(&repo, &place, "invalid-yaml");
 }
 
@@ -124,11 +124,12 @@ fn a_ledger_that_cannot_be_read_is_not_absent() {
     let (repo, _) = open(&test_env);
     let text = repo.git(&["show", "main:ledgers/log.yaml"]) + "\n";
     commit(&repo, "ledgers/log.yaml", text.replacen("spec:", "spec", 1).as_bytes());
-    let said = String::from_utf8_lossy(&repo.try_pillion(&["plan", "--message-format", "short"]).stderr)
+    let stderr = String::from_utf8_lossy(&repo.try_pillion(&["plan", "--message-format", "short"]).stderr)
         .into_owned();
-    let place = said.lines().find_map(|l| l.split_once(": error[invalid-yaml]")).map(|(at, _)| at.to_owned());
-    let place = place.unwrap_or_else(|| panic!("{said}"));
-    assert!(place.starts_with("ledgers/log.yaml:"), "{said}");
+    let place =
+        stderr.lines().find_map(|l| l.split_once(": error[invalid-yaml]")).map(|(at, _)| at.to_owned());
+    let place = place.unwrap_or_else(|| panic!("{stderr}"));
+    assert!(place.starts_with("ledgers/log.yaml:"), "{stderr}");
     assert_refused(&repo, &place, "invalid-yaml");
 }
 
@@ -179,8 +180,8 @@ fn a_configuration_that_cannot_be_read_is_no_missing_one() {
     fs::remove_file(repo.path.join("pillion.yaml")).unwrap();
     std::os::unix::fs::symlink("gone.yaml", repo.path.join("pillion.yaml")).unwrap();
     for command in [&["render"][..], &["validate"], &["plan"]] {
-        let (code, said) = repo.refused(command);
-        assert!(code == 2 && said.contains("pillion.yaml"), "{command:?} {code}: {said}");
+        let (code, stderr) = repo.refused(command);
+        assert!(code == 2 && stderr.contains("pillion.yaml"), "{command:?} {code}: {stderr}");
     }
 }
 
@@ -189,8 +190,8 @@ fn a_folder_of_sidecarsets_that_is_gone_is_said() {
     let test_env = TestEnvironment::new();
     let (repo, texts) = open(&test_env);
     commit(&repo, "pillion.yaml", texts["pillion.yaml"].replace("[sidecars]", "[sidecar]").as_bytes());
-    let said = String::from_utf8_lossy(&repo.try_pillion(&["plan"]).stderr).into_owned();
-    assert!(said.contains("`sidecar` does not exist: its SidecarSets count as deleted"), "{said}");
+    let stderr = String::from_utf8_lossy(&repo.try_pillion(&["plan"]).stderr).into_owned();
+    assert!(stderr.contains("`sidecar` does not exist: its SidecarSets count as deleted"), "{stderr}");
 }
 
 #[test]
@@ -209,10 +210,10 @@ fn a_manifest_that_git_does_not_hold_is_not_passed_over() {
     repo.git(&["branch", "-f", "main", "HEAD"]);
     let before = repo.git(&["for-each-ref"]);
     for command in [&["stage"][..], &["status"], &["verify"], &["pause", "log"], &["rollback", "log"]] {
-        let (code, said) = repo.refused(&[command, &["--message-format", "short"]].concat());
+        let (code, stderr) = repo.refused(&[command, &["--message-format", "short"]].concat());
         assert!(
-            code == 1 && said.contains("apps/shop/more:1:1: error[unreadable-file]"),
-            "{command:?}: {said}"
+            code == 1 && stderr.contains("apps/shop/more:1:1: error[unreadable-file]"),
+            "{command:?}: {stderr}"
         );
     }
     assert_eq!(before, repo.git(&["for-each-ref"]));
@@ -236,8 +237,8 @@ fn a_ledger_that_nobody_names_is_an_error() {
     repo.pillion(&["stage"]);
     // Without any pillion.yaml the whole folder is rendered.
     repo.git(&["mv", "pillion.yaml", "pillion.yml"]);
-    let (code, said) = repo.refused(&["render"]);
-    assert!(code == 1 && said.contains("ledger-not-configured"), "{said}");
+    let (code, stderr) = repo.refused(&["render"]);
+    assert!(code == 1 && stderr.contains("ledger-not-configured"), "{stderr}");
 }
 
 #[cfg(feature = "watch")]
@@ -265,10 +266,10 @@ fn a_watch_that_cannot_read_everything_releases_nothing() {
         let mut watch = repo.command(env!("CARGO_BIN_EXE_pillion"));
         let output =
             watch.args(["watch", "--once"]).env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let message = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(
-            output.status.code() == Some(1) && said.contains(code),
-            "{path}, {code}: {}\n{said}",
+            output.status.code() == Some(1) && message.contains(code),
+            "{path}, {code}: {}\n{message}",
             output.status
         );
         assert_eq!(before, repo.git(&["for-each-ref"]), "{path}, {code}");

@@ -102,9 +102,9 @@ fn a_namespace_that_nobody_says_stops_every_command_and_plugin() {
     repo.git(&["switch", "-q", "--detach"]);
     let before = refs(&repo);
     for command in EVERY.iter().chain([&&["render"][..]]) {
-        let (code, said) = repo.refused(command);
-        assert!(code == 1 && said.contains("namespace-unspecified"), "{command:?}: {said}");
-        assert!(said.contains("`- {folder: apps, name: NAMESPACE}`"), "{command:?}: {said}");
+        let (code, stderr) = repo.refused(command);
+        assert!(code == 1 && stderr.contains("namespace-unspecified"), "{command:?}: {stderr}");
+        assert!(stderr.contains("`- {folder: apps, name: NAMESPACE}`"), "{command:?}: {stderr}");
     }
     assert_eq!(before, refs(&repo));
     let web = web("{name: web}");
@@ -126,9 +126,9 @@ fn a_namespace_that_nobody_says_stops_every_command_and_plugin() {
         (".", &["./config.yaml"], web.clone()),
     ] {
         let output = run(&repo, folder, args, &stdin);
-        let said = both(&output);
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
-        assert!(said.contains("namespace-unspecified") && !said.contains("r/log:"), "{args:?}: {said}");
+        let stderr = both(&output);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(stderr.contains("namespace-unspecified") && !stderr.contains("r/log:"), "{args:?}: {stderr}");
     }
 }
 
@@ -159,11 +159,11 @@ fn a_plugin_of_argo_cd_finds_the_batch_once_the_namespace_is_said() {
         (&[], list(&web("{name: web, namespace: default}"))),
     ] {
         let output = run(&repo, "apps", args, &stdin);
-        let said = both(&output);
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        let text = both(&output);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {text}");
         assert!(
-            said.contains("Deployment.apps/shop/web") && said.contains("Deployment.apps/default/web"),
-            "{said}"
+            text.contains("Deployment.apps/shop/web") && text.contains("Deployment.apps/default/web"),
+            "{text}"
         );
     }
     // Another application of the fleet is none of the entry's business.
@@ -189,10 +189,10 @@ fn a_second_manifest_without_the_label_does_not_take_the_sidecar_away() {
         repo.git(&["switch", "-q", "--detach"]);
         let before = refs(&repo);
         for command in EVERY {
-            let (code, said) = repo.refused(command);
+            let (code, stderr) = repo.refused(command);
             assert!(
-                code == 1 && said.contains("duplicate-workload") && said.contains(path),
-                "{command:?}: {said}"
+                code == 1 && stderr.contains("duplicate-workload") && stderr.contains(path),
+                "{command:?}: {stderr}"
             );
         }
         assert_eq!(before, refs(&repo));
@@ -231,10 +231,10 @@ fn one_file_is_not_of_two_clusters() {
         let before = refs(&repo);
         for command in [&["plan"][..], &["start"], &["status"], &["verify"], &["render", "--out", "rendered"]]
         {
-            let (code, said) = repo.refused(command);
-            assert_eq!(code, 1, "{command:?}: {said}");
+            let (code, stderr) = repo.refused(command);
+            assert_eq!(code, 1, "{command:?}: {stderr}");
             for word in ["output-collision", "apps/web.yaml", "`eu`", "`us`"] {
-                assert!(said.contains(word), "{command:?}: {said}");
+                assert!(stderr.contains(word), "{command:?}: {stderr}");
             }
         }
         assert_eq!(before, refs(&repo));

@@ -17,8 +17,8 @@ const DIFFERENT: &[(&str, &str)] = &[
 
 fn read_all(text: &str) -> Result<Vec<Value>, String> {
     let file: Arc<str> = "quirk.yaml".into();
-    let (pieces, wrong) = split_documents(&file, text);
-    if let Some(first) = wrong.first() {
+    let (pieces, diagnostics) = split_documents(&file, text);
+    if let Some(first) = diagnostics.first() {
         return Err(first.message.clone());
     }
     let read = |(i, p): (usize, &pillion::yaml::DocumentSlice)| {
@@ -40,7 +40,7 @@ fn sorted(value: &Value) -> Value {
 #[test]
 fn quirks_are_read_as_kubernetes_reads_them() {
     let cases: Value = serde_json::from_str(include_str!("../../../golden/yaml/quirks.json")).unwrap();
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     for case in cases.as_array().unwrap() {
         let (name, text) = (case["name"].as_str().unwrap(), case["yaml"].as_str().unwrap());
         let ours = read_all(text);
@@ -58,8 +58,8 @@ fn quirks_are_read_as_kubernetes_reads_them() {
         };
         let expected = !DIFFERENT.iter().any(|(n, _)| *n == name);
         if same != expected {
-            wrong.push(format!("{name}: {text:?}\n  ours   {ours:?}\n  theirs {documents:?} {theirs}"));
+            failures.push(format!("{name}: {text:?}\n  ours   {ours:?}\n  theirs {documents:?} {theirs}"));
         }
     }
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(failures.is_empty(), "{} differ:\n{}", failures.len(), failures.join("\n"));
 }

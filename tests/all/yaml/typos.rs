@@ -80,8 +80,8 @@ fn texts() -> BTreeMap<String, String> {
     let mut texts = BTreeMap::new();
     for file in files {
         let Ok(text) = fs::read_to_string(&file) else { continue };
-        let (pieces, wrong) = split_documents(&"f".into(), &text);
-        for piece in pieces.into_iter().map(|piece| &text[piece.span]).filter(|_| wrong.is_empty()) {
+        let (pieces, diagnostics) = split_documents(&"f".into(), &text);
+        for piece in pieces.into_iter().map(|piece| &text[piece.span]).filter(|_| diagnostics.is_empty()) {
             let says = |words: &[&str]| {
                 piece.lines().any(|line| words.contains(&line.trim_start().trim_end_matches(',')))
             };
@@ -158,7 +158,7 @@ fn what_kubernetes_refuses_is_refused() {
     let verdicts = verdicts();
     let looked_at = if std::env::var("TYPOS").is_ok_and(|v| v == "all") { RECORDED } else { LOOKED_AT };
     // One of each kind is shown.
-    let (mut unknown, mut wrong, mut refused) = (0, BTreeMap::new(), 0_usize);
+    let (mut unknown, mut accepted, mut refused) = (0, BTreeMap::new(), 0_usize);
     for (id, text) in &texts {
         let Some(digits) = verdicts.get(id) else {
             unknown += 1;
@@ -170,12 +170,14 @@ fn what_kubernetes_refuses_is_refused() {
             refused += usize::from(digit == b'0');
             if digit == b'0' && is_certainly_readable(typo) && split_documents(&"f".into(), typo).1.is_empty()
             {
-                wrong.insert("nobody would parse it, and Kubernetes refuses it".to_owned(), typo.clone());
+                accepted.insert("nobody would parse it, and Kubernetes refuses it".to_owned(), typo.clone());
             }
             match (digit, errors.first()) {
-                (b'0', None) => _ = wrong.insert("taken, and Kubernetes refuses it".to_owned(), typo.clone()),
+                (b'0', None) => {
+                    _ = accepted.insert("taken, and Kubernetes refuses it".to_owned(), typo.clone())
+                }
                 (b'1', Some(error)) if !is_documented(error) => {
-                    wrong
+                    accepted
                         .insert(format!("refused, and Kubernetes takes it: {}", error.message), typo.clone());
                 }
                 _ => {}
@@ -183,9 +185,9 @@ fn what_kubernetes_refuses_is_refused() {
         }
     }
     assert!(
-        wrong.is_empty(),
+        accepted.is_empty(),
         "{}",
-        wrong.iter().map(|(why, typo)| format!("{why}:\n{typo}\n")).collect::<String>()
+        accepted.iter().map(|(why, typo)| format!("{why}:\n{typo}\n")).collect::<String>()
     );
     assert!(texts.len() > 300 && refused > 2000, "{} texts, {refused} typos refused", texts.len());
     assert!(
@@ -268,11 +270,15 @@ fn assert_refused(invocation: &str, args: &[&str], text: &str, on_stdin: bool) {
     // A program that has seen enough may have closed it.
     let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     let names_it = Code::ALL
         .iter()
-        .any(|code| matches!(code, Code::InvalidYaml | Code::DuplicateKey) && said.contains(code.name()));
-    assert!(output.status.code() == Some(1) && names_it, "{invocation}: {:?}\n{said}\n{text}", output.status);
+        .any(|code| matches!(code, Code::InvalidYaml | Code::DuplicateKey) && stderr.contains(code.name()));
+    assert!(
+        output.status.code() == Some(1) && names_it,
+        "{invocation}: {:?}\n{stderr}\n{text}",
+        output.status
+    );
     let is_list = output.stdout.starts_with(b"apiVersion: config.kubernetes.io");
     assert!(output.stdout.is_empty() || is_list, "{invocation}: {}", String::from_utf8_lossy(&output.stdout));
 }

@@ -108,8 +108,8 @@ fn parameters() {
     let pod = wait_pod(&namespace, "parameters", |pod| images(pod) == ["main app:1", "trace trace:1"]);
     assert_eq!(injected(&pod), &Value::Null);
     give(json!([{ "name": "annotation", "string": "none" }]));
-    let wrong = "error[invalid-configuration]: there is no parameter `annotation`";
-    application.wait_condition("ComparisonError", wrong);
+    let message = "error[invalid-configuration]: there is no parameter `annotation`";
+    application.wait_condition("ComparisonError", message);
     give(json!([]));
     wait_pod(&namespace, "parameters", |pod| images(pod) == ["log log:1", "main app:1"]);
 

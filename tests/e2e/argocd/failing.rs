@@ -32,13 +32,13 @@ fn a_broken_sidecar_set_is_told() {
     repository.person.put(file, set.replace("image:", "imgae:"));
     repository.push("a typing error");
     application.refresh();
-    let told = application.wait_condition("ComparisonError", "");
+    let message = application.wait_condition("ComparisonError", "");
     for line in [
         "error[missing-field]: `image` is required (../sidecars/log.yaml:7:5)",
         "warning[unknown-field]: unknown field `imgae` (../sidecars/log.yaml:8:5)",
         "did you mean `image`?",
     ] {
-        assert!(told.contains(line), "{told}");
+        assert!(message.contains(line), "{message}");
     }
     assert_eq!(uids(&namespace.list(PODS)), before, "what runs goes on");
 
@@ -67,12 +67,12 @@ fn a_build_that_takes_too_long_is_ended_and_told() {
     argocd().serve_plugin("argocd-cmp-server-fetches", &fetches);
     application.patch(&json!({ "spec": { "source": { "plugin": { "name": "pillion-fetches" } } } }));
     let failed = "`pillion cmp generate --allow-remote-bases` failed exit status 1";
-    let told = application.wait_condition("ComparisonError", failed);
+    let message = application.wait_condition("ComparisonError", failed);
     for line in [
         "pillion: `kustomize build .` has not ended after 10 s",
         "pillion: `kustomize build .` was ended: it took longer than `ARGOCD_EXEC_TIMEOUT` allows",
     ] {
-        assert!(told.contains(line), "{told}");
+        assert!(message.contains(line), "{message}");
     }
     remote.wait_given_up();
 

@@ -301,7 +301,7 @@ impl Application {
         wait_for(&format!("{}: {what}", self.name), SOON, || {
             all_run();
             let found = self.get()?;
-            if holds(&found) { Ok(found) } else { Err(told(&found)) }
+            if holds(&found) { Ok(found) } else { Err(describe(&found)) }
         })
     }
 
@@ -365,7 +365,7 @@ pub(crate) fn condition(application: &Value, kind: &str) -> Option<String> {
 }
 
 /// What an Application says of itself, for a test that waits in vain.
-fn told(application: &Value) -> String {
+fn describe(application: &Value) -> String {
     let status = &application["status"];
     let sync = &status["sync"];
     format!(

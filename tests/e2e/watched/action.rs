@@ -19,10 +19,10 @@ fn a_scheduled_workflow_releases_a_rollout() {
     assert!(log.contains("result=done") && log.contains("Summary - ### Watched"), "{log}");
 
     story.change("log", "log:2");
-    story.told(&["pause", "log", "--reason=not yet"]);
+    story.run_pillion(&["pause", "log", "--reason=not yet"]);
     let log = run();
     assert!(log.contains("result=paused") && log.contains("Job succeeded"), "{log}");
-    story.told(&["resume", "log"]);
+    story.run_pillion(&["resume", "log"]);
     wait_for("everything is released", SOON, || {
         let log = run();
         assert!(["done", "waiting"].iter().any(|word| log.contains(&format!("result={word}"))), "{log}");

@@ -44,7 +44,7 @@ fn a_bad_image_is_rolled_back_at_batch_1() {
     story.wait_carried("log", "log:1");
     assert_eq!(others(&story, "app-1"), before, "the other pods were never touched");
     story.verify();
-    let status = story.told(&["status"]);
+    let status = story.run_pillion(&["status"]);
     assert!(status.contains("was rolled back"), "{status}");
 }
 
@@ -62,7 +62,7 @@ fn a_bad_image_pauses_until_a_person_rolls_back() {
     let message = story.server.bare.git(&["log", "-1", "--format=%B", &paused.to_string()]);
     assert!(message.contains("ImagePullBackOff"), "{message}");
 
-    story.told(&["rollback", "log", "--reason=a bad image"]);
+    story.run_pillion(&["rollback", "log", "--reason=a bad image"]);
     story.wait_act("log", "Complete");
     assert_eq!(story.actions("log"), ["Start", "Batch 1/3", "Pause", "RollBack", "Batch 1/1", "Complete"]);
     story.wait_carried("log", "log:1");
@@ -119,13 +119,13 @@ fn a_flap_begins_the_soak_anew() {
         Ok::<Timestamp, &str>(ready["lastTransitionTime"].as_str().unwrap().parse().unwrap())
     });
     assert_eq!(story.actions("log"), ["Start", "Batch 1/2"], "the second one waits");
-    story.told(&["approve", "log", "2"]);
+    story.run_pillion(&["approve", "log", "2"]);
     let second = story.wait_act("log", "Batch 2/2");
     let released: Timestamp = wait_for("the watcher says so", SOON, || {
-        let said = watcher.said("released");
-        let line = said.iter().find(|line| line["commit"] == second.to_string().as_str());
+        let entries = watcher.log_entries("released");
+        let line = entries.iter().find(|line| line["commit"] == second.to_string().as_str());
         line.map(|line| line["timestamp"].as_str().unwrap().parse().unwrap())
-            .ok_or_else(|| format!("{said:?}"))
+            .ok_or_else(|| format!("{entries:?}"))
     });
     assert!(released >= since.saturating_add(soak).unwrap(), "ready {since}, released {released}");
     story.wait_act("log", "Complete");

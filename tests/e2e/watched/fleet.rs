@@ -139,7 +139,7 @@ pub(super) enum Layout {
 
 impl Layout {
     /// The branch that the cluster follows. Sources are on `main`.
-    pub(super) fn live(self) -> &'static str {
+    pub(super) fn deploy_branch(self) -> &'static str {
         if self == Self::Branch { "env/prod" } else { "main" }
     }
 
@@ -242,7 +242,7 @@ git:
 rollout: {{{}}}
 ",
                 self.layout.rendered(),
-                self.layout.live(),
+                self.layout.deploy_branch(),
                 self.rollout
             ),
         );

@@ -39,22 +39,22 @@ fn killed_at_every_point_it_ends_as_ever_and_everybody_is_told() {
     // The last one has only to be told of what was pushed.
     let _watcher = Watcher::start_with(&story, "watcher", &[("PILLION_NOTIFY_URL", &url)]);
     wait_for("it remembers that all were told", SOON, || {
-        let told =
+        let notified =
             story.server.bare.git(&["for-each-ref", "--format=%(objectname)", "refs/pillion/notified"]);
-        if told == story.head().to_string() { Ok(()) } else { Err(told) }
+        if notified == story.head().to_string() { Ok(()) } else { Err(notified) }
     });
     assert_eq!(story.commits("log"), expected);
-    let mut told = listener.notices();
-    for (key, body) in &told {
+    let mut notified = listener.notices();
+    for (key, body) in &notified {
         assert_eq!((body["kind"].as_str(), body["id"].as_str()), (Some("Notification"), Some(key.as_str())));
     }
     assert!(
-        told.len() > expected.len(),
+        notified.len() > expected.len(),
         "notifications from before the kill are sent again, with the same key"
     );
-    told.dedup_by(|a, b| a.0 == b.0);
-    let told: Vec<String> = told.into_iter().map(|(key, _)| key).collect();
-    assert_eq!(told, story.ids("log"));
+    notified.dedup_by(|a, b| a.0 == b.0);
+    let notified: Vec<String> = notified.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(notified, story.ids("log"));
     story.wait_carried("log", "log:2");
     story.verify();
 }
@@ -75,7 +75,7 @@ fn two_at_once_double_nothing() {
     }
     // Both make commits that hold the same of the same head: who comes second finds it moved, and says so.
     let mut expected = story.ids("log");
-    let released = watchers.iter().flat_map(|watcher| watcher.said("released"));
+    let released = watchers.iter().flat_map(|watcher| watcher.log_entries("released"));
     let mut released: Vec<String> =
         released.map(|line| line["commit"].as_str().unwrap().to_owned()).collect();
     released.sort();

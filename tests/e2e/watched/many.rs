@@ -32,7 +32,7 @@ fn memory_is_flat() {
     let memory = watcher.memory();
     let rests = |line: &Value| line["decision"] == "Idle";
     wait_for("the first look", story.patience(), || {
-        if watcher.said("evaluated").iter().any(rests) { Ok(()) } else { Err(watcher.log()) }
+        if watcher.log_entries("evaluated").iter().any(rests) { Ok(()) } else { Err(watcher.log()) }
     });
     let at_rest = memory::now(watcher.process());
     story.change("log", "log:2");
@@ -44,7 +44,7 @@ fn memory_is_flat() {
     let closed = Instant::now();
     story.wait_carried("log", "log:2");
     wait_for("it rests again", story.patience(), || {
-        if watcher.said("evaluated").last().is_some_and(rests) { Ok(()) } else { Err(watcher.log()) }
+        if watcher.log_entries("evaluated").last().is_some_and(rests) { Ok(()) } else { Err(watcher.log()) }
     });
     let (end, peak) = (memory::now(watcher.process()), memory::peak(watcher.process()));
     let course = memory.finish();

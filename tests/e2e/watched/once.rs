@@ -27,9 +27,9 @@ fn a_cron_job_makes_the_same_commits() {
     assert_eq!(code().0, 0, "nothing to do");
 
     story.change("log", "log:2");
-    story.told(&["pause", "log", "--reason=not yet"]);
+    story.run_pillion(&["pause", "log", "--reason=not yet"]);
     assert_eq!(code().0, 5, "paused");
-    story.told(&["resume", "log"]);
+    story.run_pillion(&["resume", "log"]);
     let before = story.actions("log").len();
 
     let nowhere = plane().kubeconfig("nowhere", "unknown");
@@ -48,12 +48,12 @@ fn a_cron_job_makes_the_same_commits() {
     story.agent.resume();
     let mut codes = Vec::new();
     wait_for("everything is released", SOON, || {
-        let (code, said) = code();
+        let (code, message) = code();
         codes.push(code);
         if story.actions("log").last().is_some_and(|action| action == "Complete") {
             Ok(())
         } else {
-            Err(said)
+            Err(message)
         }
     });
     assert_eq!(story.commits("log")[before..], expected);

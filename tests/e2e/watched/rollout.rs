@@ -99,7 +99,7 @@ fn a_partition_keeps_pods_until_a_person_lets_go() {
         line["decision"] == "Blocked" && line["reasons"].as_str().unwrap().contains("partition")
     };
     wait_for("it rests at the partition", story.patience(), || {
-        if watcher.said("evaluated").iter().any(rests) { Ok(()) } else { Err(watcher.log()) }
+        if watcher.log_entries("evaluated").iter().any(rests) { Ok(()) } else { Err(watcher.log()) }
     });
     let actions = story.actions("log");
     let over = Timestamp::now().saturating_add(SOAK.checked_mul(3).unwrap()).unwrap();

@@ -77,8 +77,9 @@ impl Sampler {
         let plan = Plan { repository: repository(), image: image.to_owned(), wanted, bounds: bounds(plan) };
         let (stop, stopped) = channel();
         let (sender, samples) = channel();
-        let (bare, live) = (repository(), format!("refs/heads/{}", story.fleet.layout.live()));
-        thread::spawn(move || ask(&path, (&bare, &live), &stopped, &sender));
+        let (bare, deploy_branch) =
+            (repository(), format!("refs/heads/{}", story.fleet.layout.deploy_branch()));
+        thread::spawn(move || ask(&path, (&bare, &deploy_branch), &stopped, &sender));
         Self { stop, holder: thread::spawn(move || plan.hold_all(&samples)) }
     }
 
@@ -89,7 +90,12 @@ impl Sampler {
 }
 
 /// Takes a sample every 100 ms until it is stopped; what comes late is not caught up with.
-fn ask(path: &str, (bare, live): (&Repository, &str), stopped: &Receiver<()>, samples: &Sender<Sample>) {
+fn ask(
+    path: &str,
+    (bare, deploy_branch): (&Repository, &str),
+    stopped: &Receiver<()>,
+    samples: &Sender<Sample>,
+) {
     let mut due = Instant::now();
     loop {
         due = (due + EVERY).max(Instant::now());
@@ -99,7 +105,7 @@ fn ask(path: &str, (bare, live): (&Repository, &str), stopped: &Receiver<()>, sa
             return;
         }
         let Ok((200, list)) = http(PORT, path) else { continue };
-        let (at, head) = (Instant::now(), bare.find_ref(live).unwrap());
+        let (at, head) = (Instant::now(), bare.find_ref(deploy_branch).unwrap());
         if samples.send(Sample { at, head, list }).is_err() {
             return;
         }
@@ -131,14 +137,14 @@ impl Plan {
     /// Compares until no more samples come.
     fn hold_all(&self, samples: &Receiver<Sample>) -> Seen {
         let mut seen = Seen::default();
-        let (mut live, mut batch) = (None, 0);
+        let (mut head, mut batch) = (None, 0);
         let (mut last, mut ready) = (None, None);
         for sample in samples {
             // The pods are as the commit before has them, or the one that was live when they were listed.
             let before = batch;
-            if live != Some(sample.head) {
+            if head != Some(sample.head) {
                 seen.ready.extend(ready.map(|ready| (sample.head.to_string(), ready)));
-                live = Some(sample.head);
+                head = Some(sample.head);
                 batch = self.batch(sample.head);
             }
             let list: Value = serde_json::from_str(&sample.list).unwrap();

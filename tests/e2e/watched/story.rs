@@ -64,7 +64,7 @@ impl Story {
             .output()
             .unwrap();
         assert!(init.status.success(), "{init:?}");
-        let start = server.bare.id(fleet.layout.live());
+        let start = server.bare.id(fleet.layout.deploy_branch());
         let agent = agent(&server, &namespace);
         let kubeconfig = deploy::kubeconfig(&namespace.name);
         agent.wait_applied(start);
@@ -115,7 +115,7 @@ impl Story {
 
     /// The same, which must succeed; returns what it prints.
     #[track_caller]
-    pub(super) fn told(&self, args: &[&str]) -> String {
+    pub(super) fn run_pillion(&self, args: &[&str]) -> String {
         let output = self.pillion(args);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(output.status.success(), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
@@ -133,7 +133,7 @@ impl Story {
                 .put("../observed.json", self.namespace.kubectl.run(&["get", &kinds, "--output=json"]));
             args.push("--cluster-state=../observed.json");
         }
-        let mut plan: Value = serde_json::from_str(&self.told(&args)).unwrap();
+        let mut plan: Value = serde_json::from_str(&self.run_pillion(&args)).unwrap();
         plan["items"][0].take()
     }
 
@@ -169,7 +169,7 @@ impl Story {
     }
 
     pub(super) fn head(&self) -> ObjectId {
-        self.server.bare.id(self.fleet.layout.live())
+        self.server.bare.id(self.fleet.layout.deploy_branch())
     }
 
     /// What happened to a rollout since everything ran, oldest first.
@@ -208,8 +208,9 @@ impl Story {
     /// The commits of an undisturbed rollout, by content and message: those that `pillion stage`
     /// writes.
     pub(super) fn staged(&self, set: &str) -> Vec<String> {
-        self.told(&["stage", set]);
-        let range = format!("{}..refs/heads/pillion/{}/{set}", self.head(), self.fleet.layout.live());
+        self.run_pillion(&["stage", set]);
+        let range =
+            format!("{}..refs/heads/pillion/{}/{set}", self.head(), self.fleet.layout.deploy_branch());
         let log = self.person.git(&["log", "--reverse", "--format=%H", &range]);
         log.lines().map(|id| self.person.git(&["log", "-1", "--format=%T%n%B", id])).collect()
     }
@@ -228,17 +229,17 @@ impl Story {
     #[track_caller]
     pub(super) fn verify(&self) {
         self.person.git(&["fetch", "-q", "origin"]);
-        self.told(&["verify", "--base", &self.start.to_string(), &self.head().to_string()]);
+        self.run_pillion(&["verify", "--base", &self.start.to_string(), &self.head().to_string()]);
         let fsck = self.server.bare.try_git(&["fsck", "--strict", "--no-dangling"]);
-        let said = String::from_utf8_lossy(&[fsck.stdout, fsck.stderr].concat()).into_owned();
-        assert!(fsck.status.success() && said.is_empty(), "{said}");
+        let output = String::from_utf8_lossy(&[fsck.stdout, fsck.stderr].concat()).into_owned();
+        assert!(fsck.status.success() && output.is_empty(), "{output}");
     }
 }
 
 /// What the CI of `main` does where rendered files have a branch of their own.
 fn render_branch(person: &Repo, layout: Layout, options: &[&str]) {
     if layout == Layout::Branch {
-        let render = ["render", "--push", "--branch", layout.live()];
+        let render = ["render", "--push", "--branch", layout.deploy_branch()];
         let rendered = person.command(PILLION).args(render).args(options).output().unwrap();
         assert!(rendered.status.success(), "{rendered:?}");
     }

@@ -40,7 +40,7 @@ impl Watcher {
     }
 
     /// The lines of the log with a message.
-    pub(super) fn said(&self, message: &str) -> Vec<Value> {
+    pub(super) fn log_entries(&self, message: &str) -> Vec<Value> {
         let log = self.log();
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter(|line| line["message"] == message).collect()
@@ -50,7 +50,7 @@ impl Watcher {
     pub(super) fn released(&self) -> BTreeMap<String, Timestamp> {
         let time = |line: &Value| line["timestamp"].as_str().unwrap().parse().unwrap();
         let commit = |line: &Value| line["commit"].as_str().unwrap().to_owned();
-        self.said("released").iter().map(|line| (commit(line), time(line))).collect()
+        self.log_entries("released").iter().map(|line| (commit(line), time(line))).collect()
     }
 
     pub(super) fn process(&self) -> u32 {

@@ -48,11 +48,11 @@ fn check_shared_files(path: &Path) -> Vec<DoctorCheck> {
         configuration.layout.source_paths().into_iter().filter(|path| path.exists()).collect();
     let chosen = select_inputs(&Disk, &paths, &choice).inputs;
     let shared = shared_files(&configuration.repository, &configuration.layout, None, &chosen);
-    let told = |wrong: Diagnostic| {
-        let check = DoctorCheck::new(CheckState::Error, "clusters", wrong.message);
-        wrong.help.into_iter().fold(check, |check, help| check.help(help))
+    let to_check = |diagnostic: Diagnostic| {
+        let check = DoctorCheck::new(CheckState::Error, "clusters", diagnostic.message);
+        diagnostic.help.into_iter().fold(check, |check, help| check.help(help))
     };
-    shared.into_iter().map(told).collect()
+    shared.into_iter().map(to_check).collect()
 }
 
 /// Asks git; None when there is no git or it says no.

@@ -197,8 +197,8 @@ fn next_step(args: &InitRolloutArgs, opened: &RepoContext, all: &[InitialLedgers
     Ok(match (args.push, command) {
         (false, Some(command)) => format!("next: `{command}` pushes it\n"),
         (false, None) => {
-            let live = &opened.branches.deploy;
-            format!("next: `pillion init rollout --push{options}` puts it onto `{live}`\n")
+            let branch = &opened.branches.deploy;
+            format!("next: `pillion init rollout --push{options}` puts it onto `{branch}`\n")
         }
         (true, command) => {
             let pull = if command.is_some() { "`git pull`, then " } else { "" };
@@ -222,15 +222,17 @@ fn describe_released(cluster: Option<&str>, ledger: &Ledger) -> String {
 }
 
 /// CODEOWNERS and the workflow, where they are asked for.
-fn optional_edits(args: &InitRolloutArgs, live: &DeployBranch<'_>) -> BTreeMap<String, FileEdit> {
+fn optional_edits(args: &InitRolloutArgs, deploy_branch: &DeployBranch<'_>) -> BTreeMap<String, FileEdit> {
     let mut edits = BTreeMap::new();
-    let present = |place: &str| live.rendered_files().read_text(Path::new(place), &place.into()).ok();
+    let present =
+        |place: &str| deploy_branch.rendered_files().read_text(Path::new(place), &place.into()).ok();
     if let Some(owner) = &args.owner {
         let place = CODEOWNERS.iter().find(|p| present(p).is_some()).unwrap_or(&CODEOWNERS[0]);
         let old = present(place).unwrap_or_default();
-        let configuration = (&live.configuration.repository, live.configuration.layout.root.as_path());
+        let configuration =
+            (&deploy_branch.configuration.repository, deploy_branch.configuration.layout.root.as_path());
         let further = [*place, WORKFLOW_PATH];
-        let new = codeowners::add_owner(&old, owner, configuration, live.source_files(), &further);
+        let new = codeowners::add_owner(&old, owner, configuration, deploy_branch.source_files(), &further);
         if new != old {
             edits.insert((*place).to_owned(), FileEdit::Put(new.into_bytes()));
         }
@@ -241,7 +243,7 @@ fn optional_edits(args: &InitRolloutArgs, live: &DeployBranch<'_>) -> BTreeMap<S
     edits
 }
 
-fn commit_message(live: &DeployBranch<'_>, all: &[InitialLedgers]) -> String {
+fn commit_message(deploy_branch: &DeployBranch<'_>, all: &[InitialLedgers]) -> String {
     let body: Vec<String> =
         ledgers_with_cluster(all).map(|(cluster, ledger)| describe_released(cluster, ledger)).collect();
     let mut trailers = vec![CommitAction::Init.to_trailer()];
@@ -250,7 +252,7 @@ fn commit_message(live: &DeployBranch<'_>, all: &[InitialLedgers]) -> String {
         trailers.push((trailer::SIDECAR_SET, ledger.name.to_string()));
         trailers.extend([(trailer::REVISION, released.clone()), (trailer::FROM, released)]);
     }
-    trailers.extend(source_trailers_of(live));
+    trailers.extend(source_trailers_of(deploy_branch));
     trailer::format_message(&commit_subject(all), &body.join("\n"), &trailers)
 }
 

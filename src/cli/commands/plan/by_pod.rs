@@ -76,10 +76,10 @@ fn single_sidecar_set(
     let namespaces =
         crate::render::NamespaceIndex::from_inputs(&gathered, &workspace.configuration.repository).into_map();
     // A live cluster takes a set as Kruise reads it: what it does not know any more has no effect.
-    let (history, wrong) = read_states(&states.sidecar_sets, DecodeMode::Validate);
-    reporter.add(wrong);
-    let (sets, wrong) = read_states(&gathered.sidecar_sets, DecodeMode::Validate);
-    reporter.add(wrong);
+    let (history, diagnostics) = read_states(&states.sidecar_sets, DecodeMode::Validate);
+    reporter.add(diagnostics);
+    let (sets, diagnostics) = read_states(&gathered.sidecar_sets, DecodeMode::Validate);
+    reporter.add(diagnostics);
     let set = match &gathered.sidecar_sets[..] {
         [] if reporter.has_errors() => None,
         [_] => sets.into_iter().next(),
@@ -135,10 +135,10 @@ fn plan_next_step(
     reporter: &mut Reporter,
 ) -> Option<PodStep> {
     let input = inputs_from_paths(std::slice::from_ref(file)).pop()?;
-    let (documents, wrong) = read_documents(&input, &Disk);
-    reporter.add(wrong);
-    let (pods, wrong) = read_pods(&documents);
-    reporter.add(wrong);
+    let (documents, diagnostics) = read_documents(&input, &Disk);
+    reporter.add(diagnostics);
+    let (pods, diagnostics) = read_pods(&documents);
+    reporter.add(diagnostics);
     if reporter.has_errors() {
         return None;
     }

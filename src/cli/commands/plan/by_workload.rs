@@ -71,7 +71,8 @@ fn plan_rollouts<'s>(
     reporter: &mut Reporter,
 ) -> Vec<ClusterRolloutPlan<'s>> {
     let today = Some(clock::today());
-    let given = ExternalState { observed_replicas: seen.replicas.clone(), today, ..ExternalState::default() };
+    let external =
+        ExternalState { observed_replicas: seen.replicas.clone(), today, ..ExternalState::default() };
     let near: Vec<&RelatedObject> =
         site.related_objects.objects().iter().chain(&seen.related_objects).collect();
     let extent = if args.next { PlanExtent::NextStep } else { PlanExtent::Whole };
@@ -80,9 +81,9 @@ fn plan_rollouts<'s>(
     let is_asked_for = |name: &str| args.names.is_empty() || args.names.iter().any(|n| n == name);
     let names = site.sidecar_set_names();
     for name in names.iter().filter(|n| site.prepared.ledgers.contains_key(*n) && is_asked_for(n)) {
-        let (course, wrong) = site.rollout_context(name);
-        reporter.add(wrong);
-        let mut report = build_report(&course, &site.ledger(name), &given, &near, extent);
+        let (course, diagnostics) = site.rollout_context(name);
+        reporter.add(diagnostics);
+        let mut report = build_report(&course, &site.ledger(name), &external, &near, extent);
         report.warnings.extend(unmatched_selector(site, &all, name));
         plans.push(ClusterRolloutPlan { cluster_view: site, context: course, report });
     }

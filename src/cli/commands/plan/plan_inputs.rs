@@ -62,11 +62,11 @@ fn from_working_folder(
         found => found.ok(),
     };
     let base = repository.as_ref().and_then(|r| r.resolve("HEAD").ok()).map(|id| id.to_string());
-    let live = match &repository {
+    let deploy_branch = match &repository {
         Some(repository) => deploy_branch_files(repository, &configuration)?,
         None => None,
     };
-    let ledgers: &dyn FileSource = live.as_ref().map_or(&Disk, |live| live);
+    let ledgers: &dyn FileSource = deploy_branch.as_ref().map_or(&Disk, |deploy_branch| deploy_branch);
     let from = ClusterSources { files: &Disk, ledgers, built: None, cluster: None };
     let sites = load_clusters(args, &configuration, from, &supposed, manifests, reporter)?;
     let past = find_history(repository.as_ref(), &configuration)?;
@@ -122,9 +122,9 @@ fn from_commits(
     for cluster in cluster_names(args, &configuration)? {
         let cluster = cluster.as_deref();
         let before = ClusterSources { files: &old_files, ledgers: &old_files, built: None, cluster };
-        let (site, wrong) = ClusterView::load(&old_configuration, &before);
+        let (site, diagnostics) = ClusterView::load(&old_configuration, &before);
         let counts = |d: &Diagnostic| d.is_error() && d.code != Code::NoLedger && !is_about_key(d);
-        reporter.add(wrong.into_iter().filter(counts).map(|d| downgrade_to_warning(d, from)));
+        reporter.add(diagnostics.into_iter().filter(counts).map(|d| downgrade_to_warning(d, from)));
         supposed.ledgers = Some(released_ledgers(&site));
         let files: &dyn FileSource = new_files.as_ref().map_or(&Disk, |files| files);
         let nothing = CommitListing::new([], |_: &ObjectId| Ok(Vec::new()));
@@ -136,8 +136,8 @@ fn from_commits(
         let built = built.map_err(|error| CommandError::from_diagnostics([*error]))?;
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let after = ClusterSources { files, ledgers: &nothing, built, cluster };
-        let (site, wrong) = load_hypothetical(&configuration, &after, &supposed);
-        reporter.add(wrong.into_iter().filter(|d| !is_about_key(d)));
+        let (site, diagnostics) = load_hypothetical(&configuration, &after, &supposed);
+        reporter.add(diagnostics.into_iter().filter(|d| !is_about_key(d)));
         if !reporter.has_errors() {
             let now = match &new_files {
                 Some(files) => TreeFiles::from_commit(files),
@@ -187,10 +187,10 @@ fn find_history<'r>(
 }
 
 /// What is wrong with the past cannot be mended any more.
-fn downgrade_to_warning(mut wrong: Diagnostic, commit: &str) -> Diagnostic {
-    wrong.severity = Severity::Warning;
-    wrong.help = None;
-    wrong.because(format!("this is so in `{commit}`, and what it releases is planned without"))
+fn downgrade_to_warning(mut diagnostic: Diagnostic, commit: &str) -> Diagnostic {
+    diagnostic.severity = Severity::Warning;
+    diagnostic.help = None;
+    diagnostic.because(format!("this is so in `{commit}`, and what it releases is planned without"))
 }
 
 /// The ledgers of a commit; for a SidecarSet without one, a ledger that says what its file says.
@@ -227,8 +227,8 @@ fn load_clusters(
         let built = built.map_err(|error| CommandError::from_diagnostics([*error]))?;
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let from = ClusterSources { cluster, built, ..from };
-        let (site, wrong) = load_hypothetical(configuration, &from, supposed);
-        reporter.add(wrong);
+        let (site, diagnostics) = load_hypothetical(configuration, &from, supposed);
+        reporter.add(diagnostics);
         sites.push(site);
     }
     reporter.fail_on_errors()?;
@@ -241,9 +241,9 @@ fn load_hypothetical(
     from: &ClusterSources<'_>,
     supposed: &WhatIf,
 ) -> (ClusterView, Vec<Diagnostic>) {
-    let (site, mut wrong) = ClusterView::hypothetical(configuration, from, supposed);
-    wrong.retain(|d| d.code != Code::NotStaged);
-    (site, wrong)
+    let (site, mut diagnostics) = ClusterView::hypothetical(configuration, from, supposed);
+    diagnostics.retain(|d| d.code != Code::NotStaged);
+    (site, diagnostics)
 }
 
 /// The clusters that are planned.
@@ -289,10 +289,10 @@ fn config_in_tree(
 }
 
 fn report_config(
-    (configuration, wrong): (Option<Configuration>, Vec<Diagnostic>),
+    (configuration, diagnostics): (Option<Configuration>, Vec<Diagnostic>),
     reporter: &mut Reporter,
 ) -> Result<Configuration, CommandError> {
-    reporter.add(wrong);
+    reporter.add(diagnostics);
     configuration.ok_or_else(|| CommandError::invalid_config([]))
 }
 

@@ -53,7 +53,7 @@ impl RenderCheck {
                 let expected = folder.register_file(&done.input.output_path, &done.input.name);
                 let present = match expected.and_then(|()| folder.read_current(&done.input.output_path)) {
                     Ok(present) => present,
-                    Err(wrong) => return Some(*wrong),
+                    Err(diagnostic) => return Some(*diagnostic),
                 };
                 (root.join(&done.input.output_path), present)
             }
@@ -89,7 +89,7 @@ impl RenderCheck {
                     let message = format!("`{}` is no longer made by render", root.join(&name).display());
                     found.push(not_up_to_date(&root.join(&name), 1, present.as_deref(), message));
                 }
-                Err(wrong) => found.push(*wrong),
+                Err(diagnostic) => found.push(*diagnostic),
             }
         }
         let list = root.join(file_list::FILE_NAME);
@@ -107,7 +107,7 @@ impl RenderCheck {
                     unmanaged_manifest(format!("`{}` is not made by render", place.display()), &place)
                 }));
             }
-            Err(wrong) => found.push(*wrong),
+            Err(diagnostic) => found.push(*diagnostic),
         }
         self.differs |= !found.is_empty();
         found

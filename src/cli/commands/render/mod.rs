@@ -271,7 +271,7 @@ fn write_outputs<'a>(
         tally.injected += done.rendered.workloads.iter().filter(|(_, o)| !o.injected_sets.is_empty()).count();
         if failure.is_none() && !reporter.has_errors() {
             match target.write_input(done) {
-                Ok(wrong) => reporter.add(wrong),
+                Ok(diagnostics) => reporter.add(diagnostics),
                 Err(error) => failure = Some(error),
             }
         }
@@ -325,13 +325,13 @@ fn finish_render(
         RenderTarget::Folder(folder) => {
             let (written, removed) = match folder.commit()? {
                 Ok(counts) => counts,
-                Err(wrong) => return report_refusal(*wrong, reporter),
+                Err(diagnostic) => return report_refusal(*diagnostic, reporter),
             };
             reporter.print_verbose(&format!("{rendered}; {written} files written, {removed} removed"));
         }
         RenderTarget::InPlace(changed) => {
-            if let Err(wrong) = replace_files(&changed)? {
-                return report_refusal(*wrong, reporter);
+            if let Err(diagnostic) = replace_files(&changed)? {
+                return report_refusal(*diagnostic, reporter);
             }
             reporter.print_verbose(&format!("{rendered}; {} files changed", changed.len()));
         }
@@ -346,7 +346,7 @@ fn finish_render(
 }
 
 /// Says what is in the way of files that were to be written: none of them was.
-fn report_refusal(wrong: Diagnostic, reporter: &mut Reporter) -> Result<u8, CommandError> {
-    reporter.add([wrong]);
+fn report_refusal(diagnostic: Diagnostic, reporter: &mut Reporter) -> Result<u8, CommandError> {
+    reporter.add([diagnostic]);
     Ok(EXIT_FINDINGS)
 }

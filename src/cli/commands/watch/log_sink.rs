@@ -76,8 +76,8 @@ impl LogSink {
         if let Some((commit, subject)) = &item.released_commit {
             tracing::info!(cluster, sidecar_set = item.sidecar_set, commit = %commit, subject, reasons, "released");
         }
-        let told = log_key(item);
-        if self.last_logged.get(&key) != Some(&told) {
+        let new_key = log_key(item);
+        if self.last_logged.get(&key) != Some(&new_key) {
             tracing::info!(
                 cluster,
                 sidecar_set = item.sidecar_set,
@@ -88,7 +88,7 @@ impl LogSink {
                 reasons,
                 "evaluated"
             );
-            self.last_logged.insert(key, told);
+            self.last_logged.insert(key, new_key);
         }
     }
 }
@@ -144,9 +144,9 @@ impl EventSink for LogSink {
         tracing::info!(branch, overwritten, "the staged branch was outdated and is recreated");
     }
 
-    fn on_foreign_commits(&mut self, wrong: &Diagnostic) {
-        let help = wrong.help.as_deref();
-        tracing::warn!(help, "the staged branch stays unchanged: {}", one_line(wrong));
+    fn on_foreign_commits(&mut self, diagnostic: &Diagnostic) {
+        let help = diagnostic.help.as_deref();
+        tracing::warn!(help, "the staged branch stays unchanged: {}", one_line(diagnostic));
     }
 
     fn on_notify_failed(&mut self, failure: &WatchError) {
@@ -161,13 +161,13 @@ pub(super) fn log_notification_error(failure: &WatchError, again: Option<Duratio
 }
 
 impl ServiceEventSink for LogSink {
-    fn on_invalid_head(&mut self, wrong: Vec<Diagnostic>) {
-        let told: Vec<String> = wrong.iter().filter(|d| d.is_error()).map(one_line).collect();
-        if told != self.refusals {
-            for line in &told {
+    fn on_invalid_head(&mut self, diagnostics: Vec<Diagnostic>) {
+        let refusals: Vec<String> = diagnostics.iter().filter(|d| d.is_error()).map(one_line).collect();
+        if refusals != self.refusals {
+            for line in &refusals {
                 tracing::error!("nothing is released: {line}");
             }
-            self.refusals = told;
+            self.refusals = refusals;
         }
         // Git was read, and what it holds waits for a person: the watcher is well.
         self.health.record_evaluation();

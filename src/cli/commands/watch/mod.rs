@@ -135,8 +135,8 @@ enum LogFormatArg {
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let seconds = duration::parse(text).filter(|s| (1..=duration::MAX_SECONDS).contains(s));
-    let wrong = || "write a length such as 30s, 5m or 1h30m, at most 8784h".to_owned();
-    seconds.map(Duration::from_secs).ok_or_else(wrong)
+    let usage = || "write a length such as 30s, 5m or 1h30m, at most 8784h".to_owned();
+    seconds.map(Duration::from_secs).ok_or_else(usage)
 }
 
 /// Runs `pillion watch`.
@@ -305,10 +305,10 @@ pub(in crate::cli) fn start_observers(
     reporter: &mut Reporter,
 ) -> Result<(Runtime, BTreeMap<Option<String>, Observer>), CommandError> {
     // Which clusters there are does not depend on what may be released: that is judged at every look.
-    let (live, wrong) = opened.read_unchecked()?;
-    reporter.add(wrong);
-    let live = live.ok_or_else(|| CommandError::from_diagnostics([]))?;
-    let clusters = repository::select_clusters(&live, repository)?;
+    let (deploy_branch, diagnostics) = opened.read_unchecked()?;
+    reporter.add(diagnostics);
+    let deploy_branch = deploy_branch.ok_or_else(|| CommandError::from_diagnostics([]))?;
+    let clusters = repository::select_clusters(&deploy_branch, repository)?;
     let runtime =
         runtime().map_err(|error| CommandError::environment(format!("no thread can be started: {error}")))?;
     let mut found = BTreeMap::new();
@@ -322,9 +322,10 @@ pub(in crate::cli) fn start_observers(
         let wake = move || {
             let _ = wakes.try_send(WakeReason::ClusterChanged);
         };
-        let context = cluster_context(&live, cluster).or(args.context.as_deref());
-        let observer = Observer::start(runtime.handle(), context, watched_kinds(&live, args), settings, wake)
-            .map_err(|failure| {
+        let context = cluster_context(&deploy_branch, cluster).or(args.context.as_deref());
+        let observer =
+            Observer::start(runtime.handle(), context, watched_kinds(&deploy_branch, args), settings, wake)
+                .map_err(|failure| {
                 let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
                 CommandError::usage(format!("the API server{whose} cannot be watched: {failure}"))
             })?;
@@ -333,14 +334,14 @@ pub(in crate::cli) fn start_observers(
     Ok((runtime, found))
 }
 
-fn cluster_context<'l>(live: &'l DeployBranch<'_>, cluster: Option<&str>) -> Option<&'l str> {
-    let clusters = &live.configuration.repository.clusters;
+fn cluster_context<'l>(deploy_branch: &'l DeployBranch<'_>, cluster: Option<&str>) -> Option<&'l str> {
+    let clusters = &deploy_branch.configuration.repository.clusters;
     clusters.iter().find(|c| Some(c.name.as_str()) == cluster)?.context.as_deref()
 }
 
-fn watched_kinds(live: &DeployBranch<'_>, args: &ClusterArgs) -> ObservationScope {
+fn watched_kinds(deploy_branch: &DeployBranch<'_>, args: &ClusterArgs) -> ObservationScope {
     let mut kinds = WorkloadKinds::default();
-    for kind in live.configuration.repository.workload_kinds() {
+    for kind in deploy_branch.configuration.repository.workload_kinds() {
         kinds.add(kind);
     }
     ObservationScope {
@@ -397,8 +398,8 @@ fn build_environment(args: &WatchArgs, opened: &RepoContext) -> Result<RealEnvir
 fn read_roots(file: &Path) -> Result<CaCertificates, CommandError> {
     let read =
         fs::read(file).map_err(|error| error.to_string()).and_then(|pem| CaCertificates::from_pem(&pem));
-    let wrong = |why| format!("--ca-file: `{}`: {why}: name a PEM file with certificates", file.display());
-    read.map_err(|why| CommandError::usage(wrong(why)))
+    let message = |why| format!("--ca-file: `{}`: {why}: name a PEM file with certificates", file.display());
+    read.map_err(|why| CommandError::usage(message(why)))
 }
 
 fn remote_url(opened: &RepoContext) -> String {
@@ -451,7 +452,7 @@ fn run_once(
     reporter.add(
         std::mem::take(&mut heard.foreign_commits)
             .into_iter()
-            .map(|wrong| Diagnostic { severity: Severity::Warning, ..wrong }),
+            .map(|diagnostic| Diagnostic { severity: Severity::Warning, ..diagnostic }),
     );
     match turn {
         Ok(Iteration::Evaluated(report)) => {
@@ -461,9 +462,9 @@ fn run_once(
             })?;
             Ok(exit_code(&report, heard.has_released()))
         }
-        Ok(Iteration::Invalid(wrong)) => {
-            let is_error = wrong.iter().any(Diagnostic::is_error);
-            reporter.add(wrong);
+        Ok(Iteration::Invalid(diagnostics)) => {
+            let is_error = diagnostics.iter().any(Diagnostic::is_error);
+            reporter.add(diagnostics);
             Ok(if is_error { EXIT_FINDINGS } else { EXIT_USAGE })
         }
         Err(error) => Err(error.into()),

@@ -64,8 +64,8 @@ pub(in crate::cli) fn watch_status(
         let text = match &turn {
             Ok(Iteration::Evaluated(report)) if is_json => format!("{}\n", report.to_json()),
             Ok(Iteration::Evaluated(report)) => status_table(report),
-            Ok(Iteration::Invalid(wrong)) => {
-                let errors = wrong.iter().filter(|d| d.is_error()).cloned();
+            Ok(Iteration::Invalid(diagnostics)) => {
+                let errors = diagnostics.iter().filter(|d| d.is_error()).cloned();
                 return Err(CommandError::from_diagnostics(errors));
             }
             Err(WatchError::Git(_)) if !is_screen => return turn.map(|_| EXIT_SUCCESS).map_err(Into::into),

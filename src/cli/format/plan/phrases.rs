@@ -196,10 +196,10 @@ fn added_requests(requests: &PodResources) -> Option<String> {
     let cpu = requests.cpu.clone().rounded_to_milli().to_string();
     let each = [("cpu", &requests.cpu, cpu), ("memory", &requests.memory, requests.memory.humanize())];
     let changed = each.into_iter().filter(|(_, amount, _)| amount.sign() != 0);
-    let said: Vec<String> = changed
+    let phrases: Vec<String> = changed
         .map(|(name, amount, text)| format!("{name} {}{text}", if amount.sign() > 0 { "+" } else { "" }))
         .collect();
-    (!said.is_empty()).then(|| said.join(", "))
+    (!phrases.is_empty()).then(|| phrases.join(", "))
 }
 
 /// What stands below the batches, one sentence a line.

@@ -40,18 +40,18 @@ fn odd_observations_are_told_or_make_no_difference() {
     let odd =
         [json!(null), json!(7), json!("odd"), json!([]), json!({}), json!(true), json!([null]), json!([7])];
     let set = set("{maxUnavailable: 100%}");
-    let mut told = 0;
+    let mut reported = 0;
     for (path, with) in all.iter().flat_map(|p| odd.iter().map(move |o| (p, o))) {
         let text = replaced(&list, path, with).to_string();
         let Ok(document) = Document::read(&"pods.json".into(), 0, 1, &text) else { panic!("{text} is JSON") };
         let (pods, found) = read_pods(&[document]);
-        told += usize::from(!found.is_empty());
+        reported += usize::from(!found.is_empty());
         let is_whole =
             |f: &pillion::diagnostics::Diagnostic| f.is_error() && f.help.is_some() && !f.spans.is_empty();
         assert!(found.iter().all(is_whole), "{found:?}");
         next(&set, &pods);
     }
-    assert!(told > all.len(), "{told} of {} odd values were told", all.len() * odd.len());
+    assert!(reported > all.len(), "{reported} of {} odd values were told", all.len() * odd.len());
 }
 
 #[derive(Debug, Clone)]

@@ -12,8 +12,14 @@ use std::sync::Arc;
 #[test]
 fn steps_are_those_of_kruise() {
     let cases = entries("rollout-steps", |path| path.join("expected.json").exists());
-    let wrong: Vec<String> = cases.iter().flat_map(|case| differences(case)).collect();
-    assert!(wrong.is_empty(), "{} wrong of {} steps:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    let failures: Vec<String> = cases.iter().flat_map(|case| differences(case)).collect();
+    assert!(
+        failures.is_empty(),
+        "{} wrong of {} steps:\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n")
+    );
     assert!(cases.len() >= 258, "the recorded steps are there");
 }
 
@@ -58,7 +64,7 @@ fn namespaces_of(case: &File) -> NamespaceLabelMap {
 }
 
 fn compare(name: &str, step: &PodStep, expected: &Value) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     let status = &expected["status"];
     let counters = [
         ("matchedPods", step.status.matched_pods),
@@ -67,7 +73,7 @@ fn compare(name: &str, step: &PodStep, expected: &Value) -> Vec<String> {
         ("updatedReadyPods", step.status.updated_ready_pods),
     ];
     for (counter, count) in counters.into_iter().filter(|(key, count)| status[*key] != *count) {
-        wrong.push(format!("{name}: {counter} {count}, not {}", status[counter]));
+        failures.push(format!("{name}: {counter} {count}, not {}", status[counter]));
     }
     let texts = |value: &Value| -> Vec<String> { serde_json::from_value(value.clone()).unwrap() };
     let sorted = |mut list: Vec<String>| {
@@ -83,13 +89,13 @@ fn compare(name: &str, step: &PodStep, expected: &Value) -> Vec<String> {
         _ => true,
     };
     if !is_same {
-        wrong.push(format!("{name}: {:?} {batch:?}, not {patched:?}", step.kind));
+        failures.push(format!("{name}: {:?} {batch:?}, not {patched:?}", step.kind));
     }
     if sorted(step.not_upgradable.clone()) != sorted(texts(&expected["notUpgradable"])) {
-        wrong.push(format!(
+        failures.push(format!(
             "{name}: not upgradable {:?}, not {}",
             step.not_upgradable, expected["notUpgradable"]
         ));
     }
-    wrong
+    failures
 }

@@ -21,13 +21,13 @@ const WORKING: &str = "kruise.io/sidecarset-working-hotupgrade-container";
 #[test]
 fn rollouts_are_those_of_kruise() {
     let traces = entries("rollout", |path| path.extension().is_some_and(|e| e == "json"));
-    let (mut wrong, mut steps) = (Vec::new(), 0);
+    let (mut failures, mut steps) = (Vec::new(), 0);
     for trace in &traces {
         let (compared, differences) = replay(trace);
         steps += compared;
-        wrong.extend(differences);
+        failures.extend(differences);
     }
-    assert!(wrong.is_empty(), "{} of {} traces:\n{}", wrong.len(), traces.len(), wrong.join("\n"));
+    assert!(failures.is_empty(), "{} of {} traces:\n{}", failures.len(), traces.len(), failures.join("\n"));
     assert!(traces.len() >= 52 && steps >= 330, "{steps} recorded steps of {} were compared", traces.len());
 }
 
