@@ -22,11 +22,14 @@ escaped() {
   printf '%s' "${text//$'\n'/'%0A'}"
 }
 notice() { printf '::notice title=pillion::%s\n' "$(escaped "$1")"; }
-fail() {
-  # On standard error, because it may be printed inside a substitution.
-  printf '::error title=pillion::%s\n' "$(escaped "$1")" >&2
-  put result wrong
-  exit 1
+# Ends the step: `fail` if the environment is at fault, `reject` if an input or the checkout is. The exit codes are those
+# of pillion. Errors go to standard error, because both may be called inside a substitution.
+fail() { end_with failed 3 "$1"; }
+reject() { end_with usage-error 2 "$1"; }
+end_with() {
+  printf '::error title=pillion::%s\n' "$(escaped "$3")" >&2
+  put result "$1"
+  exit "$2"
 }
 
 # Sets an output. Its text cannot end itself, because the delimiter is random.
@@ -80,14 +83,14 @@ annotate() {
 # Finds or downloads the binary. It never compiles one.
 install() {
   if [ -n "${PILLION_BINARY:-}" ]; then
-    [ -x "$PILLION_BINARY" ] || fail "binary-path: \`$PILLION_BINARY\` is not an executable file"
+    [ -x "$PILLION_BINARY" ] || reject "binary-path: \`$PILLION_BINARY\` is not an executable file"
     pillion=$PILLION_BINARY
     return
   fi
   if [ -z "${PILLION_VERSION:-}" ] && pillion=$(command -v pillion); then return; fi
   local version=${PILLION_VERSION:-}
   if [ -z "$version" ]; then version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$GITHUB_ACTION_PATH/Cargo.toml" | head -n 1); fi
-  [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ ]] || fail "version: \`$version\` is not like 1.2.3"
+  [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ ]] || reject "version: \`$version\` is not like 1.2.3"
   local repository=${PILLION_ACTION_REPOSITORY:-}
   [[ $repository =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$ ]] ||
     fail "\`pillion\` is not on PATH, and the repository of the action is unknown: put it on PATH or set \`binary-path\`"
@@ -156,7 +159,7 @@ finish() {
   case $1 in
     0) word=done ;;
     1) word=findings ;;
-    2) word=wrong ;;
+    2) word=usage-error ;;
     4) word=waiting ;;
     5) word=paused ;;
     *) word=failed ;;
@@ -175,17 +178,17 @@ enter() {
   local workspace=${GITHUB_WORKSPACE:-$PWD} folder
   workspace=$(cd -- "$workspace" && pwd -P)
   folder=$(cd -- "$workspace" && cd -- "${PILLION_DIRECTORY:-.}" 2>/dev/null && pwd -P) ||
-    fail "working-directory: \`${PILLION_DIRECTORY:-}\` is not a folder"
+    reject "working-directory: \`${PILLION_DIRECTORY:-}\` is not a folder"
   case $folder/ in
     "$workspace"/*) cd -- "$folder" ;;
-    *) fail "working-directory: \`${PILLION_DIRECTORY:-}\` is outside of the workspace" ;;
+    *) reject "working-directory: \`${PILLION_DIRECTORY:-}\` is outside of the workspace" ;;
   esac
 }
 
 # Fails in a shallow clone: rollouts read the history.
 whole_history() {
   if [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" = true ]; then
-    fail 'the clone is shallow: set `fetch-depth: 0` of actions/checkout'
+    reject 'the clone is shallow: set `fetch-depth: 0` of actions/checkout'
   fi
 }
 
@@ -196,7 +199,7 @@ base() {
   if [ -n "$base" ]; then
     git rev-parse --verify --quiet --end-of-options "$base^{commit}" ||
       git rev-parse --verify --quiet --end-of-options "refs/remotes/origin/$base^{commit}" ||
-      fail "base: \`$base\` is not a commit in this clone: set \`fetch-depth: 0\` of actions/checkout"
+      reject "base: \`$base\` is not a commit in this clone: set \`fetch-depth: 0\` of actions/checkout"
   fi
 }
 
@@ -360,5 +363,5 @@ case ${PILLION_COMMAND:-check} in
   comment) comment ;;
   stage) stage ;;
   watch) watch ;;
-  *) fail "command: \`${PILLION_COMMAND}\` must be check, plan, comment, stage or watch" ;;
+  *) reject "command: \`${PILLION_COMMAND}\` must be check, plan, comment, stage or watch" ;;
 esac

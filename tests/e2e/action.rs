@@ -223,9 +223,9 @@ fn names_that_are_made_to_break_shells_are_only_names() {
     let log = repository.run("check", ".");
     assert!(log.contains("result=findings"), "{log}");
     let log = repository.run("check", hostile);
-    assert!(log.contains("result=wrong") && log.contains("is not a folder"), "{log}");
+    assert!(log.contains("result=usage-error") && log.contains("is not a folder"), "{log}");
     let log = repository.run(hostile, ".");
-    assert!(log.contains("result=wrong") && !log.contains("result=pwned"), "{log}");
+    assert!(log.contains("result=usage-error") && !log.contains("result=pwned"), "{log}");
     let log = repository.run("check", "../..");
     assert!(log.contains("is outside of the workspace"), "{log}");
     assert_eq!(repository.pwned(), "");
@@ -334,7 +334,7 @@ fn the_token_goes_to_the_server_and_nowhere_else() {
     });
     repository.git(&["remote", "set-url", "origin", &format!("{server}/acme/deploy.git")]);
     let log = repository.runner.run("stage", ".", &["--env", &format!("GITHUB_SERVER_URL={server}")]);
-    assert!(log.contains("result=wrong") && log.contains("does not accept git's credentials"), "{log}");
+    assert!(log.contains("result=usage-error") && log.contains("does not accept git's credentials"), "{log}");
     assert!(!log.contains("Summary"), "{log}");
     let basic = "eC1hY2Nlc3MtdG9rZW46c2VjcmV0LXRva2Vu";
     assert!(!log.contains("secret-token") && !log.contains(basic), "{log}");
