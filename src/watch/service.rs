@@ -1,10 +1,9 @@
 //! Runs the watch loop: polling, wake-ups and back-off. It keeps no state that a new process could not derive.
 
-use super::backoff::Backoff;
-use super::environment::{Environment, WatchError};
+use super::environment::Environment;
 use super::evaluation::OutOfSyncSince;
-use super::watch_loop::{EventSink, Iteration, WatchContext, Watcher};
-use crate::diagnostics::Diagnostic;
+use super::events::ServiceEventSink;
+use super::watch_loop::{Iteration, WatchContext, Watcher};
 use crate::git::{ObjectId, StopToken};
 use crate::stage::RepoContext;
 use jiff::Timestamp;
@@ -30,15 +29,6 @@ pub(crate) enum WakeReason {
     ClusterChanged,
     /// The process is shutting down.
     Stop,
-}
-
-/// A receiver of events of the service.
-pub(crate) trait ServiceEventSink: EventSink {
-    /// The deploy head holds an error, so nothing is released.
-    fn on_invalid_head(&mut self, diagnostics: Vec<Diagnostic>);
-
-    /// Something outside failed; `again` is the pause before the retry.
-    fn on_error(&mut self, error: &WatchError, again: Duration);
 }
 
 /// When the loop fetches, and what wakes it before.

@@ -2,6 +2,7 @@
 
 use super::environment::{Environment, WatchError};
 use super::evaluation::{Options, OutOfSyncSince, evaluate_rollouts};
+use super::events::EventSink;
 use super::report::EvaluationReport;
 use super::rollout_set::{RolloutSet, WatchedRollout, plan_rollouts, read_cluster_views};
 use crate::diagnostics::Diagnostic;
@@ -46,21 +47,6 @@ pub enum Iteration {
     Evaluated(EvaluationReport),
     /// Git holds an error: nothing is released until it is fixed.
     Invalid(Vec<Diagnostic>),
-}
-
-/// A receiver of events of the loop.
-pub trait EventSink {
-    /// An evaluation has ended.
-    fn on_evaluation(&mut self, report: &EvaluationReport);
-
-    /// A staged branch was recreated; `overwritten` are the commits that it held.
-    fn on_staged_rewritten(&mut self, branch: &str, overwritten: &[Commit]);
-
-    /// A staged branch holds commits that pillion did not make. It stays unchanged.
-    fn on_foreign_commits(&mut self, _diagnostic: &Diagnostic) {}
-
-    /// A notification failed. Releases do not wait for it, and it is retried.
-    fn on_notify_failed(&mut self, error: &WatchError);
 }
 
 impl Watcher {

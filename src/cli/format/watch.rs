@@ -4,8 +4,8 @@ use crate::diagnostics::{Diagnostic, escape};
 use crate::git::Commit;
 use crate::watch::decision::WatchDecision;
 use crate::watch::environment::WatchError;
+use crate::watch::events::EventSink;
 use crate::watch::report::{EvaluationReport, RolloutReport};
-use crate::watch::watch_loop::EventSink;
 use serde_json::Value;
 use std::fmt::Write as _;
 

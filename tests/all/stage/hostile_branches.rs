@@ -374,12 +374,13 @@ mod watched {
     use pillion::stage::{BranchConfig, RepoContext, read_configuration};
     use pillion::watch::environment::{Environment as _, ReleaseOutcome, ReleaseProposal, WatchError};
     use pillion::watch::evaluation::OutOfSyncSince;
+    use pillion::watch::events::EventSink;
     use pillion::watch::providers::{
         self, PullRequest, PullRequestChange, PullRequestInfo, PullRequestProvider,
     };
     use pillion::watch::real_environment::RealEnvironment;
     use pillion::watch::report::EvaluationReport;
-    use pillion::watch::watch_loop::{EventSink, Iteration, Watcher};
+    use pillion::watch::watch_loop::{Iteration, Watcher};
     use pillion::workspace::ManifestSource;
     use std::cell::RefCell;
     use std::collections::BTreeMap;

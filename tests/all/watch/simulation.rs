@@ -15,10 +15,11 @@ use pillion::watch::environment::{
     ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError,
 };
 use pillion::watch::evaluation::OutOfSyncSince;
+use pillion::watch::events::EventSink;
 use pillion::watch::notifier::{Notification, PayloadFormat};
 use pillion::watch::report::EvaluationReport;
 use pillion::watch::snapshot::Snapshot;
-use pillion::watch::watch_loop::{EventSink, Iteration, WatchContext, Watcher};
+use pillion::watch::watch_loop::{Iteration, WatchContext, Watcher};
 use pillion::workspace::ManifestSource;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
