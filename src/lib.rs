@@ -9,6 +9,9 @@
 /// Diagnostics, their codes and output formats.
 pub mod diagnostics;
 
+/// Pauses between retries.
+mod backoff;
+
 /// YAML with positions, as Kubernetes reads it, and edits that keep every other byte.
 pub mod yaml;
 

@@ -3,7 +3,7 @@
 use super::reporter::Reporter;
 use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_USAGE};
 use crate::diagnostics::Diagnostic;
-use crate::git::{self, ObjectId};
+use crate::git;
 use crate::integrations::cmp::{self, KustomizeError};
 use crate::rollout::transitions::TransitionError;
 use crate::stage;
@@ -25,7 +25,7 @@ enum ErrorKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ErrorCause {
     /// Another push came first; this commit was not pushed.
-    Conflict(ObjectId),
+    Conflict,
     /// Another process has a lock.
     Contention,
     /// The clone is shallow and lacks a commit.
@@ -72,11 +72,11 @@ impl CommandError {
     }
 
     /// Another push to the branch came first.
-    pub(super) fn conflict(branch: &str, lost: ObjectId) -> Self {
+    pub(super) fn conflict(branch: &str) -> Self {
         let message = format!(
             "pushes to `{branch}` were rejected (non-fast-forward) for one minute; nothing was changed, try again"
         );
-        Self { cause: Some(ErrorCause::Conflict(lost)), ..Self::environment(message) }
+        Self { cause: Some(ErrorCause::Conflict), ..Self::environment(message) }
     }
 
     fn new(kind: ErrorKind, message: Option<String>) -> Self {

@@ -47,7 +47,7 @@ pub enum PushOutcome {
     /// The commit was there already: another process pushed the same one first.
     Unchanged(ObjectId, String),
     /// Another commit was pushed first: this one went nowhere.
-    NonFastForward(ObjectId),
+    NonFastForward,
 }
 
 impl RepoContext {
@@ -347,7 +347,7 @@ impl RepoContext {
             ExpectedRef::from_found(self.repository.tracked_branch(&upstream, &self.branches.deploy));
         Ok(match self.push_from(commit, expected)? {
             PushOutcome::Pushed(_, path) | PushOutcome::Unchanged(_, path) => Some(path),
-            PushOutcome::NonFastForward(_) => None,
+            PushOutcome::NonFastForward => None,
         })
     }
 
@@ -357,7 +357,7 @@ impl RepoContext {
         let name = branches.deploy_ref();
         let update = RefUpdate { name, to: Some(commit), expected, kind: RefMove::FastForward };
         let pushed = match repository.push(&upstream, &[update])?.into_iter().next() {
-            Some(Err(git::Error::RefMoved { .. })) => return Ok(PushOutcome::NonFastForward(commit)),
+            Some(Err(git::Error::RefMoved { .. })) => return Ok(PushOutcome::NonFastForward),
             Some(outcome) => outcome?,
             None => PushStatus::UpToDate,
         };

@@ -345,7 +345,7 @@ fn apply_decision(
         }
         ReleaseOutcome::Push(rejected) => {
             let what = match rejected {
-                PushOutcome::NonFastForward(_) => "push rejected (non-fast-forward)",
+                PushOutcome::NonFastForward => "push rejected (non-fast-forward)",
                 _ => "another watcher has pushed the same commit",
             };
             item.reasons.insert(0, format!("{what}: re-evaluating from the new head"));

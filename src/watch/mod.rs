@@ -1,9 +1,6 @@
 //! Releases batches automatically while pods stay healthy. The only module that depends on kube and tokio;
 //! `snapshot`, `expected_state` and `health` are pure.
 
-/// Pauses between retries.
-mod backoff;
-
 /// The state of a cluster at one moment.
 pub mod snapshot;
 

@@ -3,10 +3,10 @@
 //! The last commit is recorded on the remote after each notification, so that no other watcher and no new process
 //! repeats it. In a long run each receiver has its own thread: releases do not wait for it.
 
-use super::backoff::Backoff;
 use super::environment::{Environment, WatchError};
 use super::notifier::{Notification, PayloadFormat};
 use super::watch_loop::{WatchContext, Watcher};
+use crate::backoff::Backoff;
 use crate::git::{Commit, HistoryWalk, ObjectId, StopToken, trailer};
 use crate::stage::{DeployBranch, RepoContext};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

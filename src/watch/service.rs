@@ -4,6 +4,7 @@ use super::environment::Environment;
 use super::evaluation::OutOfSyncSince;
 use super::events::ServiceEventSink;
 use super::watch_loop::{Iteration, WatchContext, Watcher};
+use crate::backoff::Backoff;
 use crate::git::{ObjectId, StopToken};
 use crate::stage::RepoContext;
 use jiff::Timestamp;

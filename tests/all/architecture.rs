@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Module, the modules it may import, and the outside crates it may import besides serde and serde_json.
 const MODULES: &[(&str, &[&str], &[&str])] = &[
     ("diagnostics", &[], &["annotate_snippets"]),
+    ("backoff", &[], &[]),
     ("yaml", &["diagnostics"], &["granit_parser", "yaml_rust2", "memchr"]),
     ("sandbox", &["diagnostics"], &["cap_std", "cap_fs_ext"]),
     ("read", &["diagnostics", "git", "sandbox"], &["ignore", "memchr"]),
@@ -30,6 +31,7 @@ const MODULES: &[(&str, &[&str], &[&str])] = &[
     (
         "watch",
         &[
+            "backoff",
             "diagnostics",
             "yaml",
             "model",
@@ -66,6 +68,7 @@ const MODULES: &[(&str, &[&str], &[&str])] = &[
     (
         "cli",
         &[
+            "backoff",
             "diagnostics",
             "yaml",
             "model",

@@ -21,7 +21,7 @@ pub use memory::MemoryBudget;
 pub use parse::{read_list_page, read_watch_line};
 pub(crate) use tokio::runtime::Runtime;
 
-use crate::watch::backoff::Backoff;
+use crate::backoff::Backoff;
 use crate::watch::snapshot::{ObservationScope, Snapshot};
 use client::ClientHandle;
 use discovery::{ListResource, discover_lists, rbac_role};

@@ -9,7 +9,7 @@ use super::objects::{ObjectShape, ObservedObject, read_identity, read_object};
 use super::parse::check_object_size;
 use super::wire::{ListPageWire, WatchEventWire, WatchStatusWire};
 use super::{ObserverSettings, lock};
-use crate::watch::backoff::random_fraction;
+use crate::backoff::random_fraction;
 use crate::watch::http_client::percent_encode;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -88,7 +88,7 @@ fn render_onto_branch(
     let tip = rendered.commit.or(render.head.as_ref().map(|(_, head)| head.id));
     let moved = match (tip, pushes) {
         (Some(tip), true) => {
-            context.push_deploy_branch(tip)?.ok_or_else(|| CommandError::conflict(branch, tip))?
+            context.push_deploy_branch(tip)?.ok_or_else(|| CommandError::conflict(branch))?
         }
         (Some(tip), false) if rendered.commit.is_some() => {
             let expected = ExpectedRef::from_found(repository.find_ref(&branches.deploy_ref()));

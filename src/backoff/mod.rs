@@ -1,11 +1,11 @@
-//! Exponential back-off: the pauses between retries.
+//! Exponential back-off: the pauses between retries of pushes, requests and notifications.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
 /// Pauses that double from a first to a longest one.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     max: Duration,
     next: Duration,
@@ -13,22 +13,22 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(first: Duration, max: Duration) -> Self {
+    pub(crate) fn new(first: Duration, max: Duration) -> Self {
         Self { first, max, next: first, has_jitter: false }
     }
 
     /// Shortens each pause by a random part, up to half of it.
-    pub(super) fn with_jitter(self) -> Self {
+    pub(crate) fn with_jitter(self) -> Self {
         Self { has_jitter: true, ..self }
     }
 
     /// Starts again with the first pause.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
 
     /// Returns the next pause, which is as long as a server asks for, up to the longest one.
-    pub(super) fn next_delay(&mut self, at_least: Duration) -> Duration {
+    pub(crate) fn next_delay(&mut self, at_least: Duration) -> Duration {
         let share = if self.has_jitter { 0.5 + random_fraction() / 2.0 } else { 1.0 };
         let delay = self.next.mul_f64(share);
         self.next = (self.next * 2).min(self.max);
@@ -37,7 +37,7 @@ impl Backoff {
 }
 
 /// Returns a random number from 0 to 1.
-pub(super) fn random_fraction() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     let number = std::hash::RandomState::new().build_hasher().finish();
     f64::from(u32::try_from(number >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
