@@ -1,4 +1,4 @@
-//! Who does this? A verb is the word of a person, and its commit says whose.
+//! The person who runs a command: the author of its commit.
 
 use crate::git::{Identity, Repository};
 use crate::stage::Error;
@@ -6,7 +6,7 @@ use crate::stage::Error;
 /// Returns the person at work: as git is configured, or as a CI system says who started it.
 ///
 /// # Errors
-/// When nobody is known: what git guesses from the names of the machine and its user is nobody.
+/// If no person is known: a name that git guesses from the machine and its user is not one.
 pub(super) fn current_author(repository: &Repository) -> Result<Identity, Error> {
     let known = repository.configured_author()?;
     known.or_else(|| author_from_ci(&|name| std::env::var(name).ok())).ok_or(Error::NoIdentity)

@@ -25,7 +25,7 @@ const PLUGIN_CONFIG: &str = "kust-plugin-config-";
 /// What is done with standard input.
 type StdinAction = Box<dyn Fn(&str, &mut Reporter) -> Result<u8, CommandError>>;
 
-/// Runs in another guise than the command line's; None: it is the command line.
+/// Runs an invocation other than the command line; None: it is the command line.
 pub(super) fn run_other_invocation(arguments: &[OsString]) -> Option<u8> {
     let work: StdinAction = match (plugin_config(arguments), arguments) {
         (Some(config), [_, _]) => {
@@ -61,7 +61,7 @@ pub(super) fn with_display_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// The flags that nobody can give here.
+/// The flags that cannot be set here.
 fn default_global_args() -> GlobalArgs {
     GlobalArgs {
         directory: None,

@@ -52,7 +52,7 @@ impl Reporter {
         self.sink.take()
     }
 
-    /// Says what was done, where somebody wants to know.
+    /// Prints what was done, if the user wants to know.
     pub(super) fn print_verbose(&self, text: &str) {
         if self.verbose && self.format == MessageFormat::Human {
             self.write_stderr(&format!("{}\n", escape::lines(text)));
@@ -113,7 +113,7 @@ impl Reporter {
     }
 
     fn write_stderr(&self, text: &str) {
-        // A closed standard error leaves nobody to tell.
+        // With a closed standard error, no message can be shown.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 }

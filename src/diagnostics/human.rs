@@ -67,7 +67,7 @@ struct ExcerptAnnotation {
     is_primary: bool,
 }
 
-/// Groups the labels: those of one file in one source, whose missing lines the renderer folds into `...`.
+/// Groups the labels: those of one file are one source. The renderer folds lines without labels into `...`.
 fn group_into_excerpts(labels: &[Span]) -> Vec<SourceExcerpt> {
     let mut order: Vec<(usize, &Span)> = labels.iter().enumerate().collect();
     // The file of the primary label first, each file's labels by line.

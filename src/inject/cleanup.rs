@@ -25,8 +25,8 @@ pub(super) struct PreviousInjection<'a> {
 }
 
 impl<'a> PreviousInjection<'a> {
-    /// Reads the injected-list. A set that is known and is not injected now leaves it; one that nobody knows
-    /// (a deleted set) leaves it with its containers, so that a list that somebody else wrote stays as it is.
+    /// Reads the injected-list. A known set that is not injected now leaves it; an unknown one (a deleted set)
+    /// leaves it with its containers, so that a list that another program wrote stays as it is.
     pub(super) fn from_pod(pod: &PodView<'a>, sets: &SidecarSetStore, selection: &SetSelection<'_>) -> Self {
         let listed = parse_injected_list(pod.annotation(INJECTED_LIST).unwrap_or_default());
         let stays = |name: &&str| {
@@ -68,9 +68,9 @@ impl<'a> PreviousInjection<'a> {
 /// What becomes of a container of the pod as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ContainerDisposition {
-    /// It is the application's, or a sidecar that somebody else put there.
+    /// It is the application's, or a sidecar that another program added.
     App,
-    /// A set adds it anew.
+    /// A set adds it again.
     Replaced,
     /// No set adds it any more.
     Removed,
@@ -113,8 +113,8 @@ impl PodDispositions {
     }
 }
 
-/// Decides what becomes of the pod's containers. Sets whose injection is paused keep what they have put
-/// there.
+/// Decides what becomes of the pod's containers. A set with paused injection keeps the containers that it
+/// added.
 pub(super) fn classify_containers(
     pod: &PodView<'_>,
     sets: &SidecarSetStore,

@@ -294,7 +294,7 @@ fn place_containers(
     }
 }
 
-/// Tells of an init container that is put first; what Kruise ignores in a set is told by its validation.
+/// Reports an init container that is put first; validation reports what Kruise ignores in a set.
 fn check_sidecar(
     selected: &SelectedSet<'_>,
     list: ContainerList,

@@ -34,7 +34,7 @@ pub(super) fn merge(value: &str, patch: &str) -> Result<String, MergePatchError>
 }
 
 fn merge_objects(value: &str, patch: &str) -> String {
-    // evanphx/json-patch merge: the present value decides first. In place of one that is no object the patch loses
+    // evanphx/json-patch merge: the present value decides first. In place of one that is not an object the patch loses
     // its nulls, those inside of lists too; in place of an object a patch that is none stays as it is.
     let Some(mut result) = parse_object(value) else { return strip_nulls(patch) };
     let Some(patch_object) = parse_object(patch) else { return patch.to_owned() };

@@ -104,7 +104,7 @@ fn write_hashes(
     set_annotation(annotations, key, &encode_hashes(entries));
 }
 
-/// Takes entries out; a text that cannot be read is nobody's and stays.
+/// Removes entries; a text that cannot be read stays as it is.
 fn remove_hashes(key: &str, leaves: impl Fn(&str) -> bool, annotations: &mut JsonObject) {
     let Some(mut entries) = parse_hashes(text_at(annotations, key)) else { return };
     let before = entries.len();

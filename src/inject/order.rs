@@ -48,7 +48,7 @@ fn is_bound_to_namespace(set: &SidecarSet, namespace: &str) -> bool {
     names.is_some_and(|names| names.iter().any(|n| n == namespace))
 }
 
-/// Tells about pairs of sets whose order, which a cluster does not fix, shows in the result.
+/// Reports pairs of sets with an order that shows in the result and that a cluster does not fix.
 pub(super) fn warn_order(
     pod: &PodView<'_>,
     selection: &SetSelection<'_>,

@@ -15,7 +15,7 @@ use regex::bytes::Regex;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// A policy, compiled; what is wrong with it is told when it is used.
+/// A compiled policy; its errors are reported when it is used.
 #[derive(Debug)]
 pub(super) struct CompiledResourcesPolicy {
     is_sum: bool,

@@ -53,7 +53,7 @@ impl<'a> PodView<'a> {
             && (matches!(phase, Some("Succeeded" | "Failed")) || deletion.is_some_and(|d| !d.is_null()))
     }
 
-    /// Returns the name that a bare Pod has in its manifest; empty for templates, whose pods are named later.
+    /// Returns the name that a bare Pod has in its manifest; empty for templates, because their pods are named later.
     pub(super) fn name(&self) -> &'a str {
         let metadata = if self.template.is_pod { self.template.value.get("metadata") } else { None };
         metadata.and_then(Value::as_object).map_or("", |m| text_at(m, "name"))

@@ -64,7 +64,7 @@ pub(crate) const INTEGRATIONS: &[Integration] = integrations! {
     "pre-commit" "Hooks of pre-commit" {
         ".pre-commit-config.yaml" = "pre-commit/.pre-commit-config.yaml",
     }
-    "helm3" "How Helm 3 is told" {
+    "helm3" "A post-renderer script for Helm 3" {
         "pillion-helm3.sh" = "helm3/render.sh",
     }
     "helm4" "A plugin folder for Helm 4" {

@@ -3,7 +3,7 @@
 /// The longest length that anything of pillion takes: 8784 h, a leap year.
 pub(crate) const MAX_SECONDS: u64 = 8_784 * 3_600;
 
-/// Reads a length in Go's form: numbers, each with one of the units h, m, s. None if the text is no such form.
+/// Reads a length in Go's form: numbers, each with one of the units h, m, s. None if the text has another form.
 pub fn parse(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     let mut seconds = 0u64;
@@ -43,8 +43,8 @@ mod tests {
         assert_eq!(message("120s").as_deref(), Some("2 min"));
         assert_eq!(message("1h90m5s").as_deref(), Some("2 h 30 min 5 s"));
         assert_eq!(message("0s").as_deref(), Some("0 s"));
-        for odd in ["", "5", "s", "5d", "-5s", "1.5h", "99999999999999999999s"] {
-            assert_eq!(parse(odd), None, "{odd}");
+        for invalid in ["", "5", "s", "5d", "-5s", "1.5h", "99999999999999999999s"] {
+            assert_eq!(parse(invalid), None, "{invalid}");
         }
     }
 }

@@ -4,11 +4,11 @@ use super::timestamp::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The hashes of the sets whose sidecars a pod has.
+/// The hashes of the sets with sidecars in the pod.
 pub(crate) const SIDECARSET_HASH: &str = "kruise.io/sidecarset-hash";
 /// The same, of the sets without their images.
 pub(crate) const SIDECARSET_HASH_WITHOUT_IMAGE: &str = "kruise.io/sidecarset-hash-without-image";
-/// The names of the sets whose sidecars are in the pod.
+/// The names of the sets with sidecars in the pod.
 pub(crate) const INJECTED_LIST: &str = "kruise.io/sidecarset-injected-list";
 /// The active container of each hot-upgrade pair.
 pub(crate) const WORKING_CONTAINERS: &str = "kruise.io/sidecarset-working-hotupgrade-container";

@@ -30,7 +30,7 @@ impl fmt::Display for ExprResource {
     }
 }
 
-/// Why a text is no expression.
+/// Why a text is not an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExprError {
     /// Where in the text, in characters from 1.

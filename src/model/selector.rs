@@ -74,7 +74,7 @@ fn parse_requirement(written: &Map<String, Value>) -> Requirement {
         Some("NotIn") => SelectorOperator::NotIn(values),
         Some("Exists") => SelectorOperator::Exists,
         Some("DoesNotExist") => SelectorOperator::DoesNotExist,
-        // Validation refuses any other operator; until somebody asks for it, nothing may match by accident.
+        // Validation refuses any other operator, and nothing may match by accident.
         _ => SelectorOperator::In(Vec::new()),
     };
     Requirement { key: text("key").unwrap_or_default().into(), operator }

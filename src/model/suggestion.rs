@@ -2,7 +2,7 @@
 
 /// Returns the candidate that `name` was most probably meant to be: the same letters in another case, or few edits away.
 pub(crate) fn closest_match<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Field names have at most 30 characters; a longer word is no misspelling of one, and costs nothing.
+    // Field names have at most 30 characters; a longer word is not a misspelling of one, and costs nothing.
     if name.chars().count() > 40 {
         return None;
     }

@@ -76,7 +76,7 @@ fn lfs_pointer(name: &Arc<str>) -> Diagnostic {
 fn nul_byte(name: &Arc<str>, bytes: &[u8], at: usize) -> Diagnostic {
     Diagnostic::error(Code::NulByte, "the file holds a NUL byte, which no YAML or JSON text has")
         .at(byte_span(name, bytes, at))
-        .help("remove it; where the file is no text, leave it out with `ignore:` in pillion.yaml")
+        .help("remove it; if the file is not text, leave it out with `ignore:` in pillion.yaml")
 }
 
 pub(super) fn unreadable_file(name: &Arc<str>, error: &std::io::Error) -> Diagnostic {

@@ -59,7 +59,7 @@ pub(crate) fn map_in_order<'a, T: Sync, R: Send>(
     });
 }
 
-/// Blocks a thread whose chunk is so far ahead that its results would find no place.
+/// Blocks a thread with a chunk so far ahead that there is no place for its results.
 fn wait_for_window(taken: &(Mutex<usize>, Condvar), i: usize, window: usize) {
     let due = taken.0.lock().unwrap_or_else(PoisonError::into_inner);
     let near = taken.1.wait_while(due, |due| i >= *due + window);

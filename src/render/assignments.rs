@@ -105,8 +105,8 @@ impl RevisionAssignments {
         }
     }
 
-    /// Leaves out of what a workload gets the containers of sets whose place others take. `selects` says which sets
-    /// select it.
+    /// Leaves out the containers of sets that other sets replace on a workload. `selects` says which sets select
+    /// it.
     pub(super) fn apply_replacements<'a>(
         &self,
         mut assignment: WorkloadAssignment<'a>,

@@ -222,7 +222,7 @@ impl Renderer {
         }
     }
 
-    /// Returns whether a document is no part of what render writes.
+    /// Returns whether render leaves out a document.
     pub(crate) fn excludes(&self, text: &str) -> bool {
         match scan_object(text) {
             ObjectScan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
@@ -232,7 +232,7 @@ impl Renderer {
         }
     }
 
-    /// Returns whether an item of a List is no part of what render writes.
+    /// Returns whether render leaves out an item of a List.
     pub(crate) fn excludes_item(&self, list: &Value, item: &Value) -> bool {
         item_type_meta(list, item).is_some_and(|(a, k)| matches!(self.role(&a, &k), DocumentRole::Excluded))
     }
@@ -484,8 +484,8 @@ fn remaining_items(list: &Value, base: &FieldPath, own: &[FieldPath]) -> Option<
 
 /// Writes a change into the document's text; a document with errors is left as it is.
 fn apply_change(document: &Document, at: &FieldPath, new: &Value, rendered: &mut RenderedDocument) {
-    let odd = document.diagnostics();
-    rendered.diagnostics.extend(odd.iter().cloned());
+    let diagnostics = document.diagnostics();
+    rendered.diagnostics.extend(diagnostics.iter().cloned());
     if rendered.diagnostics.iter().any(Diagnostic::is_error) {
         return;
     }

@@ -133,7 +133,7 @@ fn required_keywords(selector: &Selector) -> Vec<&str> {
 }
 
 /// Returns whether a word has one spelling in YAML without escapes. A key that is read as a number or boolean
-/// (`0x8`, `yes`) has several; a word that starts with a letter and is no boolean has not.
+/// (`0x8`, `yes`) has several; a word that starts with a letter and is not a boolean has only one.
 fn has_one_spelling(word: &str) -> bool {
     word.len() > 1
         && word.starts_with(|c: char| c.is_ascii_alphabetic())

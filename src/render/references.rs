@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// The variable that marks an injected container.
 const IS_INJECTED: &str = "IS_INJECTED";
-/// What kustomize notes on an object whose name gets a hash, and on one that had other names before.
+/// What kustomize notes on an object with a name that gets a hash, and on one that had other names before.
 const NEEDS_HASH_ANNOTATION: &str = "internal.config.kubernetes.io/needsHashSuffix";
 const PREVIOUS_NAMES_ANNOTATION: &str = "internal.config.kubernetes.io/previousNames";
 /// kustomize's hashes have this many characters (api/hasher), of this alphabet.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 /// Which sets take the place of others, by the name of the new one.
 pub(super) type Replacements = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
 
-/// Finds the sets whose rollout may take the place of others: nothing of them is carried yet, and they add a container
-/// of a set that is carried. On which workloads they do is decided for each of them.
+/// Finds the sets with a rollout that may replace other sets: no workload has them yet, and they add a container of a
+/// set that workloads have. On which workloads they do is decided for each of them.
 pub(super) fn find_replacements(
     sets: &[Arc<SidecarSet>],
     ledgers: &BTreeMap<Arc<str>, Ledger>,
@@ -30,7 +30,7 @@ pub(super) fn find_replacements(
     found
 }
 
-/// Finds the sets that a set, whose ledger this is, may take the place of.
+/// Finds the sets that the set of a ledger may replace.
 pub(crate) fn replacement_candidates<'l>(
     sets: &[Arc<SidecarSet>],
     ledger: &Ledger,

@@ -9,7 +9,7 @@ use memchr::memchr;
 pub(super) enum ObjectScan<'a> {
     /// Nothing but blank lines and comments.
     Blank,
-    /// A block mapping whose keys are plain words; holds `apiVersion` and `kind` where they are written.
+    /// A block mapping with plain words as keys; holds `apiVersion` and `kind` where they are written.
     Mapping {
         /// `apiVersion`.
         api_version: Option<&'a str>,

@@ -15,7 +15,7 @@ type KindNamePair<'a> = (&'a str, &'a str);
 type NamespaceKeyPair<'a> = (&'a str, &'a Arc<str>);
 
 impl Renderer {
-    /// Says what is wrong where a SidecarSet with a ledger selects a workload whose namespace is a guess.
+    /// Reports workloads with a guessed namespace that a SidecarSet with a ledger selects.
     pub(crate) fn check_namespace(&self, document: &Document, workload: &WorkloadRef) -> Option<Diagnostic> {
         if !workload.is_namespace_guessed {
             return None;

@@ -226,27 +226,28 @@ fn select_repairs(
 fn select_fitting(
     state: &RolloutProgress<'_>,
     order: &[usize],
-    mut room: BatchCapacity,
+    mut capacity: BatchCapacity,
 ) -> Vec<WorkloadUpdate> {
     let mut updates = Vec::new();
     for matched in
         order.iter().map(|i| &state.matched[*i]).filter(|m| !m.counts_no_pods() && m.replicas.is_some())
     {
         let left = matched.remaining_pods();
-        let pods = room.step_pods.min(room.partition_pods);
+        let pods = capacity.step_pods.min(capacity.partition_pods);
         let taken = if matched.can_split { left.min(pods) } else { left };
-        let taken = match room.unavailable {
+        let taken = match capacity.unavailable {
             // No more pods can be unavailable than are updated.
             Some(bound) if matched.can_split && matched.max_unavailable(taken) > bound => taken.min(bound),
             _ => taken,
         };
         let down = matched.max_unavailable(taken);
-        if taken > pods || (taken == 0 && left > 0) || room.unavailable.is_some_and(|bound| down > bound) {
+        if taken > pods || (taken == 0 && left > 0) || capacity.unavailable.is_some_and(|bound| down > bound)
+        {
             continue;
         }
-        room.step_pods = room.step_pods.saturating_sub(taken);
-        room.partition_pods -= taken;
-        room.unavailable = room.unavailable.map(|bound| bound - down);
+        capacity.step_pods = capacity.step_pods.saturating_sub(taken);
+        capacity.partition_pods -= taken;
+        capacity.unavailable = capacity.unavailable.map(|bound| bound - down);
         updates.push(update_some(matched, taken, false));
     }
     updates

@@ -56,10 +56,10 @@ mod tests {
 
     #[test]
     fn odd_values_are_no_amount() {
-        for odd in
+        for invalid in
             [json!("many"), json!("%"), json!(null), json!([1]), json!(1.5), json!("1.5%"), json!(true)]
         {
-            assert_eq!(resolve_pods(Some(&odd), 10, RoundingMode::Up), None, "{odd}");
+            assert_eq!(resolve_pods(Some(&invalid), 10, RoundingMode::Up), None, "{invalid}");
         }
         assert_eq!(resolve_pods(Some(&json!(-3)), 10, RoundingMode::Up), Some(0));
         assert_eq!(resolve_pods(Some(&json!("-3%")), 10, RoundingMode::Up), Some(0));

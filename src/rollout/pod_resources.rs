@@ -158,9 +158,10 @@ mod tests {
         assert_eq!(requests_of(&template).memory.to_string(), "64Mi");
         assert_eq!(requests_of(&template).times(3).memory.to_string(), "192Mi");
         assert_eq!(limits_of(&template).memory.to_string(), "64Mi");
-        for odd in [json!(null), json!({"spec": {"containers": [1, {"resources": {"limits": {"cpu": []}}}]}})]
+        for invalid in
+            [json!(null), json!({"spec": {"containers": [1, {"resources": {"limits": {"cpu": []}}}]}})]
         {
-            assert_eq!(requests_of(&odd), PodResources::zero());
+            assert_eq!(requests_of(&invalid), PodResources::zero());
         }
     }
 

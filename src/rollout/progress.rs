@@ -83,12 +83,12 @@ impl<'a> RolloutProgress<'a> {
         let mut state = RolloutProgress { may_remove: ledger.allows_removal(), ..RolloutProgress::default() };
         for workload in context.workloads.as_slice() {
             let entry = workload.active_entry(ledger);
-            let carries = entry.as_ref().map_or(&ledger.released, |l| &l.revision).clone();
+            let current = entry.as_ref().map_or(&ledger.released, |l| &l.revision).clone();
             let has_ended = entry.as_ref().is_some_and(|l| l.is_hold_expired(today));
             if let (Some(reason), false) = (entry.as_ref().and_then(|l| l.hold_reason.clone()), has_ended) {
                 state.held.push(HeldWorkload {
                     workload,
-                    revision: carries,
+                    revision: current,
                     code: None,
                     reason,
                     entry,
@@ -97,12 +97,12 @@ impl<'a> RolloutProgress<'a> {
                 continue;
             }
             let has_images = entry.as_ref().is_some_and(|l| !l.images.is_empty());
-            let is_back = has_ended && carries == ledger.released && !has_images;
+            let is_back = has_ended && current == ledger.released && !has_images;
             let counted = entry.as_deref().filter(|_| !is_back);
             if ledger.is_at_target(counted, target) {
                 continue;
             }
-            let is_at_target = entry.is_some() && carries == *target && !has_images;
+            let is_at_target = entry.is_some() && current == *target && !has_images;
             let change = match entry.as_deref() {
                 Some(entry) if !is_at_target => context.workloads.change_from_entry(workload, entry, target),
                 _ => context.workloads.change_to(workload, &ledger.released, target),
@@ -119,7 +119,7 @@ impl<'a> RolloutProgress<'a> {
                 let code = change.behavior.code;
                 state.held.push(HeldWorkload {
                     workload,
-                    revision: carries,
+                    revision: current,
                     code,
                     reason,
                     entry,
@@ -133,7 +133,7 @@ impl<'a> RolloutProgress<'a> {
                 let (reason, elsewhere) = (Arc::clone(reason), Some(there));
                 state.held.push(HeldWorkload {
                     workload,
-                    revision: carries,
+                    revision: current,
                     code: None,
                     reason,
                     entry,

@@ -192,9 +192,9 @@ impl ControllerSimulation<'_> {
         surge: u64,
     ) -> Option<SimulationState> {
         let missing = self.replicas.saturating_sub(state.waiting + state.ready);
-        let room = (self.replicas + surge).saturating_sub(state.total_pods());
-        if missing.min(room) > 0 {
-            return Some(SimulationState { waiting: state.waiting + missing.min(room), ..*state });
+        let free = (self.replicas + surge).saturating_sub(state.total_pods());
+        if missing.min(free) > 0 {
+            return Some(SimulationState { waiting: state.waiting + missing.min(free), ..*state });
         }
         let least = self.replicas.saturating_sub(unavailable);
         let spare = state.total_pods().saturating_sub(least + state.waiting);

@@ -292,11 +292,11 @@ fn removal_count(context: &RolloutContext<'_>, ledger: &Ledger) -> u32 {
     let Some(target) = &ledger.target else { return 0 };
     let loses = |workload: &&PlannedWorkload| {
         let entry = workload.active_entry(ledger);
-        let carries = entry.as_ref().map_or(&ledger.released, |l| &l.revision);
-        if entry.as_ref().is_some_and(|l| l.hold_reason.is_some()) || carries == target {
+        let current = entry.as_ref().map_or(&ledger.released, |l| &l.revision);
+        if entry.as_ref().is_some_and(|l| l.hold_reason.is_some()) || current == target {
             return false;
         }
-        let change = context.workloads.change_to(workload, carries, target);
+        let change = context.workloads.change_to(workload, current, target);
         change.effect == SidecarEffect::Removed && change.behavior.method != UpdateMethod::Never
     };
     // A rollback only removes sidecars that its rollout added.

@@ -157,13 +157,13 @@ mod tests {
         let mut new = old.clone();
         new["spec"]["initContainers"] = json!([]);
         assert!(!TemplateDiff::between(&old, &new).can_update_in_place());
-        for odd in [
+        for other in [
             json!(null),
             json!("x"),
             json!({"spec": {"containers": {}}}),
             json!({"spec": {"containers": [1, 2]}}),
         ] {
-            assert!(!TemplateDiff::between(&old, &odd).is_image_only(), "{odd}");
+            assert!(!TemplateDiff::between(&old, &other).is_image_only(), "{other}");
         }
     }
 

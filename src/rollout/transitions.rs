@@ -278,7 +278,7 @@ pub(crate) const DEFAULT_HOLD_REASON: &str = "by hand";
 /// what is said now.
 ///
 /// When an image is for a container that the workload's revision does not have, or the last day is not a future day.
-/// When an image is for a container that the workload's revision does not have, or the last day is no day to come.
+/// When an image is for a container that the workload's revision does not have, or the last day is not in the future.
 pub(crate) fn hold(
     ledger: &Ledger,
     workload: &PlannedWorkload,

@@ -204,7 +204,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Returns the pods whose template changes.
+    /// Returns the pods with a changed template.
     pub(crate) fn moved_pods(&self) -> u32 {
         saturating_sum(self.updates.iter().map(|update| update.updated_after - update.updated_before))
     }

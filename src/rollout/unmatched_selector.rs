@@ -126,9 +126,9 @@ fn suggest_label(term: &SelectorTerm<'_>, labels: &[LabelMap]) -> Option<String>
     let found = of_value.map(|value| (term.key, value)).or_else(of_key)?;
     let (key, value) = found;
     let have = counts.get(&found).copied().unwrap_or(0);
-    let whose = if term.path.to_string().contains("namespaceSelector") { "namespace" } else { "workload" };
+    let noun = if term.path.to_string().contains("namespaceSelector") { "namespace" } else { "workload" };
     let verb = if have == 1 { "has" } else { "have" };
-    Some(format!("`{key}: {value:?}`, which {} {verb}", pluralize(have as u64, whose)))
+    Some(format!("`{key}: {value:?}`, which {} {verb}", pluralize(have as u64, noun)))
 }
 
 #[cfg(test)]

@@ -403,9 +403,9 @@ mod tests {
         let wanted = json!({"spec": {"updateStrategy": {"type": "RollingUpdate",
             "rollingUpdate": {"partition": 2}}, "replicas": 3}});
         assert_eq!(with_partition(&object, &path, 2), wanted);
-        let odd = json!({"spec": {"updateStrategy": null}});
+        let empty = json!({"spec": {"updateStrategy": null}});
         let wanted = json!({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 0}}}});
-        assert_eq!(with_partition(&odd, &path, 0), wanted);
+        assert_eq!(with_partition(&empty, &path, 0), wanted);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// How the folder is called in which new files wait. One whose program is gone is removed by the next run.
+/// The prefix of the folder for new files. The next run removes one that an ended program left.
 const SCRATCH_PREFIX: &str = ".pillion-tmp-";
 /// The file in it that is locked as long as its program runs.
 const LOCK_FILE: &str = "lock";
@@ -44,12 +44,12 @@ enum UndoStep {
     CreatedFolder(Dir, OsString),
     /// A file that was not there.
     CreatedFile(Dir, OsString),
-    /// A file whose earlier state waits under a name.
+    /// A file with its earlier state kept under another name.
     ReplacedFile(Dir, OsString, usize, String),
 }
 
 impl FileTransaction {
-    /// Takes the new text of a file; `beside` is a folder, or will be one, on whose file system it waits.
+    /// Takes the new text of a file, and keeps it on the file system of `beside`, which is a folder or will be one.
     ///
     /// # Errors
     /// When a link is on the way, something else than a file is in its place, or it cannot be written.
@@ -92,7 +92,7 @@ impl FileTransaction {
         }));
     }
 
-    /// Tests that a file may be made or replaced: nobody has to take back what is known to fail.
+    /// Tests that a file may be created or replaced, so that nothing has to be reverted later.
     fn check_writable(&mut self, place: &SandboxPath) -> Result<(), AccessError> {
         let mut steps = path_steps(&place.relative)?;
         let Some(name) = steps.pop() else { return Err(AccessError::NotRegularFile) };

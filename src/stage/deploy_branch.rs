@@ -164,7 +164,7 @@ impl<'r> DeployBranch<'r> {
         if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() }
     }
 
-    /// Returns the cluster of a rollout commit on the deploy branch: the one whose ledger it changes.
+    /// Returns the cluster of a rollout commit on the deploy branch: the one with the ledger that it changes.
     ///
     /// # Errors
     /// When git fails.

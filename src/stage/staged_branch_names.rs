@@ -42,9 +42,9 @@ impl<'a> StagedBranchNames<'a> {
             ),
         ];
         let other = others.into_iter().find(|(other, _)| other.as_ref() == Some(&full));
-        if let Some((_, whose)) = other {
+        if let Some((_, description)) = other {
             return Some(self.staged_pattern_error(
-                format!("`{name}`, the staged branch of SidecarSet `{sidecar_set}`, is {whose}"),
+                format!("`{name}`, the staged branch of SidecarSet `{sidecar_set}`, is {description}"),
                 "set another pattern, such as `staged: pillion/staged/{deploy}/{sidecarSet}`",
             ));
         }

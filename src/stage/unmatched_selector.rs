@@ -54,13 +54,13 @@ impl ClusterView {
         let Some(ledger) = self.prepared.ledgers.get(name).filter(|ledger| ledger.is_in_use()) else {
             return 0;
         };
-        let carries = |(document, located): &(&Arc<Document>, &WorkloadRef)| {
+        let has_revision = |(document, located): &(&Arc<Document>, &WorkloadRef)| {
             let line = ledger.entry(&located.key, located.pod_template(document));
             let revision = line.map_or_else(|| ledger.released.clone(), |line| line.revision.clone());
             let content = revision.as_deref().and_then(|name| ledger.revision(name));
             content.is_some_and(|r| self.prepared.renderer.selects(document, located, &r.set))
         };
-        self.workload_manifests().filter(carries).count()
+        self.workload_manifests().filter(has_revision).count()
     }
 
     /// Returns everything that a selector could match.

@@ -16,11 +16,11 @@ pub mod decision;
 /// One evaluation of all rollouts.
 pub mod evaluation;
 
-/// Receivers of what the loop and the service do.
-pub mod events;
-
 /// Results of an evaluation.
 pub mod report;
+
+/// Receivers of what the loop and the service do.
+pub mod events;
 
 /// The watch loop.
 pub mod watch_loop;

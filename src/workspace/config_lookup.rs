@@ -71,8 +71,8 @@ pub(super) fn find_private_root(folder: &Path) -> PathBuf {
     private.unwrap_or(&here).to_owned()
 }
 
-/// Returns the root of the repository whose folder `source_path` is the working one: Argo CD says so, and a link on the
-/// way changes nothing. The topmost is it, because what is below may hold the same names once more.
+/// Returns the root of the repository in which `source_path` is the working folder, as Argo CD says; a link on the way
+/// changes nothing. It is the topmost folder that fits, because folders below may have the same names.
 pub(crate) fn find_application_root(source_path: &str) -> Option<PathBuf> {
     let here = canonical_folder(Path::new(""))?;
     let source_path = Path::new(source_path.trim_start_matches('/'));

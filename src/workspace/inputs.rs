@@ -91,7 +91,7 @@ pub struct InputOptions {
     pub ignore_rules: IgnoreRules,
     /// The namespaces of the files.
     pub namespaces: NamespaceRules,
-    /// The repository, whose files are reached through no link.
+    /// The repository; its files are reached through no link.
     pub repository_root: Option<RepositoryRoot>,
     /// The paths that a person typed, which may lead anywhere.
     pub user_paths: Vec<PathBuf>,

@@ -173,7 +173,7 @@ impl<'a> RenderedInput<'a> {
 }
 
 impl<'a> SourceFile<'a> {
-    /// Returns the file of an input, none of whose documents were read.
+    /// Returns the file of an input of which no document was read.
     pub(crate) fn of_input(input: &'a Input, text: &'a str) -> Self {
         let (name, namespace) = (&input.name, &*input.namespace);
         Self { name, namespace, is_named: input.is_explicit, text, documents: &[] }

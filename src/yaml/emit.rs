@@ -194,7 +194,7 @@ pub(super) fn block_lines(text: &str, column: usize) -> String {
     out
 }
 
-/// Returns flow text whose further lines are indented below a line with some indentation.
+/// Returns flow text with its further lines indented below a line with some indentation.
 pub(super) fn indented_flow(value: &Value, style: &FlowStyle, indent: &str) -> String {
     let mut out = String::new();
     write_flow(&mut out, value, style, true, indent);
@@ -385,7 +385,7 @@ mod tests {
         ] {
             assert!(is_plain_safe(plain, false, false), "{plain}");
         }
-        for odd in [
+        for unsafe_text in [
             "",
             "y",
             "N",
@@ -437,7 +437,7 @@ mod tests {
             "+1",
             "'a'",
         ] {
-            assert!(!is_plain_safe(odd, false, false), "{odd}");
+            assert!(!is_plain_safe(unsafe_text, false, false), "{unsafe_text}");
         }
         assert!(
             !is_plain_safe("a:b", true, false)

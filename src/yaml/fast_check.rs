@@ -30,7 +30,7 @@ struct OpenCollection<'a> {
     keys: Option<Vec<&'a str>>,
 }
 
-/// A block scalar whose lines are being skipped.
+/// A block scalar that is being skipped.
 struct OpenBlockScalar {
     /// The column of the key or dash that it belongs to.
     owner: usize,

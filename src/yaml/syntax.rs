@@ -290,13 +290,13 @@ pub(super) fn check_characters(text: &str) -> Result<(), Box<Error>> {
     }
     let bytes = text.as_bytes();
     // One cheap look at every byte, and a closer one only at what may be wrong.
-    let odd =
+    let is_unusual =
         |b: u8| (b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')) || matches!(b, 0x7f | 0xc2 | 0xe2 | 0xef);
     for (i, chunk) in bytes.chunks(64).enumerate() {
-        if !chunk.iter().fold(false, |found, &b| found | odd(b)) {
+        if !chunk.iter().fold(false, |found, &b| found | is_unusual(b)) {
             continue;
         }
-        for at in (i * 64..).zip(chunk).filter(|&(_, &b)| odd(b)).map(|(at, _)| at) {
+        for at in (i * 64..).zip(chunk).filter(|&(_, &b)| is_unusual(b)).map(|(at, _)| at) {
             let c = text[at..].chars().next().unwrap_or('\0');
             match c {
                 '\u{85}' | '\u{2028}' | '\u{2029}' => {

@@ -535,8 +535,7 @@ fn block_scalar_end(text: &str, header: usize, content: Range<usize>) -> usize {
     if last.is_empty() { header_end } else { line_end(header_end + last.len()) }
 }
 
-/// Returns the text of a block scalar whose last line is the last of the file and has no line end: then the text has
-/// none either. `span` is from its header to where its content ends.
+/// Returns the text of a block scalar at the end of a file without a final line end: then the text has none either. `span` is from its header to where its content ends.
 // go-yaml v2.4.2 scannerc.go yaml_parser_scan_block_scalar: what is not there is not kept.
 fn without_line_end<'v>(text: &str, span: Range<usize>, value: &'v str) -> &'v str {
     let rest = &text[span.end..];

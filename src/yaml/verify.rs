@@ -339,7 +339,7 @@ fn merge_mapping(map: &mut Map<String, Value>, source: Value) -> Result<(), Veri
     Ok(())
 }
 
-/// Takes the line end off the last block scalar of a text whose last line has none. The line may be a comment, and
+/// Takes the line end off the last block scalar of a text without a final line end. The line may be a comment, and
 /// blanks alone may be no content: these end the scalar's last line.
 fn without_line_end(mut text: String, line: &str) -> String {
     let content = line.trim_start_matches([' ', '\t']);

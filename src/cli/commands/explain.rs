@@ -83,7 +83,7 @@ fn explain_workload(key: &str, file: &str, trace: &InjectionTrace, today: &str) 
         };
         text.push_str(&line);
     }
-    // A set of which a workload carries nothing is not looked at.
+    // A set of which a workload has nothing is not considered.
     for carried in trace.ledgers.iter().filter(|c| trace.sets.iter().all(|set| *set.set != *c.set)) {
         text.push_str(&format!("  {}: not injected, {}\n", carried.set, describe_revision(carried, today)));
     }
@@ -194,7 +194,7 @@ impl<'a> WorkloadQuery<'a> {
         }
     }
 
-    /// Tells whether a key (`KIND[.GROUP]/NAMESPACE/NAME`) is meant; kinds in any case, group and namespace
+    /// Returns whether a key (`KIND[.GROUP]/NAMESPACE/NAME`) is meant; kinds in any case, group and namespace
     /// only where they are named.
     fn matches(&self, key: &str) -> bool {
         let mut parts = key.splitn(3, '/');

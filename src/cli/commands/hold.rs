@@ -59,7 +59,7 @@ pub(in crate::cli) fn run(
         let (course, _) = seen.cluster_view.rollout_context(&name);
         let mut wanted = match args.off {
             true => {
-                let body = "Rollouts move it again; until then it carries what the others do.".to_owned();
+                let body = "Rollouts move it again; until then it keeps its revision.".to_owned();
                 let after = transitions::release_hold(&before, &key)?;
                 LedgerChange::new(
                     after,
@@ -96,7 +96,7 @@ fn hold_workload(
     let after = transitions::hold(before, unit, &hold)?;
     let line = after.entries.get(key);
     let mut body = match args.images.is_empty() {
-        true => "It keeps what it carries, whatever is released.".to_owned(),
+        true => "It keeps what it has, whatever is released.".to_owned(),
         false => format!("Emergency image: {}", args.images.join(", ")),
     };
     body.push_str(&match line.and_then(|l| l.held_until.as_ref()) {

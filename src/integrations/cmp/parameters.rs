@@ -30,7 +30,7 @@ const PARAMETERS: [(&str, &str, &str, bool); 6] = [
         "Files and folders with ledgers, relative to the Application's path; without any, those of pillion.yaml",
         true,
     ),
-    ("cluster", "Cluster", "The cluster of pillion.yaml whose ledgers count", false),
+    ("cluster", "Cluster", "The cluster of pillion.yaml with the ledgers to use", false),
     (
         "namespace",
         "Namespace",
@@ -74,7 +74,7 @@ pub(super) fn read_parameters(text: &str) -> (CmpParameters, Vec<Diagnostic>) {
         Ok(read) => read,
         Err(error) => {
             diagnostics.push(invalid_parameter(
-                &format!("ARGOCD_APP_PARAMETERS is no JSON: {error}"),
+                &format!("ARGOCD_APP_PARAMETERS is not JSON: {error}"),
                 "Argo CD writes it; tell it what was changed",
             ));
             return (parameters, diagnostics);

@@ -199,7 +199,7 @@ fn remote_base(place: &ReferenceLocation<'_>, path: &YamlPath, text: &str) -> Di
     let message = format!("`{}` is not in the repository, and the plugin fetches nothing", text.trim());
     Diagnostic::error(Code::RemoteBase, message)
         .at(place.document.label(path, EntryPart::Value, ""))
-        .because("whoever can write a kustomization could reach what the plugin reaches, and nobody reviews what comes from there")
+        .because("a kustomization could then reach what the plugin reaches, and no review covers what comes from there")
         .help(format!("copy it into the repository; the operator of the plugin allows it with `--allow-remote-bases` or `{ALLOW_REMOTE_VARIABLE}=true`"))
 }
 

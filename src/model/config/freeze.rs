@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn a_start_that_clocks_show_twice_begins_once() {
         let windows = windows(&[("30 2 * * *", "40m", "Europe/Berlin")]);
-        // 2:30 CEST to 2:10 CET; 2:30 CET is no start.
+        // 2:30 CEST to 2:10 CET; 2:30 CET is not a start.
         let first = some("2026-10-25T00:30:00Z", "2026-10-25T01:10:00Z");
         assert_eq!(frozen(&windows, "2026-10-25T00:45:00Z"), first);
         assert_eq!(frozen(&windows, "2026-10-25T01:09:59Z"), first, "in the second hour");

@@ -84,7 +84,7 @@ pub enum AnnotationMode {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NamespaceRule {
-    /// Folder whose manifests are in this namespace unless they name another. Without it, the rule only sets labels.
+    /// Folder of manifests that are in this namespace unless they name another. Without it, the rule only sets labels.
     pub(crate) folder: Option<String>,
     /// Name of the namespace.
     pub(crate) name: String,

@@ -51,8 +51,8 @@ pub struct Ledger {
     pub(crate) history: Vec<Revision>,
     /// The scope of the running rollout. Fewer workloads later, without a commit that removed them, is an error.
     pub scope: Option<RolloutScope>,
-    /// SidecarSets whose containers this one adds to workloads that they do not select any more: a workload that
-    /// has a revision of this set has none of those containers twice. Sorted.
+    /// SidecarSets that no longer select workloads to which this one adds their containers: a workload with a
+    /// revision of this set has none of those containers twice. Sorted.
     pub replaces: Vec<Arc<str>>,
     /// Replica counts of workloads that git does not have, in byte order of the keys.
     pub(crate) replicas: BTreeMap<Arc<str>, u32>,
@@ -197,8 +197,8 @@ impl Ledger {
         self.entries.get(key)?.effective(&self.released, || template_hash(template).into())
     }
 
-    /// Returns whether nothing is to be done with a workload, whose line this is, on the way to a target: it has
-    /// that and never left it. Only a line tells that a workload is, or was, somewhere else than the released revision.
+    /// Returns whether the workload of an entry is at a target and never left it, so that nothing is to be done.
+    /// Only an entry tells that a workload is, or was, at another revision than the released one.
     pub(crate) fn is_at_target(&self, entry: Option<&LedgerEntry>, target: &RevisionName) -> bool {
         entry.is_none() && self.released == *target
     }

@@ -56,7 +56,7 @@ pub(super) struct LedgerSpecWire {
     pub(super) history: Vec<RevisionWire>,
     /// Scope of the running rollout.
     pub(super) scope: Option<RolloutScopeWire>,
-    /// SidecarSets whose containers this one adds to workloads that they do not select any more.
+    /// SidecarSets that no longer select workloads to which this one adds their containers.
     #[serde(default)]
     pub(super) replaces: Vec<String>,
     /// Replica counts of workloads that git does not have.

@@ -9,7 +9,7 @@ use kinds::KNOWN_KINDS;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// A kind whose objects own a pod template, or Pod itself.
+/// A kind of objects with a pod template, or Pod itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadKind {
     /// API group, empty for the core group.

@@ -39,7 +39,7 @@ fn check_budget(
         |(s, labels): (&AdviceWorkload<'_>, _)| s.namespace == budget.namespace && selector.matches(labels);
     let bound: Vec<bool> = subjects.iter().zip(labels).map(is_bound).collect();
     let pods = subjects.iter().zip(&bound).filter(|(_, b)| **b).map(|(s, _)| s.replicas).sum();
-    let (field, room) = allowed_disruptions(budget.object, pods)?;
+    let (field, allowed) = allowed_disruptions(budget.object, pods)?;
     let worst = |batch: &BatchImpact| -> u64 {
         let updates = batch.updates.iter().filter(|(i, ..)| bound.get(*i) == Some(&true));
         updates.map(|(_, _, outcome)| outcome.unavailable).fold(0, u64::saturating_add)
@@ -50,10 +50,10 @@ fn check_budget(
         .iter()
         .find(|(i, ..)| bound.get(*i) == Some(&true))
         .and_then(|(i, ..)| subjects.get(*i));
-    (down > room).then(|| {
+    (down > allowed).then(|| {
         let name = budget.name();
         let message = format!(
-            "batch {} may make {} unavailable at once, and PodDisruptionBudget {}/{name} allows {room}",
+            "batch {} may make {} unavailable at once, and PodDisruptionBudget {}/{name} allows {allowed}",
             batch.number,
             pluralize(down, "pod"),
             budget.namespace,
@@ -131,7 +131,7 @@ mod tests {
             json!({"maxUnavailable": 0}),
             json!({"selector": web}),
             json!({"maxUnavailable": [], "selector": web}),
-            json!("odd"),
+            json!("not an object"),
         ] {
             assert!(messages(spec.clone(), &[1, 3]).is_empty(), "{spec}");
         }

@@ -127,7 +127,7 @@ mod tests {
         let whole =
             json!({"spec": {"resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "containers": [none]}});
         assert_eq!(qos_of(&whole), QosClass::Guaranteed);
-        assert_eq!(qos_of(&json!("odd")), QosClass::BestEffort);
+        assert_eq!(qos_of(&json!("not an object")), QosClass::BestEffort);
     }
 
     #[test]

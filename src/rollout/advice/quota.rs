@@ -319,7 +319,7 @@ mod tests {
             messages(json!({"requests.cpu": "1300m"}), more(), &[(2, 5, 0), (5, 10, 0)]),
             warning(2, "1500m", "1300m")
         );
-        // What is above the quota already is nobody's doing here.
+        // A quota that was exceeded before is not the fault of the rollout.
         assert!(
             messages(json!({"requests.cpu": 1}), json!({"requests": {"cpu": 0}}), &[(0, 10, 0)]).is_empty()
         );
@@ -336,6 +336,6 @@ mod tests {
             "ResourceQuota shop/q refuses new pods of Deployment shop/web: container `log` sets no `cpu`";
         assert_eq!(messages(json!({"cpu": 99, "memory": "9Gi"}), json!({}), &[]), [wanted]);
         assert!(messages(json!({"cpu": 99}), json!({"limits": {"cpu": 1}}), &[]).is_empty());
-        assert!(messages(json!(["odd"]), json!({}), &[(0, 10, 3)]).is_empty());
+        assert!(messages(json!(["not an object"]), json!({}), &[(0, 10, 3)]).is_empty());
     }
 }

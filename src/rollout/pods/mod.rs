@@ -156,7 +156,7 @@ fn update_round(set: &SidecarSet, units: &[PodCandidate<'_>], status: PodCounts)
 
 fn unreadable_condition_reason(pod: &str) -> String {
     format!(
-        "the message of the condition `SidecarSetUpgradable` of {pod} is no JSON object: Kruise stops with an error \
+        "the message of the condition `SidecarSetUpgradable` of {pod} is not a JSON object: Kruise stops with an error \
          before it updates any pod"
     )
 }

@@ -172,7 +172,7 @@ mod tests {
     fn titles_are_for_people() {
         assert_eq!(workload_title("StatefulSet.apps/data/events"), "StatefulSet data/events");
         assert_eq!(workload_title("Pod/shop/one"), "Pod shop/one");
-        assert_eq!(workload_title("odd"), "odd ");
+        assert_eq!(workload_title("name"), "name ");
         assert_eq!(workload_title("Pod/shop/a\n\u{1b}[2J"), "Pod shop/a\\n\\u001b[2J");
     }
 }

@@ -114,7 +114,7 @@ impl HeldWorkloadReport {
     pub(crate) fn description(&self) -> String {
         let entry = self.entry.as_ref().filter(|_| self.is_held_by_person());
         let Some(entry) = entry else { return format!("never: {}", self.reason) };
-        let carries = self.revision_text();
+        let current = self.revision_text();
         let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
         match self.hold_state {
             HoldState::WorkloadRemoved => {
@@ -126,7 +126,7 @@ impl HeldWorkloadReport {
             }
             HoldState::Expired => {
                 format!(
-                    "hold by {} expired on {} ({}); at {carries}",
+                    "hold by {} expired on {} ({}); at {current}",
                     text(&entry.held_by),
                     text(&entry.held_until),
                     self.reason
@@ -138,7 +138,7 @@ impl HeldWorkloadReport {
                 let _ = entry.held_until.as_ref().map(|until| write!(words, " until {until}"));
                 let where_it_is = match self.hold_state {
                     HoldState::Unselected => "no SidecarSet selects it now".to_owned(),
-                    _ => format!("on {carries}"),
+                    _ => format!("on {current}"),
                 };
                 format!("{words}: {}; {where_it_is}", self.reason)
             }

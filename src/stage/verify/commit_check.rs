@@ -319,13 +319,13 @@ impl ClusterCheck<'_> {
     ) -> Option<Diagnostic> {
         let (LedgerAction::Init(released @ Some(_)), Some(old)) = (deed, self.old) else { return None };
         let name = &context.name;
-        let carries = |key: &Arc<str>| {
+        let has_revision = |key: &Arc<str>| {
             let workload = context.workloads.find(key);
             workload.is_some_and(|workload| {
                 !context.workloads.change_to(workload, &None, released).diff.is_empty()
             })
         };
-        let places = self.view.inputs_of_workloads().filter(|(key, _)| carries(key));
+        let places = self.view.inputs_of_workloads().filter(|(key, _)| has_revision(key));
         let places = places.filter_map(|(_, input)| {
             let input = &self.view.inputs()[input].0;
             self.new.configuration.rendered_path(self.view.cluster.as_deref(), input)

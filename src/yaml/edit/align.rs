@@ -74,7 +74,7 @@ fn pair_by_name(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
     longest_increasing(&pairs)
 }
 
-/// Returns the longest run of pairs whose second numbers rise.
+/// Returns the longest run of pairs with rising second numbers.
 fn longest_increasing(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
     // `tails[n]` ends the best run of length n + 1; `before` links each pair to the one before it in its run.
     let mut tails: Vec<usize> = Vec::new();

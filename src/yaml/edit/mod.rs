@@ -339,7 +339,7 @@ impl<'a> NodeEditor<'a> {
         self.splice(at..at, text);
     }
 
-    /// Keeps the text of a block scalar whose last line had no end, where lines now follow it: its header says that
+    /// Keeps the text of a block scalar without a final line end, now that lines follow it: its header says that
     /// the line end does not count.
     fn keep_last_scalar(&mut self) {
         let last = NodeId::try_from(self.tree.len()).ok().and_then(|n| n.checked_sub(1));

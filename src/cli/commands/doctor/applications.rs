@@ -16,7 +16,7 @@ pub(super) fn check(found: &[DoctorDocument], path: &Path) -> Vec<DoctorCheck> {
     let Some(configuration) = Configuration::read(&Disk, &config).0 else { return Vec::new() };
     let repository = &configuration.repository;
     let Some(ledgers) = repository.ledgers.as_deref() else { return Vec::new() };
-    // What a commit of a rollout may change that is no manifest of the Application.
+    // What a commit of a rollout may change that is not a manifest of the Application.
     let watched: Vec<&str> =
         std::iter::once(ledgers).chain(repository.sidecar_sets.iter().map(String::as_str)).collect();
     let applications = found.iter().filter_map(|f| {
@@ -79,7 +79,7 @@ fn follows_rendered(rendered: Option<&str>, sources: &[&str]) -> bool {
     !sources.is_empty() && sources.iter().all(|s| normalize_path(Path::new(s)).starts_with(&rendered))
 }
 
-/// Tells whether one of the paths holds a folder: `/…` counts from the root, others from the Application's path
+/// Returns whether one of the paths has a folder: `/…` counts from the root, others from the Application's path
 /// (argo-cd util/argo/path).
 fn covers(paths: &str, sources: &[&str], folder: &str) -> bool {
     let folder = normalize_path(Path::new(folder));

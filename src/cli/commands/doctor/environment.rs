@@ -142,7 +142,7 @@ fn check_exec_plugin() -> DoctorCheck {
     }
     if plugin.symlink_metadata().is_ok() {
         return DoctorCheck::new(CheckState::Error, "exec plugin", format!("`{}` cannot be run", plugin.display()))
-            .help("it is a link to nowhere or not executable: `chmod +x` it, or make it anew with `pillion print kustomize-exec-plugin | sh`");
+            .help("it is a broken link or not executable: run `chmod +x` on it, or recreate it with `pillion print kustomize-exec-plugin | sh`");
     }
     DoctorCheck::new(CheckState::Note, "exec plugin", format!("`{}` is not there", plugin.display()))
         .help(install)

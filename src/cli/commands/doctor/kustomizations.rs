@@ -1,4 +1,4 @@
-//! Kustomizations that use pillion: would somebody notice when kustomize passes over it?
+//! Kustomizations that use pillion, and whether it goes unnoticed if kustomize ignores it.
 
 use super::yaml_files::find_yaml_files;
 use super::{CheckState, DoctorCheck};

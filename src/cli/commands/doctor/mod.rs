@@ -1,4 +1,4 @@
-//! `pillion doctor`: what pillion works with on this machine and in this repository, and what to mend.
+//! `pillion doctor`: what pillion uses on this machine and in this repository, and what to fix.
 //!
 //! It reads and starts `kustomize version` and `git config`; it changes nothing.
 

@@ -16,7 +16,7 @@ pub(super) fn check(path: &Path) -> Vec<DoctorCheck> {
             checks.push(DoctorCheck::new(CheckState::Error, "git", refused.to_string()));
         }
         Err(_) => checks.push(
-            DoctorCheck::new(CheckState::Note, "git", "this is no git repository")
+            DoctorCheck::new(CheckState::Note, "git", "this is not a git repository")
                 .help("render, kustomize and Argo CD need none; plan, stage and the verbs of rollouts do"),
         ),
     }

@@ -113,7 +113,7 @@ fn from_commits(
     };
     let mut old_configuration =
         old_configuration.unwrap_or_else(|| config_for_commit(&configuration, &within));
-    // Where no ledgers are obeyed, a namespace that nobody says is `default`, as everywhere.
+    // Where no ledgers are obeyed, a missing namespace is `default`, as everywhere.
     let is_obeyed = configuration.repository.ledgers.is_some();
     let is_about_key = |d: &Diagnostic| d.code == Code::NamespaceUnspecified && !is_obeyed;
     strict(&mut old_configuration);

@@ -78,7 +78,7 @@ impl RenderCheck {
 }
 
 impl RenderCheck {
-    /// What else is in the folder than what is made: files of earlier renders, and manifests of nobody.
+    /// Compares the other files of the folder: those of earlier renders, and manifests that no render wrote.
     pub(in crate::cli) fn compare_other_files(&mut self) -> Vec<Diagnostic> {
         let (Some(folder), Some(root)) = (&self.folder, &self.folder_name) else { return Vec::new() };
         let mut found = Vec::new();

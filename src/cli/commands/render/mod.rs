@@ -280,7 +280,7 @@ fn write_outputs<'a>(
 }
 
 impl<'a> RenderTarget<'a> {
-    /// Tells whether the result goes to, or is compared with, the very files that it comes from.
+    /// Returns whether the result is written to, or compared with, the files that it comes from.
     fn targets_sources(&self) -> bool {
         match self {
             Self::InPlace(_) => true,

@@ -60,7 +60,7 @@ impl LogSink {
                 let PodHealth::Soaking { until } = judged.status else { continue };
                 let (cluster, set) = key.clone();
                 let soak = (cluster, set, judged.batch, Arc::clone(&judged.key));
-                // A soak that ends later than it did before has begun anew.
+                // A soak that ends later than before was restarted.
                 if self.soak_ends.insert(soak, until).is_some_and(|before| before < until) {
                     series.record_soak_reset();
                 }
@@ -153,7 +153,7 @@ impl EventSink for LogSink {
     }
 }
 
-/// Logs that people could not be told of commits.
+/// Logs that a notification of commits failed.
 pub(super) fn log_notification_error(failure: &WatchError, again: Option<Duration>) {
     let again_in_seconds = again.map(|time| time.as_secs());
     tracing::warn!(again_in_seconds, "{failure}; retrying in the background");

@@ -215,7 +215,7 @@ impl WatchRun {
         let mut heard = LogSink::new(metrics, health, heads);
         let pace = PollSchedule { interval: args.interval, wakes: receiver, stop };
         run_service(&watching, &opened, &mut outside, &pace, &mut heard);
-        // They end when nobody tells them of heads any more.
+        // They end when the sender of heads is dropped.
         drop(heard);
         for teller in tellers {
             drop(teller.join());
@@ -326,8 +326,8 @@ pub(in crate::cli) fn start_observers(
         let observer =
             Observer::start(runtime.handle(), context, watched_kinds(&deploy_branch, args), settings, wake)
                 .map_err(|failure| {
-                let whose = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
-                CommandError::usage(format!("the API server{whose} cannot be watched: {failure}"))
+                let of_cluster = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
+                CommandError::usage(format!("the API server{of_cluster} cannot be watched: {failure}"))
             })?;
         found.insert(cluster.map(str::to_owned), observer);
     }

@@ -33,7 +33,7 @@ pub(in crate::cli) struct StatusWatch<'a> {
     pub(in crate::cli) is_json: bool,
 }
 
-/// Shows rollouts until somebody ends it; once, where nobody sees the screen.
+/// Shows rollouts until the user ends it; once, if the output is not a terminal.
 pub(in crate::cli) fn watch_status(
     view: &StatusWatch<'_>,
     common: &GlobalArgs,
@@ -85,7 +85,7 @@ pub(in crate::cli) fn watch_status(
     }
 }
 
-/// Nobody is told of evaluations: the screen shows them.
+/// Discards the events of evaluations: the screen shows them.
 struct NoEventSink;
 
 impl EventSink for NoEventSink {

@@ -78,7 +78,7 @@ fn next_json(plan: &ClusterRolloutPlan<'_>, batches: &Value) -> Value {
 
 fn batches_json(plan: &ClusterRolloutPlan<'_>) -> Value {
     let places = plan.cluster_view.rendered_locator();
-    // Patches render workloads anew, which all cores can share.
+    // Patches render workloads again, on all cores.
     let all: Vec<(usize, &WorkloadReport)> = plan
         .report
         .batches

@@ -12,7 +12,7 @@ const MAX_CHARS: usize = 65_000;
 /// Batches of the table that are shown.
 const MAX_BATCHES: usize = 100;
 
-/// Renders plans; of details as many as there is room for.
+/// Renders plans, with as many details as fit.
 pub(in crate::cli) fn render(shown: &PlanView<'_>) -> String {
     if shown.plans.is_empty() {
         return "No SidecarSet has a ledger or needs one: nothing to plan.\n".to_owned();
@@ -35,7 +35,7 @@ pub(in crate::cli) fn render(shown: &PlanView<'_>) -> String {
     text
 }
 
-fn plan_section(plan: &ClusterRolloutPlan<'_>, room: usize) -> String {
+fn plan_section(plan: &ClusterRolloutPlan<'_>, space: usize) -> String {
     let (name, what) = phrases::heading(plan);
     let report = &plan.report;
     let mut text = format!("### {}: {}\n\n", code(&name), escape_markdown(&what));
@@ -47,13 +47,13 @@ fn plan_section(plan: &ClusterRolloutPlan<'_>, room: usize) -> String {
         let _ = writeln!(text, "- {}", escape_markdown(&line));
     }
     if !report.warnings.is_empty() {
-        let (shown, more) = fit(&report.warnings, room.saturating_sub(char_count(&text)) / 2, warning_item);
+        let (shown, more) = fit(&report.warnings, space.saturating_sub(char_count(&text)) / 2, warning_item);
         let _ = write!(text, "\n{}", shown.concat());
         if more > 0 {
             let _ = writeln!(text, "- and {more} more");
         }
     }
-    details(&mut text, plan, room);
+    details(&mut text, plan, space);
     text.push('\n');
     text
 }
@@ -108,8 +108,8 @@ fn warning_item(warning: &Diagnostic) -> String {
     )
 }
 
-/// Every workload with its batch, as far as there is room.
-fn details(text: &mut String, plan: &ClusterRolloutPlan<'_>, room: usize) {
+/// Every workload with its batch, as far as they fit.
+fn details(text: &mut String, plan: &ClusterRolloutPlan<'_>, space: usize) {
     const AROUND: usize = 300;
     let report = &plan.report;
     let workloads = report.batches.iter().flat_map(|b| b.workloads.iter().map(move |w| (b, w)));
@@ -130,7 +130,7 @@ fn details(text: &mut String, plan: &ClusterRolloutPlan<'_>, room: usize) {
     if rows.is_empty() {
         return;
     }
-    let left = room.saturating_sub(char_count(text) + AROUND);
+    let left = space.saturating_sub(char_count(text) + AROUND);
     let (shown, more) = fit(&rows, left, Clone::clone);
     let _ = write!(
         text,
@@ -145,8 +145,8 @@ fn details(text: &mut String, plan: &ClusterRolloutPlan<'_>, room: usize) {
 }
 
 /// Renders as many items as fit, and counts the others.
-fn fit<T>(items: &[T], room: usize, render: impl Fn(&T) -> String) -> (Vec<String>, usize) {
-    let mut left = room;
+fn fit<T>(items: &[T], space: usize, render: impl Fn(&T) -> String) -> (Vec<String>, usize) {
+    let mut left = space;
     let mut shown = Vec::new();
     for item in items {
         let line = render(item);
@@ -162,7 +162,7 @@ fn char_count(text: &str) -> usize {
     text.chars().count()
 }
 
-/// A name as code: nobody is mentioned in code, and no issue is linked.
+/// A name as code: in code, `@name` mentions no person, and `#7` links no issue.
 fn code(text: &str) -> String {
     format!("<code>{}</code>", escape_markdown(text))
 }
@@ -193,8 +193,8 @@ mod tests {
 
     #[test]
     fn names_are_nothing_but_text() {
-        let odd = "a|b<img src=x onerror=\"1\">`c`@org/team #7 [x](http://y)\n# h";
-        let text = escape_markdown(odd);
+        let hostile = "a|b<img src=x onerror=\"1\">`c`@org/team #7 [x](http://y)\n# h";
+        let text = escape_markdown(hostile);
         for mark in ["|", "<", ">", "`", "[", "]", "\n", "@org", "#7", "://"] {
             assert!(!text.contains(mark), "{mark} in {text}");
         }

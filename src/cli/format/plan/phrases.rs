@@ -18,7 +18,7 @@ pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
     let name = format!("{}{cluster}", report.set);
     let (from, to) = (revision_text(&report.from), revision_text(&report.to));
     if report.is_idle() {
-        return (name, format!("nothing to do, every workload carries {to}"));
+        return (name, format!("nothing to do, every workload has {to}"));
     }
     if report.is_hold_release {
         return (name, format!("holds have expired ({from} -> {to})"));

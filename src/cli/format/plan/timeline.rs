@@ -99,12 +99,12 @@ impl<'p> Timeline<'p> {
     /// The left edge of what stands in a column, and its width.
     fn column_position(&self, column: usize) -> (usize, usize) {
         let edge = |column: usize| CHART_LEFT + column * (WIDTH - CHART_LEFT) / self.batches.len().max(1);
-        let room = edge(column + 1) - edge(column);
-        let width = room.saturating_sub(3).clamp(3, 160);
-        (edge(column) + (room - width) / 2, width)
+        let space = edge(column + 1) - edge(column);
+        let width = space.saturating_sub(3).clamp(3, 160);
+        (edge(column) + (space - width) / 2, width)
     }
 
-    /// Numbers have no room in narrow columns.
+    /// Numbers do not fit into narrow columns.
     fn has_labels(&self) -> bool {
         self.batches.len() <= 16
     }
