@@ -59,6 +59,13 @@ impl Reporter {
         }
     }
 
+    /// Says which state is read, where a person reads messages.
+    pub(super) fn print_state(&self, text: &str) {
+        if !self.quiet && self.format == MessageFormat::Human {
+            self.write_stderr(&format!("{}\n", escape::lines(text)));
+        }
+    }
+
     /// Fails when any error was taken.
     pub(super) fn fail_on_errors(&self) -> Result<(), CommandError> {
         if self.has_errors() { Err(CommandError::from_diagnostics([])) } else { Ok(()) }

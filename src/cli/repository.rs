@@ -8,10 +8,10 @@ use crate::git::{ObjectId, ReleaseStamp, Repository};
 use crate::model::file_list::to_slash;
 use crate::read::{Disk, normalize_path};
 use crate::rollout::cluster_option;
-use crate::stage::{BranchConfig, DeployBranch, Error, read_configuration};
+use crate::stage::{BranchConfig, BranchPosition, DeployBranch, Error, UnpublishedFile, read_configuration};
 pub(super) use crate::stage::{PushOutcome, RepoContext};
 use crate::workspace::find_config;
-use crate::workspace::{Configuration, ManifestSource, inputs_from_paths, read_input};
+use crate::workspace::{Configuration, Layout, ManifestSource, inputs_from_paths, read_input};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -32,32 +32,75 @@ pub(super) struct RepositoryArgs {
     pub(super) manifests: Option<PathBuf>,
 }
 
+/// The files and folders that pillion reads, from the root of the repository.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RepositoryPaths {
+    /// Sources, SidecarSets and pillion.yaml; with one branch also rendered files and ledgers.
+    pub(super) all: Vec<String>,
+    /// SidecarSets.
+    pub(super) sidecar_sets: Vec<String>,
+}
+
 /// Opens the repository and fetches the deploy branch, unless `--no-fetch` is given.
 pub(super) fn open(
     args: &RepositoryArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<RepoContext, CommandError> {
-    let context = open_without_fetch(args, common, reporter)?;
-    if !args.no_fetch {
-        context.fetch()?;
-    }
+    open_with(args, common, reporter, RepoContext::fetch).map(|(context, _)| context)
+}
+
+/// As [`open`], and says first which branch is read and what the working folder has besides.
+pub(super) fn open_reporting(
+    args: &RepositoryArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<RepoContext, CommandError> {
+    let (context, paths) = open_with(args, common, reporter, RepoContext::fetch)?;
+    report_position(&context, &paths, args, reporter)?;
     Ok(context)
 }
 
-/// Opens the repository for a verb that commits onto the deploy branch, and fetches that.
+/// Opens the repository for a verb that commits onto the deploy branch, fetches that, and says which branch it is.
 pub(super) fn open_for_commit(
     args: &RepositoryArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<RepoContext, CommandError> {
-    let context = open_without_fetch(args, common, reporter)?;
+    let (context, paths) = open_with(args, common, reporter, RepoContext::fetch_deploy_branch)?;
     if args.no_fetch {
-        context.require_deploy_branch()?
-    } else {
-        context.fetch_deploy_branch()?
+        context.require_deploy_branch()?;
     }
+    report_position(&context, &paths, args, reporter)?;
     Ok(context)
+}
+
+/// Opens the repository to stage rollouts, and says which branch it reads. Returns also the comparison of the working
+/// folder with it.
+pub(super) fn open_for_stage(
+    args: &RepositoryArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<(RepoContext, Vec<UnpublishedFile>), CommandError> {
+    let (context, paths) = open_with(args, common, reporter, RepoContext::fetch_with_staged)?;
+    let position = report_position(&context, &paths, args, reporter)?;
+    let edits = position.map_or_else(Vec::new, |position| position.unpublished_files(&paths.sidecar_sets));
+    Ok((context, edits))
+}
+
+/// Says which branch is read, and what the working folder has besides.
+fn report_position(
+    context: &RepoContext,
+    paths: &RepositoryPaths,
+    args: &RepositoryArgs,
+    reporter: &Reporter,
+) -> Result<Option<BranchPosition>, CommandError> {
+    let position = BranchPosition::find(&context.repository, &context.branches, &paths.all)?;
+    if let Some(position) = &position {
+        let is_old = args.no_fetch && position.has_remote();
+        reporter.print_state(&format!("on {position}{}", if is_old { ", as last fetched" } else { "" }));
+    }
+    Ok(position)
 }
 
 /// Opens the repository of the working folder, with the configuration that names the deploy branch.
@@ -66,6 +109,17 @@ pub(super) fn open_without_fetch(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<RepoContext, CommandError> {
+    open_with(&RepositoryArgs { no_fetch: true, ..args.clone() }, common, reporter, |_| Ok(()))
+        .map(|(context, _)| context)
+}
+
+/// Opens the repository and fetches, unless `--no-fetch` is given.
+fn open_with(
+    args: &RepositoryArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+    fetch: impl FnOnce(&RepoContext) -> Result<(), Error>,
+) -> Result<(RepoContext, RepositoryPaths), CommandError> {
     let repository = Repository::discover(Path::new("."))?;
     let on_disk = match (&common.config, repository.root()) {
         (Some(named), _) => named.is_file().then(|| named.clone()),
@@ -88,8 +142,32 @@ pub(super) fn open_without_fetch(
     reporter.add(diagnostics);
     let read = read.ok_or_else(|| CommandError::invalid_config([]))?;
     let branches = BranchConfig::from_repository(&read.repository)?;
+    let paths = RepositoryPaths::of(&read.layout, &config, &branches);
     let manifests = manifest_source(args.manifests.as_deref(), common);
-    Ok(RepoContext { repository, config, branches, manifest_source: manifests })
+    let context = RepoContext { repository, config, branches, manifest_source: manifests };
+    if !args.no_fetch {
+        fetch(&context)?;
+    }
+    Ok((context, paths))
+}
+
+impl RepositoryPaths {
+    /// Returns those of a layout, with pillion.yaml at a place of the repository.
+    pub(super) fn of(layout: &Layout, config: &Path, branches: &BranchConfig) -> Self {
+        let root = config.parent().unwrap_or(Path::new("")).to_owned();
+        let layout = Layout { root, ..layout.clone() };
+        let names = |paths: Vec<PathBuf>| -> Vec<String> {
+            paths.iter().map(|path| to_slash(&normalize_path(path))).collect()
+        };
+        let own = [&layout.rendered, &layout.ledgers].into_iter().flatten();
+        let own: Vec<String> = own.filter(|_| branches.source.is_none()).cloned().collect();
+        let sidecar_sets = names(layout.paths_in_root(&layout.sidecar_sets));
+        let mut all = names(layout.source_paths());
+        all.extend(names(layout.paths_in_root(&own)));
+        all.extend(sidecar_sets.iter().cloned());
+        all.push(to_slash(config));
+        Self { all, sidecar_sets }
+    }
 }
 
 /// Returns the commit of a branch, also where a tag has the same name.

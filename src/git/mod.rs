@@ -30,6 +30,7 @@ mod revision;
 mod signing;
 pub mod trailer;
 mod tree;
+mod working_tree;
 
 pub use crate::programs::StopToken;
 pub use commit::{NewCommit, ReleaseStamp, Signature};

@@ -140,6 +140,12 @@ impl<'r> DeployBranch<'r> {
         }
     }
 
+    /// Returns what was read, as people name it: `HEAD`, `origin/main`.
+    pub(crate) fn place(&self) -> &str {
+        let name = self.reference.as_str();
+        name.strip_prefix("refs/remotes/").or_else(|| name.strip_prefix("refs/heads/")).unwrap_or(name)
+    }
+
     /// Returns the files of the source commit.
     pub(crate) fn source_files(&self) -> &CommitListing<'r, ObjectId> {
         &self.source_files

@@ -1,4 +1,4 @@
-//! `pillion explain KIND/NAME`: explains which SidecarSets reach a workload, which do not, and what each adds.
+//! `pillion explain WORKLOAD`: explains which SidecarSets reach a workload, which do not, and what each adds.
 
 use crate::cli::error::CommandError;
 use crate::cli::inputs::{InputArgs, collect_inputs};
@@ -7,6 +7,7 @@ use crate::cli::reporter::Reporter;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, clock, print_text};
 use crate::inject::{InjectionTrace, InjectionVerdict, LedgerTrace};
 use crate::model::ledger::LedgerEntry;
+use crate::model::workload::{WorkloadQuery, WorkloadQueryError};
 use crate::render::FileRenderOptions;
 use crate::rollout::report::revision_with_images;
 use crate::workspace::WorkspaceRenderOptions;
@@ -16,8 +17,8 @@ use clap::Args;
 /// Arguments of `pillion explain`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExplainArgs {
-    /// Workload: `Deployment/web`, `Deployment/shop/web` or `Deployment.apps/shop/web`
-    #[arg(value_name = "KIND/NAME")]
+    /// Workload: `web`, `deploy/web`, `shop/web`, `deploy/shop/web` or its whole key
+    #[arg(value_name = "WORKLOAD")]
     workload: String,
     #[command(flatten)]
     inputs: InputArgs,
@@ -32,11 +33,7 @@ pub(in crate::cli) fn run(
     let (workspace, diagnostics) = args.inputs.sources.open_workspace(&args.inputs.paths, common, None);
     reporter.add(diagnostics);
     let mut workspace = workspace.ok_or_else(|| CommandError::invalid_config([]))?;
-    let Some(wanted) = WorkloadQuery::parse(&args.workload) else {
-        return Err(CommandError::usage(
-            "a workload is named KIND/NAME or KIND/NAMESPACE/NAME, for example `Deployment/web`",
-        ));
-    };
+    let wanted = WorkloadQuery::new(&args.workload);
     workspace.retain_selected_cluster();
     let mut inputs = collect_inputs(&mut workspace, common);
     let options = WorkspaceRenderOptions { trace: true, ..WorkspaceRenderOptions::default() };
@@ -44,8 +41,7 @@ pub(in crate::cli) fn run(
     reporter.add(diagnostics);
     // What an unread file says could change every answer.
     reporter.fail_on_errors()?;
-    let mut text = String::new();
-    let (mut known, today) = (Vec::new(), clock::today());
+    let (mut found, mut known, today) = (Vec::new(), Vec::new(), clock::today());
     let mut progress = Progress::new("rendered", inputs.texts.len(), common);
     renderers.render_inputs(&inputs.texts, FileRenderOptions { explains: true }, |done| {
         progress.step();
@@ -55,15 +51,25 @@ pub(in crate::cli) fn run(
         }
         for (key, outcome) in done.rendered.workloads {
             if wanted.matches(&key) {
-                text.push_str(&explain_workload(&key, &done.input.name, &outcome.trace, &today));
+                let text = explain_workload(&key, &done.input.name, &outcome.trace, &today);
+                found.push((key, text));
             } else {
                 known.push(key);
             }
         }
     });
-    if text.is_empty() {
-        return Err(CommandError::findings(workload_not_found(&args.workload, &known)));
+    let known: Vec<&str> = known.iter().map(|key| &**key).collect();
+    if found.is_empty() {
+        return Err(match wanted.unknown(&known) {
+            error @ WorkloadQueryError::Invalid(_) => CommandError::usage(error.to_string()),
+            error => CommandError::findings(error.to_string()),
+        });
     }
+    // The same key in several clusters is one name.
+    let key = wanted.find(found.iter().map(|(key, _)| &**key)).map(str::to_owned);
+    let key = key.map_err(|error| CommandError::findings(error.to_string()))?;
+    let text: String =
+        found.iter().filter(|(found, _)| **found == *key).map(|(_, text)| text.as_str()).collect();
     print_text(&text)?;
     Ok(if reporter.has_errors() { EXIT_FINDINGS } else { EXIT_SUCCESS })
 }
@@ -167,43 +173,4 @@ fn path_in_ledger(document: &Document, path: &FieldPath) -> FieldPath {
     }
     let within = FieldPath::from(steps);
     if within.find(document.value()).is_some() { within } else { path.clone() }
-}
-
-fn workload_not_found(wanted: &str, known: &[String]) -> String {
-    let near =
-        known.iter().min_by_key(|key| strsim::osa_distance(&key.to_lowercase(), &wanted.to_lowercase()));
-    let hint = near
-        .map_or_else(|| "no workload was found at all".to_owned(), |key| format!("did you mean `{key}`?"));
-    format!("there is no workload `{wanted}` among the inputs: {hint}")
-}
-
-/// A workload as a person names it.
-struct WorkloadQuery<'a> {
-    kind: &'a str,
-    namespace: Option<&'a str>,
-    name: &'a str,
-}
-
-impl<'a> WorkloadQuery<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let parts: Vec<&str> = text.split('/').collect();
-        match parts[..] {
-            [kind, name] => Some(Self { kind, namespace: None, name }),
-            [kind, namespace, name] => Some(Self { kind, namespace: Some(namespace), name }),
-            _ => None,
-        }
-    }
-
-    /// Returns whether a key (`KIND[.GROUP]/NAMESPACE/NAME`) is meant; kinds in any case, group and namespace
-    /// only where they are named.
-    fn matches(&self, key: &str) -> bool {
-        let mut parts = key.splitn(3, '/');
-        let (Some(kind), Some(namespace), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
-            return false;
-        };
-        let plain = kind.split('.').next().unwrap_or(kind);
-        (self.kind.eq_ignore_ascii_case(kind) || self.kind.eq_ignore_ascii_case(plain))
-            && self.namespace.is_none_or(|n| n == namespace)
-            && self.name == name
-    }
 }

@@ -8,18 +8,19 @@ use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::ledger::{Ledger, RevisionName};
+use crate::model::workload::{WorkloadQuery, WorkloadQueryError};
 use crate::rollout::report::workload_title;
 use crate::rollout::transitions::{self, DEFAULT_HOLD_REASON, HoldRequest, TransitionError};
 use crate::rollout::workload_set::PlannedWorkload;
 use crate::rollout::{ExternalState, RolloutContext};
 use crate::stage::{ClusterView, CommitAction, verify};
 use clap::Args;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Arguments of `pillion hold`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct HoldArgs {
-    /// Workload: `KIND/NAME`, `KIND/NAMESPACE/NAME` or its whole key
+    /// Workload: `web`, `deploy/web`, `shop/web`, `deploy/shop/web` or its whole key
     workload: String,
     /// Reason, written to the ledger [default: the reason there, else `by hand`]
     #[arg(long, value_parser = parse_reason)]
@@ -147,10 +148,12 @@ fn find_workload(
 ) -> Result<(String, String), TransitionError> {
     let names = site.prepared.ledgers.keys().map(ToString::to_string);
     let names = names.filter(|n| args.sidecar_set.as_ref().is_none_or(|wanted| wanted == n));
-    let mut found = Vec::new();
+    let query = WorkloadQuery::new(&args.workload);
+    let (mut found, mut all) = (Vec::new(), BTreeSet::new());
     for name in names {
         let (course, _) = site.rollout_context(&name);
         let ledger = site.ledger(&name);
+        all.extend(course.workloads.as_slice().iter().map(|unit| unit.key().to_string()));
         let reaches = |unit: &PlannedWorkload| {
             let is_line = ledger.entries.contains_key(unit.key());
             // A workload may be held before the first revision comes to it, too.
@@ -159,53 +162,47 @@ fn find_workload(
             let brings = |name: &RevisionName| !course.workloads.change_to(unit, &None, name).diff.is_empty();
             is_line || brings(&ledger.released) || brings(&next)
         };
-        let units =
-            course.workloads.as_slice().iter().filter(|u| matches_key(u.key(), &args.workload) && reaches(u));
+        let units = course.workloads.as_slice().iter().filter(|u| query.matches(u.key()) && reaches(u));
         found.extend(units.map(|unit| {
             let brings = transitions::has_containers(&ledger, unit, images.keys());
             (name.clone(), unit.key().to_string(), brings)
         }));
         // What is no longer in git may still be held, until the next step drops its line.
         let lines = ledger.entries.iter().filter(|(_, line)| args.off && line.hold_reason.is_some());
-        let missing =
-            lines.filter(|(key, _)| course.workloads.find(key).is_none() && matches_key(key, &args.workload));
+        let missing = lines.filter(|(key, _)| course.workloads.find(key).is_none() && query.matches(key));
         found.extend(missing.map(|(key, _)| (name.clone(), key.to_string(), false)));
     }
     if !images.is_empty() && found.iter().any(|(_, _, brings)| *brings) {
         found.retain(|(_, _, brings)| *brings);
     }
     let mut found: Vec<(String, String)> = found.into_iter().map(|(name, key, _)| (name, key)).collect();
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => Err(TransitionError(format!(
-            "no SidecarSet with a ledger reaches a workload `{}`: `pillion explain {0}` explains why",
-            args.workload
-        ))),
-        _ => {
-            let all: Vec<String> =
-                found.iter().map(|(name, key)| format!("{key} (SidecarSet {name})")).collect();
+    let mut keys: Vec<&str> = found.iter().map(|(_, key)| key.as_str()).collect();
+    keys.dedup();
+    // The whole key is meant where it is also the end of others.
+    let key = query.find(keys).map(str::to_owned);
+    found.retain(|(_, reached)| key.as_ref().is_ok_and(|key| key == reached));
+    match (key, found.len()) {
+        (Ok(_), 1) => Ok(found.remove(0)),
+        (Ok(key), _) => {
+            let names: Vec<String> = found.iter().map(|(name, _)| format!("SidecarSet {name}")).collect();
             Err(TransitionError(format!(
-                "`{}` may be {}: write the whole key, and `--sidecarset NAME`",
-                args.workload,
-                all.join(" or ")
+                "`{key}` is reached by {}: choose one with `--sidecarset NAME`",
+                names.join(" and ")
             )))
         }
+        (Err(error @ WorkloadQueryError::Ambiguous(..)), _) => Err(TransitionError(error.to_string())),
+        (Err(_), _) => Err(unreached_workload(&query, &all)),
     }
 }
 
-fn matches_key(key: &str, words: &str) -> bool {
-    let mut parts = key.splitn(3, '/');
-    let (Some(kind), Some(namespace), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
-        return false;
-    };
-    let kind = kind.split('.').next().unwrap_or(kind);
-    let is_kind = |word: &str| word.eq_ignore_ascii_case(kind);
-    match words.split('/').collect::<Vec<_>>()[..] {
-        _ if words == key => true,
-        [k, n] => is_kind(k) && n == name,
-        [k, ns, n] => is_kind(k) && ns == namespace && n == name,
-        _ => false,
-    }
+/// Explains why no workload that a SidecarSet reaches has a name.
+fn unreached_workload(query: &WorkloadQuery<'_>, all: &BTreeSet<String>) -> TransitionError {
+    TransitionError(match query.find(all.iter().map(String::as_str)) {
+        Ok(key) => {
+            format!("no SidecarSet with a ledger reaches `{key}`: `pillion explain {key}` explains why")
+        }
+        Err(error) => error.to_string(),
+    })
 }
 
 fn parse_images(written: &[String]) -> Result<BTreeMap<String, String>, TransitionError> {

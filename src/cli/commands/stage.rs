@@ -7,7 +7,7 @@ use crate::cli::format::stage::{StageOutcome, StagedBranchReport};
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext, RepositoryArgs};
 use crate::cli::sidecar_set_names::SidecarSetNames;
-use crate::cli::{EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
+use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::git::{ObjectId, RefUpdate, Signing, Upstream};
 use crate::model::ledger::revision_text;
@@ -74,7 +74,8 @@ pub(in crate::cli) fn run_stage(
             OutputFormat::Json => done.to_json(),
         })?;
     }
-    result.map(|()| EXIT_SUCCESS)
+    // Who asked for a rollout of an edit did not get it.
+    result.map(|()| if done.misses_an_edit() { EXIT_FINDINGS } else { EXIT_SUCCESS })
 }
 
 /// What every step of the run needs.
@@ -93,10 +94,8 @@ fn try_stage(
     reporter: &mut Reporter,
     done: &mut StageOutcome,
 ) -> Result<(), CommandError> {
-    let context = repository::open_without_fetch(&args.repository, global, reporter)?;
-    if !args.repository.no_fetch {
-        context.fetch_with_staged()?;
-    }
+    let (context, edits) = repository::open_for_stage(&args.repository, global, reporter)?;
+    done.unpublished = edits;
     if args.accept_rewritten {
         repository::accept_rewritten(&context, args.push)?;
     }

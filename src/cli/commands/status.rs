@@ -62,7 +62,7 @@ fn collect_status(
     global: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<String, CommandError> {
-    let context = repository::open(&args.repository, global, reporter)?;
+    let context = repository::open_reporting(&args.repository, global, reporter)?;
     let deploy_branch = context.read_deploy_branch_for_display(reporter)?;
     let (mut all, mut known) = (Vec::new(), SidecarSetNames::default());
     for cluster in repository::select_clusters(&deploy_branch, &args.repository)? {

@@ -59,6 +59,7 @@ fn verify_repository(
         },
         None => context.read_deploy_branch_reporting(reporter)?,
     };
+    reporter.print_state(&format!("checking {} @{}", deploy_branch.place(), deploy_branch.head.id.short()));
     let mut ledgers = 0;
     for cluster in repository::select_clusters(&deploy_branch, &args.repository)? {
         let (view, diagnostics) = deploy_branch.cluster_view(cluster);

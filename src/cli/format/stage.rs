@@ -2,7 +2,7 @@
 
 use crate::git::ObjectId;
 use crate::model::api::PILLION_API_VERSION;
-use crate::stage::BranchUpdate;
+use crate::stage::{BranchUpdate, UnpublishedFile};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -14,6 +14,8 @@ pub(in crate::cli) struct StageOutcome {
     /// Rollouts that were started.
     pub(in crate::cli) started: Vec<StartedRollout>,
     pub(in crate::cli) staged: Vec<StagedBranchReport>,
+    /// Files with SidecarSets that are edited in the working folder, and not on the branch that was read.
+    pub(in crate::cli) unpublished: Vec<UnpublishedFile>,
 }
 
 /// The outcome for one staged branch.
@@ -61,8 +63,17 @@ impl StageOutcome {
         if text.is_empty() {
             text.push_str("no SidecarSet has a ledger: `pillion init rollout` writes them\n");
         }
+        for file in &self.unpublished {
+            let _ = writeln!(text, "{}", file.explanation);
+        }
         text.push_str(self.stale_render.as_deref().unwrap_or_default());
         text
+    }
+
+    /// Returns whether nothing was started or staged, although a SidecarSet is edited where this command does not look.
+    pub(in crate::cli) fn misses_an_edit(&self) -> bool {
+        let is_empty = |branch: &StagedBranchReport| branch.commits.is_empty();
+        !self.unpublished.is_empty() && self.started.is_empty() && self.staged.iter().all(is_empty)
     }
 
     pub(in crate::cli) fn to_json(&self) -> String {
@@ -72,6 +83,7 @@ impl StageOutcome {
             "kind": "Stage",
             "started": self.started.iter().map(started).collect::<Vec<_>>(),
             "items": self.staged.iter().map(StagedBranchReport::to_json).collect::<Vec<_>>(),
+            "unpublished": self.unpublished.iter().map(|file| json!({"file": file.path, "reason": file.explanation})).collect::<Vec<_>>(),
         });
         format!("{document}\n")
     }

@@ -15,6 +15,8 @@ pub struct KindTraits {
     pub kind: &'static str,
     /// The name of its resource in roles (`deployments`).
     pub plural: &'static str,
+    /// Its short names in kubectl.
+    pub(crate) short_names: &'static [&'static str],
     /// The rules by which its pods are replaced.
     pub controller: WorkloadController,
     /// Where its pod template may be: the first of these paths that leads to a mapping.
@@ -96,6 +98,7 @@ pub(super) const UNKNOWN: KindTraits = KindTraits {
     group: "",
     kind: "",
     plural: "",
+    short_names: &[],
     controller: WorkloadController::Unknown,
     templates: &["spec.template"],
     owns: &[],
@@ -119,6 +122,7 @@ const DEPLOYMENT: KindTraits = KindTraits {
     group: "apps",
     kind: "Deployment",
     plural: "deployments",
+    short_names: &["deploy"],
     controller: WorkloadController::Deployment,
     replicas: Some("spec.replicas"),
     max_unavailable: Some("spec.strategy.rollingUpdate.maxUnavailable"),
@@ -131,6 +135,7 @@ const DAEMON_SET: KindTraits = KindTraits {
     group: "apps",
     kind: "DaemonSet",
     plural: "daemonsets",
+    short_names: &["ds"],
     controller: WorkloadController::DaemonSet,
     desired: Some("status.desiredNumberScheduled"),
     max_unavailable: Some("spec.updateStrategy.rollingUpdate.maxUnavailable"),
@@ -143,6 +148,7 @@ const REPLICA_SET: KindTraits = KindTraits {
     group: "apps",
     kind: "ReplicaSet",
     plural: "replicasets",
+    short_names: &["rs"],
     controller: WorkloadController::NewPodsOnly,
     replicas: Some("spec.replicas"),
     ..BUILTIN
@@ -152,6 +158,7 @@ const STATEFUL_SET: KindTraits = KindTraits {
     group: "apps",
     kind: "StatefulSet",
     plural: "statefulsets",
+    short_names: &["sts"],
     controller: WorkloadController::StatefulSet,
     replicas: Some("spec.replicas"),
     partition: Some("spec.updateStrategy.rollingUpdate.partition"),
@@ -166,6 +173,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
     KindTraits {
         kind: "Pod",
         plural: "pods",
+        short_names: &["po"],
         controller: WorkloadController::Pod,
         templates: &[""],
         ..BUILTIN
@@ -177,7 +185,13 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         templates: &["template"],
         ..UNKNOWN
     },
-    KindTraits { group: "", kind: "ReplicationController", plural: "replicationcontrollers", ..REPLICA_SET },
+    KindTraits {
+        group: "",
+        kind: "ReplicationController",
+        plural: "replicationcontrollers",
+        short_names: &["rc"],
+        ..REPLICA_SET
+    },
     DEPLOYMENT,
     STATEFUL_SET,
     DAEMON_SET,
@@ -198,6 +212,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         group: "batch",
         kind: "CronJob",
         plural: "cronjobs",
+        short_names: &["cj"],
         controller: WorkloadController::NewPodsOnly,
         templates: &["spec.jobTemplate.spec.template"],
         ..BUILTIN
@@ -206,6 +221,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         group: "apps.kruise.io",
         kind: "CloneSet",
         plural: "clonesets",
+        short_names: &["clone"],
         controller: WorkloadController::CloneSet,
         replicas: Some("spec.replicas"),
         partition: Some("spec.updateStrategy.partition"),
@@ -218,6 +234,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
     },
     KindTraits {
         group: "apps.kruise.io",
+        short_names: &["sts", "asts"],
         controller: WorkloadController::AdvancedStatefulSet,
         paused: Some("spec.updateStrategy.rollingUpdate.paused"),
         in_place_policy: Some("spec.updateStrategy.rollingUpdate.podUpdatePolicy"),
@@ -226,6 +243,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
     },
     KindTraits {
         group: "apps.kruise.io",
+        short_names: &["ds", "daemon", "ads"],
         controller: WorkloadController::AdvancedDaemonSet,
         partition: Some("spec.updateStrategy.rollingUpdate.partition"),
         paused: Some("spec.updateStrategy.rollingUpdate.paused"),
@@ -238,6 +256,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         group: "apps.kruise.io",
         kind: "BroadcastJob",
         plural: "broadcastjobs",
+        short_names: &["bcj"],
         controller: WorkloadController::NewPodsOnly,
         ..UNKNOWN
     },
@@ -245,6 +264,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         group: "apps.kruise.io",
         kind: "AdvancedCronJob",
         plural: "advancedcronjobs",
+        short_names: &["acj"],
         controller: WorkloadController::NewPodsOnly,
         templates: &[
             "spec.template.jobTemplate.spec.template",
@@ -256,6 +276,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         group: "apps.kruise.io",
         kind: "UnitedDeployment",
         plural: "uniteddeployments",
+        short_names: &["ud"],
         controller: WorkloadController::UnitedDeployment,
         templates: &[
             "spec.template.statefulSetTemplate.spec.template",
@@ -280,6 +301,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         group: "game.kruise.io",
         kind: "GameServerSet",
         plural: "gameserversets",
+        short_names: &["gss"],
         controller: WorkloadController::AdvancedStatefulSet,
         templates: &["spec.gameServerTemplate"],
         owns: &[("apps.kruise.io", "StatefulSet")],
@@ -295,6 +317,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         group: "argoproj.io",
         kind: "Rollout",
         plural: "rollouts",
+        short_names: &["ro"],
         controller: WorkloadController::ArgoRollout,
         max_unavailable: Some("spec.strategy.canary.maxUnavailable"),
         revision: RevisionSource::PodHash,

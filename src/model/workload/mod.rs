@@ -1,8 +1,10 @@
 //! Kinds that own a pod template, and the keys of workloads.
 
 mod kinds;
+mod query;
 
 pub use kinds::{KindTraits, RevisionSource, WorkloadController};
+pub(crate) use query::{WorkloadQuery, WorkloadQueryError};
 
 use crate::yaml::FieldPath;
 use kinds::KNOWN_KINDS;

@@ -184,11 +184,11 @@ fn quiet_hides_no_error() {
     clone.pillion(&["start"]);
     for (args, words) in [
         (&["plan", "-q", "-"][..], "--manifests -"),
-        (&["explain", "-q", "web"], "a workload is named"),
+        (&["explain", "-q", "a/b/c/d"], "is not the name of a workload"),
         (&["stage", "-q", "lgo"], "did you mean `log`?"),
         (&["status", "-q", "lgo"], "did you mean `log`?"),
         (&["status", "-q", "--cluster", "eu"], "no cluster `eu`"),
-        (&["hold", "-q", "deployment/none"], "reaches a workload"),
+        (&["hold", "-q", "deployment/none"], "there is no workload `deployment/none`"),
         (&["render", "-q", "--branch", "other"], "one branch"),
         (&["print", "-q", "helm4", "none"], "has no file"),
     ] {

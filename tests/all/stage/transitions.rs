@@ -105,7 +105,7 @@ fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
     repo.pillion(&["hold", "Deployment.apps/shop/web", "--off"]);
     assert!(repo.git(&["show", "main:rendered/shop/web.yaml"]).contains("logtail:1.5.0"));
     for (args, words) in [
-        (&["hold", "deployment/none"][..], "no SidecarSet with a ledger reaches"),
+        (&["hold", "deployment/none"][..], "there is no workload `deployment/none`"),
         (&["hold", "deployment/web", "--image", "logtail"], "is not `CONTAINER=IMAGE`"),
         (&["hold", "deployment/web", "--image", "web=x:1"], "has no container `web` of SidecarSet"),
         (&["hold", "deployment/web", "--image", "logtail=x :1"], "an image has no spaces"),

@@ -2,6 +2,7 @@
 
 mod by_pod;
 mod by_workload;
+mod deploy_state;
 mod plan_inputs;
 
 use crate::cli::GlobalArgs;

@@ -1,6 +1,7 @@
 //! From the command line to what is planned: the working folder, or two commits.
 
 use super::PlanArgs;
+use super::deploy_state::report_deploy_branch;
 use crate::cli::GlobalArgs;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
@@ -62,6 +63,9 @@ fn from_working_folder(
         found => found.ok(),
     };
     let base = repository.as_ref().and_then(|r| r.resolve("HEAD").ok()).map(|id| id.to_string());
+    if let Some(repository) = &repository {
+        report_deploy_branch(repository, &configuration, reporter)?;
+    }
     let deploy_branch = match &repository {
         Some(repository) => deploy_branch_files(repository, &configuration)?,
         None => None,
@@ -118,6 +122,11 @@ fn from_commits(
     let is_about_key = |d: &Diagnostic| d.code == Code::NamespaceUnspecified && !is_obeyed;
     strict(&mut old_configuration);
     strict(&mut configuration);
+    let end = match (to, &new) {
+        (Some(to), Some(commit)) => format!("{to} @{}", commit.id.short()),
+        _ => "your working folder".to_owned(),
+    };
+    reporter.print_state(&format!("planned from {from} @{} to {end}", old.id.short()));
     let mut sites = Vec::new();
     for cluster in cluster_names(args, &configuration)? {
         let cluster = cluster.as_deref();
@@ -305,7 +314,7 @@ fn config_for_commit(configuration: &Configuration, within: &Path) -> Configurat
 }
 
 /// The working folder's place in its repository.
-fn working_folder_in_repository(repository: &Repository) -> PathBuf {
+pub(super) fn working_folder_in_repository(repository: &Repository) -> PathBuf {
     let place = || {
         let root = repository.root()?.canonicalize().ok()?;
         let here = Path::new(".").canonicalize().ok()?;

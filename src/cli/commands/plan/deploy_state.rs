@@ -1,0 +1,83 @@
+//! What the deploy branch does meanwhile: a plan of the working folder is not what is released next where the two differ.
+
+use super::plan_inputs::working_folder_in_repository;
+use crate::cli::error::CommandError;
+use crate::cli::reporter::Reporter;
+use crate::cli::repository::RepositoryPaths;
+use crate::git::Repository;
+use crate::model::ledger::{Ledger, decode, emit};
+use crate::read::{Disk, FileSource, list_tree, normalize_path};
+use crate::rollout::report::revision_with_images;
+use crate::stage::{BranchConfig, BranchPosition};
+use crate::workspace::{Configuration, Layout, read_ledgers};
+use std::collections::BTreeMap;
+
+/// Says that the working folder is planned, how it differs from the deploy branch as it was fetched last, and which
+/// rollouts are paused, roll back or are at another step there.
+pub(super) fn report_deploy_branch(
+    repository: &Repository,
+    configuration: &Configuration,
+    reporter: &Reporter,
+) -> Result<(), CommandError> {
+    let branches = BranchConfig::from_repository(&configuration.repository)?;
+    let within = working_folder_in_repository(repository);
+    let root = normalize_path(&within.join(&configuration.layout.root));
+    let paths = RepositoryPaths::of(&configuration.layout, &root.join("pillion.yaml"), &branches);
+    let Some(position) = BranchPosition::find(repository, &branches, &paths.all)? else {
+        reporter.print_state("planned from your working folder");
+        return Ok(());
+    };
+    reporter.print_state(&format!("planned from your working folder; the deploy branch is {position}"));
+    if branches.source.is_some() {
+        // The ledgers of the deploy branch are planned with.
+        return Ok(());
+    }
+    let tree = repository.commit(position.deploy_head())?.tree;
+    let files = list_tree(repository, tree)?;
+    let deployed = Layout { root, ..configuration.layout.clone() };
+    let clusters: Vec<Option<&str>> = match &deployed.clusters[..] {
+        [] => vec![None],
+        clusters => clusters.iter().map(|cluster| Some(&*cluster.name)).collect(),
+    };
+    for cluster in clusters {
+        let here = ledgers_of(&configuration.layout, &Disk, cluster);
+        for (name, ledger) in ledgers_of(&deployed, &files, cluster) {
+            if let Some(state) = describe_difference(&ledger, here.get(&name)) {
+                let of = cluster.map_or_else(String::new, |cluster| format!(" ({cluster})"));
+                reporter.print_state(&format!("{name}{of} on {}: {state}", position.deploy_place()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns what a plan of the working folder does not show of a rollout; None: nothing.
+fn describe_difference(deployed: &Ledger, here: Option<&Ledger>) -> Option<String> {
+    if let Some(paused) = &deployed.paused {
+        return Some(format!("paused at batch {}: {}", paused.batch, paused.reason));
+    }
+    if here.is_some_and(|here| emit(here) == emit(deployed)) {
+        return None;
+    }
+    let batch = deployed.last_batch();
+    Some(match &deployed.target {
+        Some(target) if *target == deployed.released => {
+            format!("rolling back to {}", revision_with_images(target, None))
+        }
+        Some(target) => format!(
+            "batch {batch} of the rollout to {} is released; your ledger says something else",
+            revision_with_images(target, None)
+        ),
+        None => format!(
+            "{} is released; your ledger says something else",
+            revision_with_images(&deployed.released, None)
+        ),
+    })
+}
+
+/// Reads the ledgers of a cluster that can be read.
+fn ledgers_of(layout: &Layout, files: &dyn FileSource, cluster: Option<&str>) -> BTreeMap<String, Ledger> {
+    let (collected, _) = read_ledgers(layout, files, cluster);
+    let decoded = collected.ledgers.iter().filter_map(|(document, path)| decode(document, path).0);
+    decoded.map(|ledger| (ledger.name.to_string(), ledger)).collect()
+}
