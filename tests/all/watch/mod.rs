@@ -4,7 +4,7 @@
 mod chaos;
 mod check;
 mod concurrent_changes;
-mod deploy_manifests;
+mod deploy;
 mod health;
 mod notification_delivery;
 mod notify;

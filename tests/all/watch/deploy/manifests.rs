@@ -1,48 +1,9 @@
-//! The manifests of deploy/: the watcher reads and never writes, runs as an unprivileged user, and all forms agree.
+//! The manifests: the watcher reads and never writes, runs as an unprivileged user, and all forms agree.
 
-use pillion::yaml::{Document, split_documents};
+use super::{documents, files, of_kind, words};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
-        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
-        .collect();
-    found.sort();
-    found
-}
-
-/// Every document of a file or folder of deploy/.
-fn documents(path: &str) -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path);
-    let files = if path.is_dir() { files(&path) } else { vec![path] };
-    let mut found = Vec::new();
-    for file in files {
-        let (name, text): (Arc<str>, _) = (file.to_string_lossy().into(), fs::read_to_string(&file).unwrap());
-        let (pieces, diagnostics) = split_documents(&name, &text);
-        assert_eq!(diagnostics, []);
-        for (index, piece) in pieces.into_iter().enumerate() {
-            let document = Document::read(&name, index, piece.first_line, &text[piece.span]).unwrap();
-            assert_eq!(document.diagnostics(), []);
-            found.push(document.value().clone());
-        }
-    }
-    found
-}
-
-fn of_kind<'d>(documents: &'d [Value], kind: &str) -> &'d Value {
-    documents.iter().find(|d| d["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"))
-}
-
-fn words(value: &Value) -> BTreeSet<&str> {
-    value.as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect()
-}
+use std::path::Path;
 
 /// The pod specs of both long forms.
 fn pod_specs() -> [Value; 2] {
@@ -112,7 +73,7 @@ fn the_watcher_runs_as_nobody_and_writes_nowhere_else() {
             assert_eq!(container["securityContext"], expected);
             assert!(container["resources"]["limits"]["memory"].is_string());
             assert!(container["resources"]["requests"]["cpu"].is_string());
-            assert_eq!(container["image"], "pillion", "a registry is named by whoever has one");
+            assert_eq!(container["image"], "pillion-watch", "a registry is named by whoever has one");
             let program = container["command"][0].as_str().unwrap();
             assert!(["git", "pillion"].contains(&program), "no shell: {program}");
         }
@@ -172,4 +133,50 @@ fn the_workflow_may_write_contents_and_nothing_else() {
     let workflow = &documents("ci")[0];
     assert_eq!(workflow["permissions"], json!({"contents": "write"}));
     assert_eq!(workflow["concurrency"]["cancel-in-progress"], false, "a push that has begun ends");
+}
+
+/// The targets of the Dockerfile, by name; the last one has none.
+fn image_targets() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dockerfile = std::fs::read_to_string(root.join("Dockerfile")).unwrap();
+    let stages = dockerfile.split("\nFROM ").skip(1).map(|stage| stage.split_once('\n').unwrap());
+    stages
+        .map(|(from, rest)| {
+            (from.split_once(" AS ").map_or("", |(_, name)| name).to_owned(), rest.to_owned())
+        })
+        .collect()
+}
+
+/// What the pods run is in the image, which runs as their user. Docker is not needed to see that.
+#[test]
+fn the_image_of_the_watcher_has_what_its_pods_run() {
+    let targets = image_targets();
+    let (_, watch) = targets.iter().find(|(name, _)| name == "watch").unwrap();
+    for package in ["git", "openssh-client", "ca-certificates"] {
+        assert!(watch.lines().any(|l| l.starts_with("RUN apk add") && l.contains(package)), "{package}");
+    }
+    for spec in pod_specs() {
+        let user = &spec["securityContext"]["runAsUser"];
+        assert!(watch.contains(&format!("USER {user}:{user}")), "{watch}");
+        assert!(watch.contains(&format!("adduser -D -u {user} ")), "ssh needs an account");
+        let home = containers(&spec).flat_map(|c| c["env"].as_array().unwrap()).find(|e| e["name"] == "HOME");
+        assert!(watch.contains(&format!("-h {} ", home.unwrap()["value"].as_str().unwrap())));
+    }
+    assert_eq!(targets.last().unwrap().0, "", "`docker build .` makes the image without git");
+}
+
+/// A file that .dockerignore leaves out cannot be copied.
+#[test]
+fn files_of_the_images_are_in_the_build_context() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ignore = std::fs::read_to_string(root.join(".dockerignore")).unwrap();
+    let kept: Vec<&str> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    assert!(ignore.starts_with("*\n"), "everything else is left out: {ignore}");
+    for (_, text) in image_targets() {
+        for copy in text.lines().filter(|line| line.starts_with("COPY ")) {
+            let source = copy.split(' ').find(|word| !word.starts_with("--") && *word != "COPY").unwrap();
+            assert!(kept.iter().any(|k| source == *k || source.starts_with(&format!("{k}/"))), "{copy}");
+            assert!(source.starts_with("dist/") || root.join(source).is_file(), "{copy}");
+        }
+    }
 }
