@@ -12,6 +12,7 @@ mod harness;
 mod action;
 mod applied;
 mod argocd;
+mod chart;
 mod cluster;
 mod counterpart;
 mod helm;

@@ -141,6 +141,7 @@ fn roles_allow_every_kind() {
     for file in ["deploy/cluster/rbac.yaml", "deploy/namespaced/rbac.yaml"] {
         check(file, "rules:\n", "---\n", &rules);
     }
+    check("deploy/helm/pillion/files/rules.yaml", "`kinds` of pillion.yaml.\n", "", &rules);
 }
 
 #[test]

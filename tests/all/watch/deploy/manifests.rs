@@ -118,7 +118,7 @@ fn the_forms_are_alike() {
 #[test]
 fn what_a_kustomization_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
-    for form in ["base", "cluster", "namespaced", "cronjob"] {
+    for form in ["base", "cluster", "namespaced", "cronjob", "monitoring"] {
         let document = &documents(&format!("{form}/kustomization.yaml"))[0];
         let named = words(&document["resources"]);
         assert!(named.iter().all(|r| root.join(form).join(r).exists()), "{named:?}");

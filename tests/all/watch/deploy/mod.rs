@@ -1,6 +1,8 @@
-//! The files of deploy/.
+//! The files of deploy/: manifests, the Helm chart, and monitoring.
 
+mod chart;
 mod manifests;
+mod monitoring;
 
 use pillion::yaml::{Document, split_documents};
 use serde_json::Value;
@@ -8,6 +10,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Returns the text of a file of deploy/.
+fn text(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)).unwrap()
+}
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
