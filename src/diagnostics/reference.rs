@@ -7,7 +7,7 @@ pub fn code_reference() -> String {
     let mut codes: Vec<Code> = Code::ALL.to_vec();
     codes.sort_by_key(|c| c.name());
     let mut text = String::from(
-        "# Diagnostic codes\n\nMade from `src/diag/codes.rs`; a test compares them.\nCodes are never renamed.\n",
+        "# Diagnostic codes\n\nMade from `src/diagnostics/codes.rs`; a test compares them.\nCodes are never renamed.\n",
     );
     for code in codes {
         let meaning: Vec<&str> = code.meaning().lines().map(str::trim).collect();

@@ -1,4 +1,4 @@
-//! Runs README.md, docs/quickstart.md and the READMEs of the rollout examples from the first command to the last, each
+//! Runs README.md, docs/quickstart.md, docs/migrate.md and the READMEs of the rollout examples from the first command to the last, each
 //! in its own folder with a fixed clock.
 
 use crate::support::transcript_runner::{self, copy, example};
@@ -43,14 +43,15 @@ fn write_yaml_blocks(page: &Path, folder: &Path) {
     }
 }
 
-/// Plays a page in a repository with the files that docs/quickstart.md and the page itself describe.
+/// Plays a page in a repository with the files that these pages describe.
 /// `setup` runs in that repository before the page does.
-fn check_quickstart(page: &str, setup: &str) {
+fn check_page(page: &str, with_files_of: &[&str], setup: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sandbox = tempfile::tempdir().unwrap();
     let folder = sandbox.path().join("acme");
-    write_yaml_blocks(&root.join("docs/quickstart.md"), &folder);
-    write_yaml_blocks(&root.join(page), &folder);
+    for page in with_files_of {
+        write_yaml_blocks(&root.join(page), &folder);
+    }
     let setup = format!(
         "set -e; git init --quiet --bare --initial-branch=main ../acme.git
         git init --quiet --initial-branch=main; git remote add origin ../acme.git
@@ -62,12 +63,19 @@ fn check_quickstart(page: &str, setup: &str) {
 
 #[test]
 fn readme() {
-    check_quickstart("README.md", "git add .; git commit --quiet --message files; git push --quiet");
+    let pages = ["docs/quickstart.md", "README.md"];
+    check_page("README.md", &pages, "git add .; git commit --quiet --message files; git push --quiet");
 }
 
 #[test]
 fn quickstart() {
-    check_quickstart("docs/quickstart.md", "");
+    check_page("docs/quickstart.md", &["docs/quickstart.md"], "");
+}
+
+#[test]
+fn migrate() {
+    let setup = "git add .; git commit --quiet --message files; git push --quiet";
+    check_page("docs/migrate.md", &["docs/migrate.md"], setup);
 }
 
 #[test]

@@ -74,8 +74,8 @@ fn security_pages_name_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for page in ["docs/security.md", "docs/safety.md", "SECURITY.md"] {
         let text = fs::read_to_string(root.join(page)).unwrap();
-        for test in text.split('`').filter(|word| word.ends_with(".rs")) {
-            assert!(root.join(test).is_file(), "{page}: {test} does not exist");
+        for test in text.split('`').filter(|word| word.starts_with("tests/")) {
+            assert!(root.join(test).exists(), "{page}: {test} does not exist");
         }
     }
 }
@@ -91,4 +91,39 @@ fn the_readme_has_at_most_200_lines() {
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-");
     text.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+}
+
+/// Returns the text of all Rust files of a folder.
+fn source_text(folder: &Path) -> String {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = paths.map(|path| match path.is_dir() {
+        true => source_text(&path),
+        false if path.extension().is_some_and(|e| e == "rs") => fs::read_to_string(path).unwrap(),
+        false => String::new(),
+    });
+    texts.collect()
+}
+
+/// People search for what they see: a message that was reworded must be reworded on the page as well.
+#[test]
+fn troubleshooting_quotes_messages_of_the_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = source_text(&root.join("src")).replace("\\\"", "\"");
+    // A literal may continue on the next line.
+    let lines: Vec<&str> = source.split("\\\n").collect();
+    let source: String = lines.iter().map(|line| line.trim_start()).collect();
+    let page = fs::read_to_string(root.join("docs/troubleshooting.md")).unwrap();
+    let messages = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let mut count = 0;
+    for message in messages {
+        count += 1;
+        let code = message.strip_prefix("error[").and_then(|rest| rest.strip_suffix(']'));
+        let parts = message.split('…').map(str::trim).filter(|part| !part.is_empty());
+        let is_known = match code {
+            Some(code) => source.contains(&format!("\"{code}\"")),
+            None => parts.into_iter().all(|part| source.contains(part)),
+        };
+        assert!(is_known, "docs/troubleshooting.md: no message of pillion has `{message}`");
+    }
+    assert!(count > 30, "{count} messages");
 }
