@@ -56,6 +56,9 @@ fn an_injected_pod_is_a_rendered_pod() {
     // Kruise does not see this one, and the API server fills in the same defaults.
     let rendered = Namespace::new("counterpart-rendered");
     rendered.apply(&render());
+    // During a migration both inject, and the pod is the same (docs/migrate.md).
+    injected.apply(&render().replace("{name: web,", "{name: both,"));
+    let both = injected.get(PODS, "both").expect("it has this name");
 
     let stored = |namespace: &Namespace| namespace.get(PODS, "web").unwrap();
     let (theirs, ours) = (stored(&injected), stored(&rendered));
@@ -63,6 +66,11 @@ fn an_injected_pod_is_a_rendered_pod() {
     assert_eq!(ours["spec"]["containers"].as_array().unwrap().len(), 2);
     for field in ["initContainers", "containers", "volumes"] {
         assert_eq!(spec(&ours, field), spec(&theirs, field), "{field}");
+        assert_eq!(
+            spec(&both, field),
+            spec(&theirs, field),
+            "{field} of a rendered pod that Kruise injects, too"
+        );
     }
     injected.kubectl.run(&["delete", "sidecarset", "counterpart-log"]);
 }
