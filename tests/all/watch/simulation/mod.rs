@@ -310,7 +310,7 @@ pub(crate) fn turn(
     let mut sound = shared.borrow().sound;
     let ended = watching.run_iteration(&mut WatchContext {
         repo: opened,
-        environment: environment,
+        environment,
         out_of_sync_since: not_applied,
         verified_head: &mut sound,
         events: audience,
@@ -332,7 +332,7 @@ pub(crate) fn head(
     watching.watch_head(
         &mut WatchContext {
             repo: opened,
-            environment: environment,
+            environment,
             out_of_sync_since: not_applied,
             verified_head: &mut None,
             events: audience,
