@@ -19,6 +19,7 @@ pub use reference::cli_reference;
 
 use crate::diagnostics::escape;
 use crate::write::Error;
+use crate::yaml;
 use clap::{Args, Parser, ValueEnum};
 use reporter::Reporter;
 use std::ffi::OsString;
@@ -104,6 +105,16 @@ enum OutputFormat {
     Text,
     /// A document with `apiVersion` and `kind`
     Json,
+    /// The same document as YAML
+    Yaml,
+}
+
+impl OutputFormat {
+    /// Returns a JSON document in the format that was asked for.
+    fn convert(self, json: String) -> String {
+        let value = (self == Self::Yaml).then(|| serde_json::from_str(&json).ok()).flatten();
+        value.map_or(json, |value| yaml::emit(&value))
+    }
 }
 
 /// Use of colors

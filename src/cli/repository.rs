@@ -215,7 +215,7 @@ pub(super) fn accept_rewritten(context: &RepoContext, pushes: bool) -> Result<()
         return context.accept_rewritten(None);
     }
     let author = current_author(&context.repository)?;
-    context.accept_rewritten(Some(&ReleaseStamp { at: clock::now(), by: Some(&author) }))
+    context.accept_rewritten(Some(&ReleaseStamp { at: clock::now(), by: Some(&author), note: None }))
 }
 
 /// Returns the clusters that were asked for, all without `--cluster`.

@@ -34,6 +34,8 @@ pub struct ReleaseStamp<'a> {
     pub at: CommitTime,
     /// The person who released it: the author, whom the trailer `Pillion-By` names, too. None: only the committer.
     pub by: Option<&'a Identity>,
+    /// A paragraph that the release adds to the body of the message.
+    pub note: Option<&'a str>,
 }
 
 impl<'a> Signature<'a> {
@@ -86,15 +88,20 @@ impl Repository {
         release: &ReleaseStamp<'_>,
         signing: &Signing<'_>,
     ) -> Result<ObjectId, Error> {
-        if release.by.is_none() && made.time == release.at && *parents == made.parents {
+        if release.by.is_none()
+            && release.note.is_none()
+            && made.time == release.at
+            && *parents == made.parents
+        {
             return Ok(made.id);
         }
+        let message = release.note.map(|note| trailer::add_paragraph(&made.message, note));
+        let message = message.unwrap_or_else(|| made.message.clone());
         let (message, author) = match release.by {
-            Some(by) => (
-                trailer::add_trailer(&made.message, trailer::BY, &by.to_string()),
-                Signature::new(by, release.at),
-            ),
-            None => (made.message.clone(), Signature::new(&made.author, made.author_time)),
+            Some(by) => {
+                (trailer::add_trailer(&message, trailer::BY, &by.to_string()), Signature::new(by, release.at))
+            }
+            None => (message, Signature::new(&made.author, made.author_time)),
         };
         let committer = Signature::new(&made.committer, release.at);
         let new = NewCommit { tree: made.tree, parents, message: &message, author, committer };

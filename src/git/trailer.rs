@@ -80,6 +80,17 @@ pub(crate) fn add_trailer(message: &str, key: &str, value: &str) -> String {
     format!("{text}\n\n{}\n", lines.join("\n"))
 }
 
+/// Returns a message with one more paragraph, before its trailers.
+pub(crate) fn add_paragraph(message: &str, paragraph: &str) -> String {
+    let paragraph = escape::lines(paragraph.trim());
+    match message.trim_end().rsplit_once("\n\n") {
+        Some((text, block)) if is_trailer_block(&block.lines().collect::<Vec<_>>()) => {
+            format!("{text}\n\n{paragraph}\n\n{block}\n")
+        }
+        _ => format!("{}\n\n{paragraph}\n", message.trim_end()),
+    }
+}
+
 /// Returns the trailers of a message, in its order.
 pub fn parse_trailers(message: &str) -> Vec<Trailer> {
     let lines: Vec<&str> = message.trim_end().lines().collect();

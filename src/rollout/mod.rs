@@ -6,6 +6,7 @@
 mod batch_selection;
 mod blocked;
 mod controller;
+mod gates;
 mod hot_upgrade;
 mod pod_count;
 mod progress;
@@ -77,6 +78,8 @@ pub mod scatter;
 pub mod max_unavailable;
 
 pub(crate) use blocked::BlockedReason;
+pub use gates::{Gate, GateState, GateStatus};
+pub(crate) use gates::{approval_reason, gates_from_git, rate_text};
 pub(crate) use related_objects::{
     RelatedObject, RelatedObjects, may_contain_related_objects, related_objects_in,
 };

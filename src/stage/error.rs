@@ -127,6 +127,16 @@ pub enum Error {
         /// The remote.
         remote: String,
     },
+    /// There is no remote, and the deploy branch is checked out.
+    #[error(
+        "`{branch}` is checked out in `{place}`, and pillion never changes files of a working tree: run the command with `--no-push`, then `git merge --ff-only refs/pillion/outbox`; or leave the branch with `git switch --detach`; or add a remote"
+    )]
+    DeployBranchCheckedOut {
+        /// The deploy branch.
+        branch: String,
+        /// The working tree.
+        place: String,
+    },
     /// The remote no longer has the deploy branch.
     #[error(
         "`{remote}` no longer has a branch `{branch}`; it was at {} when it was last fetched. `git push {remote} {last}:refs/heads/{branch}` restores it; if it was deleted on purpose, `git fetch --prune {remote}` forgets it here",

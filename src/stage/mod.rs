@@ -57,6 +57,7 @@ pub(crate) use rollout_plan::RolloutPlan;
 pub(crate) use source_branch::{RenderHistory, SourceBranch};
 pub(crate) use staged_branch::{BranchContents, BranchUpdate, RefContents, StagedBranch, examine_ref};
 pub(crate) use staged_branch_names::StagedBranchNames;
+pub(crate) use summary::{change_text, versions_text};
 pub(crate) use unmanaged_files::unmanaged_manifest;
 pub(crate) use unmatched_selector::unmatched_selector;
 pub(crate) use waves::wave_block_reason;

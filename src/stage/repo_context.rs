@@ -305,6 +305,18 @@ impl RepoContext {
         Ok((upstream != Upstream::Local).then(|| format!("git push {remote} {OUTBOX}:{deploy_branch}")))
     }
 
+    /// Returns what a release does with a commit, in words.
+    ///
+    /// # Errors
+    /// When the configured remote is missing among several.
+    pub(crate) fn push_place(&self) -> Result<String, Error> {
+        let BranchConfig { remote, deploy, .. } = &self.branches;
+        Ok(match self.repository.upstream(remote)? {
+            Upstream::Remote(remote) => format!("pushed to {remote}/{deploy}"),
+            Upstream::Local => format!("put onto {deploy}"),
+        })
+    }
+
     /// Fetches the deploy branch and the source branch, and checks that the deploy branch exists.
     ///
     /// # Errors
@@ -358,6 +370,9 @@ impl RepoContext {
         let update = RefUpdate { name, to: Some(commit), expected, kind: RefMove::FastForward };
         let pushed = match repository.push(&upstream, &[update])?.into_iter().next() {
             Some(Err(git::Error::RefMoved { .. })) => return Ok(PushOutcome::NonFastForward),
+            Some(Err(git::Error::CheckedOut { place, .. })) => {
+                return Err(Error::DeployBranchCheckedOut { branch: branches.deploy.clone(), place });
+            }
             Some(outcome) => outcome?,
             None => PushStatus::UpToDate,
         };
@@ -400,11 +415,16 @@ mod tests {
     #[test]
     fn what_nobody_releases_is_later_than_the_head() {
         let time = |seconds| CommitTime { seconds, offset_minutes: 0 };
-        let at = |head, now| release_time(time(head), &ReleaseStamp { at: time(now), by: None }).seconds;
+        let at = |head, now| {
+            release_time(time(head), &ReleaseStamp { at: time(now), by: None, note: None }).seconds
+        };
         assert_eq!((at(100, 100), at(100, 99), at(100, 101)), (101, 101, 101));
         // A head from the future takes no date along.
         assert_eq!((at(i64::MAX, 100), at(100, i64::MIN)), (100, i64::MIN));
         let ada = crate::git::Identity::new("Ada", "ada@acme.example").unwrap();
-        assert_eq!(release_time(time(100), &ReleaseStamp { at: time(100), by: Some(&ada) }).seconds, 100);
+        assert_eq!(
+            release_time(time(100), &ReleaseStamp { at: time(100), by: Some(&ada), note: None }).seconds,
+            100
+        );
     }
 }

@@ -15,6 +15,19 @@ pub(super) struct RolloutSummary {
     pub(super) pod_state: String,
 }
 
+/// Returns the change of a rollout in progress: `logtail 1.4.2 -> 1.5.0`.
+pub(crate) fn change_text(ledger: &Ledger) -> String {
+    RolloutSummary::from_ledger(ledger).change
+}
+
+/// Returns the versions of a revision of a ledger: `logtail 1.4.2`; its name where it is not there, `nothing` for none.
+pub(crate) fn versions_text(ledger: &Ledger, revision: &RevisionName) -> String {
+    match revision.as_ref().and_then(|name| ledger.revision(name)) {
+        Some(revision) => revision.versions_text(),
+        None => revision.as_deref().unwrap_or("nothing").to_owned(),
+    }
+}
+
 impl RolloutSummary {
     /// Summarizes the rollout of a ledger with a target.
     pub(super) fn from_ledger(ledger: &Ledger) -> Self {

@@ -9,8 +9,8 @@ use crate::model::config::{OnFailure, RolloutConfig, StartMode};
 use crate::model::ledger::Ledger;
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::{
-    Batch, BlockedReason, RolloutContext, RolloutStep, is_repair, max_unavailable, newer_source,
-    required_approval,
+    Batch, BlockedReason, Gate, RolloutContext, RolloutStep, approval_reason, is_repair, max_unavailable,
+    newer_source, rate_text,
 };
 use jiff::Timestamp;
 use std::fmt;
@@ -101,11 +101,18 @@ pub(crate) struct ExplainedDecision {
     pub(crate) reasons: Vec<String>,
     /// When time alone may change the decision.
     pub(crate) changes_at: Option<Timestamp>,
+    /// The gate that decided it, where one did.
+    pub(crate) gate: Option<Gate>,
 }
 
 impl ExplainedDecision {
     fn new(decision: WatchDecision, reason: impl Into<String>) -> Self {
-        Self { decision, reasons: vec![reason.into()], changes_at: None }
+        Self { decision, reasons: vec![reason.into()], changes_at: None, gate: None }
+    }
+
+    /// The rollout waits at a gate.
+    fn waiting(gate: Gate, reason: impl Into<String>) -> Self {
+        Self { gate: Some(gate), ..Self::new(WatchDecision::Wait, reason) }
     }
 
     fn with_changes_at(mut self, at: Option<Timestamp>) -> Self {
@@ -141,7 +148,7 @@ fn decide_rollout(input: &DecisionInput<'_>) -> ExplainedDecision {
         let observation = match &input.observation {
             Ok(observation) => observation,
             Err(reason) => {
-                return ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {reason}"));
+                return ExplainedDecision::waiting(Gate::Health, format!("health is unknown: {reason}"));
             }
         };
         match observation.health.status {
@@ -189,7 +196,7 @@ fn decide_start(input: &DecisionInput<'_>, after: &Ledger) -> ExplainedDecision 
         return ExplainedDecision::new(WatchDecision::Wait, reason);
     }
     match &input.observation {
-        Err(reason) => ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {reason}")),
+        Err(reason) => ExplainedDecision::waiting(Gate::Health, format!("health is unknown: {reason}")),
         Ok(observation) => check_freeze(input, observation.now).unwrap_or_else(|| {
             let reason = match is_return {
                 true => "a hold has reached its end date",
@@ -221,7 +228,7 @@ fn decide_batch(input: &DecisionInput<'_>, batch: &Batch) -> ExplainedDecision {
     let observation = match &input.observation {
         Ok(observation) => observation,
         Err(reason) => {
-            return ExplainedDecision::new(WatchDecision::Wait, format!("health is unknown: {reason}"));
+            return ExplainedDecision::waiting(Gate::Health, format!("health is unknown: {reason}"));
         }
     };
     let is_rollback = input.ledger.target.as_ref() == Some(&input.ledger.released);
@@ -244,26 +251,12 @@ fn decide_batch(input: &DecisionInput<'_>, batch: &Batch) -> ExplainedDecision {
 
 fn check_freeze(input: &DecisionInput<'_>, now: Timestamp) -> Option<ExplainedDecision> {
     let frozen = input.windows.active_at(now)?;
-    let until = frozen.until.map_or_else(|| "pillion.yaml is changed".to_owned(), |at| at.to_string());
-    let reason = format!("frozen until {until} ({})", frozen.window);
-    Some(ExplainedDecision::new(WatchDecision::Wait, reason).with_changes_at(frozen.until))
+    Some(ExplainedDecision::waiting(Gate::Freeze, frozen.to_string()).with_changes_at(frozen.until))
 }
 
 fn check_approval(input: &DecisionInput<'_>, batch: &Batch) -> Option<ExplainedDecision> {
-    let plan = required_approval(input.context, input.ledger, batch)?;
-    let written = &input.ledger.approvals;
-    if written.iter().any(|a| a.plan == plan) {
-        return None;
-    }
-    let (name, number) = (input.context.command_arguments(), batch.number);
-    let outdated = if written.iter().any(|a| a.batch == number) {
-        " (an earlier approval was for other workloads or replicas)"
-    } else {
-        ""
-    };
-    let reason =
-        format!("batch {number} is waiting for approval{outdated}: run `pillion approve {name} {number}`");
-    Some(ExplainedDecision::new(WatchDecision::Wait, reason))
+    approval_reason(input.context, input.ledger, batch)
+        .map(|reason| ExplainedDecision::waiting(Gate::Approval, reason))
 }
 
 fn check_rate(input: &DecisionInput<'_>, observation: &HealthObservation<'_>) -> Option<ExplainedDecision> {
@@ -271,8 +264,8 @@ fn check_rate(input: &DecisionInput<'_>, observation: &HealthObservation<'_>) ->
     let moved: u32 = input.last_batch_pods();
     let at = rate::next_batch_at(Some(per_minute), moved, observation.batch_started?)?;
     (at > observation.now).then(|| {
-        let reason = format!("at most {per_minute} pods per minute (`podsPerMinute`): not before {at}");
-        ExplainedDecision::new(WatchDecision::Wait, reason).with_changes_at(Some(at))
+        let reason = format!("{}: not before {at}", rate_text(per_minute));
+        ExplainedDecision::waiting(Gate::Rate, reason).with_changes_at(Some(at))
     })
 }
 
@@ -296,7 +289,7 @@ fn check_max_unavailable(
             "{down} released pods are not ready, and batch {} takes {more} more down, which exceeds maxUnavailable {bound}",
             batch.number
         );
-        ExplainedDecision::new(WatchDecision::Wait, reason)
+        ExplainedDecision::waiting(Gate::Unavailable, reason)
     })
 }
 
@@ -307,7 +300,8 @@ fn wait_for_health(health: &HealthReport) -> ExplainedDecision {
         .filter(|w| !matches!(w.status, HealthStatus::Healthy | HealthStatus::Unknown))
         .map(workload_line)
         .collect();
-    ExplainedDecision { decision: WatchDecision::Wait, reasons, changes_at: health.changes_at }
+    let gate = Some(Gate::Health);
+    ExplainedDecision { decision: WatchDecision::Wait, reasons, changes_at: health.changes_at, gate }
 }
 
 fn workload_line(workload: &WorkloadHealth) -> String {
@@ -351,7 +345,7 @@ fn decide_failure(
     // One rollback; if that fails, a person decides.
     let decision =
         if may_go_back && !is_rollback { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };
-    ExplainedDecision { decision, reasons: lines, changes_at: None }
+    ExplainedDecision { decision, reasons: lines, changes_at: None, gate: Some(Gate::Health) }
 }
 
 /// Returns `shop/cart` for `CloneSet.apps.kruise.io/shop/cart`.

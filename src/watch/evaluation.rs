@@ -19,7 +19,7 @@ use crate::git::{CommitTime, ObjectId, Signing, trailer};
 use crate::model::defaults::SYNC_TIMEOUT_SECONDS;
 use crate::model::duration;
 use crate::model::timestamp::format_day;
-use crate::rollout::{ExternalState, RolloutStep, newer_source, transitions};
+use crate::rollout::{ExternalState, Gate, RolloutStep, newer_source, transitions};
 use crate::stage::{
     CommitAction, DeployBranch, LedgerCommit, PushOutcome, RepoContext, RolloutPlan, build_stack,
     commit_ledger,
@@ -286,7 +286,11 @@ fn run_batch_check(
         healthy_since: observation.batch_started,
     };
     let number = next.number;
-    match environment.run_check(&request) {
+    let result = environment.run_check(&request);
+    if !matches!(result, CheckResult::Pass(_)) {
+        explained.gate = Some(Gate::Check);
+    }
+    match result {
         CheckResult::Pass(_) => {}
         CheckResult::Wait(reason) => {
             explained.decision = WatchDecision::Wait;

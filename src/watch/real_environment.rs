@@ -147,7 +147,8 @@ impl Environment for RealEnvironment {
         let released = match self.propose(repo, deploy, proposal)? {
             Some(proposed) => proposed,
             None => {
-                let release = ReleaseStamp { at: proposal.at.unwrap_or_else(self.clock), by: None };
+                let release =
+                    ReleaseStamp { at: proposal.at.unwrap_or_else(self.clock), by: None, note: None };
                 ReleaseOutcome::Push(repo.release(deploy, proposal.commit, &release)?)
             }
         };

@@ -1,5 +1,6 @@
 //! Commits of a person on a ledger: what `pause`, `resume`, `approve`, `rollback` and `hold` share.
 
+use super::dry_run::describe_commits;
 use crate::cli::author::current_author;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
@@ -22,6 +23,9 @@ pub(in crate::cli) struct LedgerArgs {
     /// Write the commit to refs/pillion/outbox instead of pushing it to the deploy branch
     #[arg(long)]
     pub(in crate::cli) no_push: bool,
+    /// Print the commit and its changes without making it
+    #[arg(long, conflicts_with = "no_push")]
+    pub(in crate::cli) dry_run: bool,
 }
 
 /// The change that a verb makes to a ledger.
@@ -106,7 +110,7 @@ pub(in crate::cli) fn commit_change_despite(
     decide: impl Fn(&VerbContext<'_>) -> Result<LedgerChange, CommandError>,
 ) -> Result<u8, CommandError> {
     let context = repository::open_for_commit(&args.repository, global, reporter)?;
-    let author = current_author(&context.repository)?;
+    let author = author_of(&context, args.dry_run)?;
     let text = with_retry(&context, || {
         let deploy_branch = context.read_deploy_branch_reporting(reporter)?;
         let cluster = single_cluster(&deploy_branch, &args.repository)?;
@@ -128,6 +132,14 @@ pub(in crate::cli) fn commit_change_despite(
     Ok(EXIT_SUCCESS)
 }
 
+/// Returns the person who commits; a dry run needs none.
+pub(in crate::cli) fn author_of(context: &RepoContext, is_dry: bool) -> Result<Identity, CommandError> {
+    match current_author(&context.repository) {
+        Err(Error::NoIdentity) if is_dry => Ok(context.branches.identity.clone()),
+        author => Ok(author?),
+    }
+}
+
 /// Makes the commit and pushes it; returns what was done, where it is now, and the next command.
 fn release_change(
     args: &LedgerArgs,
@@ -141,7 +153,14 @@ fn release_change(
     let (commit, diagnostics) = commit_ledger(deploy_branch, view, &commit, &Signing::disabled())?;
     reporter.add(diagnostics);
     let commit = commit.ok_or_else(|| CommandError::from_diagnostics([]))?;
-    let release = ReleaseStamp { at: clock::now(), by: Some(author) };
+    if args.dry_run {
+        let text = describe_commits(&context.repository, deploy_branch.head.tree, &[commit])?;
+        return Ok(format!(
+            "{text}nothing was committed; without `--dry-run`, it is {}\n",
+            context.push_place()?
+        ));
+    }
+    let release = ReleaseStamp { at: clock::now(), by: Some(author), note: None };
     let outcome = match args.no_push {
         true => context.save_to_outbox(commit.id, &release)?,
         false => context.release(deploy_branch, commit.id, &release)?,
@@ -172,6 +191,12 @@ pub(in crate::cli) fn single_cluster<'l>(
 
 /// Returns the command that releases what is at the outbox.
 pub(in crate::cli) fn release_command(context: &RepoContext) -> Result<String, Error> {
-    let local = format!("git branch --force {} refs/pillion/outbox", context.branches.deploy);
-    Ok(context.push_command()?.unwrap_or(local))
+    if let Some(command) = context.push_command()? {
+        return Ok(command);
+    }
+    // A branch that is checked out moves with its files.
+    Ok(match context.repository.checked_out_at(&context.branches.deploy_ref()) {
+        Some(_) => "git merge --ff-only refs/pillion/outbox".to_owned(),
+        None => format!("git branch --force {} refs/pillion/outbox", context.branches.deploy),
+    })
 }

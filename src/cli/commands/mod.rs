@@ -3,6 +3,7 @@
 mod approve;
 mod cmp;
 mod doctor;
+mod dry_run;
 mod explain;
 mod fix;
 mod generated;

@@ -1,7 +1,6 @@
 //! `pillion promote`: releases the next steps of a rollout by hand, without a look at pods.
 
-use super::ledger_change::{LedgerArgs, release_command, single_cluster};
-use crate::cli::author::current_author;
+use super::ledger_change::{LedgerArgs, author_of, release_command, single_cluster};
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext};
@@ -12,7 +11,10 @@ use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
 use crate::rollout::transitions::TransitionError;
-use crate::rollout::{Batch, BlockedReason, ExternalState, RolloutStep, ledger_before, required_approval};
+use crate::rollout::{
+    Batch, BlockedReason, ExternalState, Gate, GateState, GateStatus, RolloutStep, gates_from_git,
+    ledger_before, required_approval,
+};
 use crate::stage::{
     ClusterView, DeployBranch, Error, RolloutPlan, StagedBranch, StagedCommit, build_stack, check_drift,
     find_batch_revert, reverted_batch, rewritten_branch,
@@ -31,9 +33,6 @@ pub(in crate::cli) struct PromoteArgs {
     /// Release every batch, and complete the rollout
     #[arg(long)]
     full: bool,
-    /// Print the commits without releasing them
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
     ledger: LedgerArgs,
 }
@@ -45,9 +44,8 @@ pub(in crate::cli) fn run(
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
     let context = repository::open_for_commit(&args.ledger.repository, global, reporter)?;
-    // A dry run commits nothing and needs no author.
-    let author = if args.dry_run { None } else { Some(current_author(&context.repository)?) };
-    let promotion = PromoteRun { args, context: &context, author: author.as_ref() };
+    let author = author_of(&context, args.ledger.dry_run)?;
+    let promotion = PromoteRun { args, context: &context, author: &author };
     let text = with_retry(&context, || promotion.release_steps(reporter))?;
     print_text(&text)?;
     Ok(EXIT_SUCCESS)
@@ -57,7 +55,7 @@ pub(in crate::cli) fn run(
 struct PromoteRun<'a> {
     args: &'a PromoteArgs,
     context: &'a RepoContext,
-    author: Option<&'a Identity>,
+    author: &'a Identity,
 }
 
 impl PromoteRun<'_> {
@@ -83,17 +81,26 @@ impl PromoteRun<'_> {
         let (stack, diagnostics) = build_stack(deploy_branch, &rollout, number, &Signing::disabled(), &[])?;
         reporter.add(diagnostics);
         let stack = stack.ok_or_else(|| CommandError::from_diagnostics([]))?;
-        if self.args.dry_run {
-            return Ok(self.dry_run_text(&view, &rollout, &stack.commits));
+        let settings = view.rollout_settings(name).0;
+        let gates = gates_from_git(
+            &rollout.context,
+            &rollout.ledger,
+            rollout.steps.first(),
+            &settings,
+            clock::now().seconds,
+        );
+        let note = passed_gates_note(&gates, number, &rollout.context.settings.soak);
+        if self.args.ledger.dry_run {
+            return Ok(self.dry_run_text(&view, &rollout, &stack.commits, note.as_deref()));
         }
         let ids: Vec<ObjectId> = stack.commits.iter().map(|commit| commit.id).collect();
-        let release = ReleaseStamp { at: clock::now(), by: self.author };
+        let release = ReleaseStamp { at: clock::now(), by: Some(self.author), note: note.as_deref() };
         let (released, outcome) = match self.args.ledger.no_push {
             true => self.context.save_all_to_outbox(&ids, &release)?,
             false => self.context.release_all(deploy_branch, &ids, &release)?,
         };
         let (_, place) = require_pushed(outcome, self.context)?;
-        Ok(self.release_text(&view, &rollout, (&released, &stack.commits), &place)?)
+        Ok(self.release_text(&view, &rollout, (&released, &stack.commits), (&place, note.as_deref()))?)
     }
 
     /// Commits by hand that stop a release until a person has looked at them.
@@ -209,10 +216,14 @@ impl PromoteRun<'_> {
         site: &ClusterView,
         rollout: &RolloutPlan<'_>,
         commits: &[StagedCommit],
+        note: Option<&str>,
     ) -> String {
         let mut text = String::new();
         for commit in commits {
             let _ = writeln!(text, "would release {}", commit.subject());
+        }
+        if let Some(note) = note {
+            let _ = writeln!(text, "{note}");
         }
         let following = self.next_step(site, rollout, commits.len());
         let _ = writeln!(text, "nothing was released; then {following}");
@@ -225,7 +236,7 @@ impl PromoteRun<'_> {
         site: &ClusterView,
         rollout: &RolloutPlan<'_>,
         (released, made): (&[ObjectId], &[StagedCommit]),
-        place: &str,
+        (place, note): (&str, Option<&str>),
     ) -> Result<String, Error> {
         let mut text = String::new();
         for (id, commit) in released.iter().zip(made) {
@@ -236,7 +247,9 @@ impl PromoteRun<'_> {
             let _ = writeln!(text, "next: `{}` releases it", release_command(self.context)?);
             return Ok(text);
         }
-        let _ = writeln!(text, "released by hand: pillion did not check pods or wait for the soak");
+        if let Some(note) = note {
+            let _ = writeln!(text, "{note}");
+        }
         let _ = writeln!(text, "next: {}", self.next_step(site, rollout, released.len()));
         Ok(text)
     }
@@ -268,6 +281,28 @@ impl PromoteRun<'_> {
             _ => format!("`pillion status {name}{options}` shows its status"),
         }
     }
+}
+
+/// Returns what a release by hand does not wait for: a paragraph of its commits. None: there is nothing to wait for.
+fn passed_gates_note(gates: &[GateStatus], steps: usize, soak: &str) -> Option<String> {
+    let mut passed: Vec<String> = gates
+        .iter()
+        .filter(|gate| gate.state != GateState::Open)
+        .map(|gate| match gate.state {
+            GateState::Waiting => format!("{} ({})", gate.gate, gate.reason),
+            GateState::Open | GateState::NotChecked => {
+                format!("{} ({}, not checked)", gate.gate, gate.reason)
+            }
+        })
+        .collect();
+    if passed.is_empty() && steps > 1 {
+        passed.push(format!(
+            "{} (the pods of each batch, and their soak of {soak}, not checked)",
+            Gate::Health
+        ));
+    }
+    let passed = passed.join(", ");
+    (!passed.is_empty()).then(|| format!("Released by hand, past these gates: {passed}."))
 }
 
 /// Returns whether a batch waits for a person, and the ledger before it has no approval of its plan.

@@ -1,7 +1,7 @@
 //! `pillion stage`: writes the commits of rollouts to staged branches, for review.
 
+use super::ledger_change::author_of;
 use super::start::StartOptions;
-use crate::cli::author::current_author;
 use crate::cli::error::CommandError;
 use crate::cli::format::stage::{StageOutcome, StagedBranchReport};
 use crate::cli::reporter::Reporter;
@@ -43,7 +43,7 @@ pub(in crate::cli) struct StageArgs {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    repository: RepositoryArgs,
+    pub(in crate::cli) repository: RepositoryArgs,
     /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
@@ -71,7 +71,7 @@ pub(in crate::cli) fn run_stage(
     if result.is_ok() || !done.started.is_empty() || !done.staged.is_empty() {
         print_text(&match args.output {
             OutputFormat::Text => done.to_text(),
-            OutputFormat::Json => done.to_json(),
+            OutputFormat::Json | OutputFormat::Yaml => args.output.convert(done.to_json()),
         })?;
     }
     // Who asked for a rollout of an edit did not get it.
@@ -105,7 +105,11 @@ fn try_stage(
     let run = StageRun { args, start, context: &context, external_state, signing: context.signing()? };
     if starts {
         context.require_deploy_branch()?;
-        run.start_rollouts(&current_author(&context.repository)?, reporter, &mut done.started)?;
+        run.start_rollouts(&author_of(&context, start.is_dry)?, reporter, &mut done.started)?;
+        if !done.started.is_empty() && (start.is_dry || start.keeps_local) {
+            // The staged branches follow the deploy branch, which has not moved.
+            return Ok(());
+        }
     }
     run.write_staged_branches(reporter, done)
 }

@@ -1,17 +1,21 @@
 //! `pillion start`: puts the first commit of a rollout onto the deploy branch.
 
+use super::dry_run::describe_commits;
+use super::ledger_change::release_command;
 use super::stage::{BuiltStack, StageArgs, StageRun, run_stage};
 use crate::cli::error::CommandError;
 use crate::cli::format::stage::StartedRollout;
 use crate::cli::reporter::Reporter;
+use crate::cli::repository;
 use crate::cli::retry::{require_pushed, with_retry};
 use crate::cli::{GlobalArgs, clock};
 use crate::diagnostics::pluralize;
-use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
+use crate::git::{Identity, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
 use crate::rollout::with_current_scope;
 use crate::stage::{
-    ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, RolloutPlan, commit_ledger, sidecar_removal,
+    ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, RolloutPlan, StagedCommit, commit_ledger,
+    sidecar_removal,
 };
 use clap::Args;
 
@@ -26,7 +30,16 @@ pub(in crate::cli) struct StartArgs {
     /// Recount the workloads of rollouts in progress and continue without the missing ones
     #[arg(long, requires = "names")]
     accept_missing: bool,
+    /// Write the commit to refs/pillion/outbox instead of pushing it to the deploy branch
+    #[arg(long, requires = "names")]
+    no_push: bool,
+    /// Print the commits and their changes without making them
+    #[arg(long, conflicts_with = "no_push")]
+    dry_run: bool,
 }
+
+/// The commits of a start, the SidecarSet, and the cluster.
+type StartCommits = (Vec<StagedCommit>, String, Option<String>);
 
 /// What a person allows a start to do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,6 +48,10 @@ pub(in crate::cli) struct StartOptions {
     pub(in crate::cli) allows_removal: bool,
     /// Rollouts in progress continue without workloads that are no longer there.
     pub(in crate::cli) accepts_missing: bool,
+    /// The commit is saved in this repository and not pushed.
+    pub(in crate::cli) keeps_local: bool,
+    /// Nothing is committed.
+    pub(in crate::cli) is_dry: bool,
 }
 
 /// Runs `pillion start`.
@@ -43,7 +60,12 @@ pub(in crate::cli) fn run(
     global: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    let start = StartOptions { allows_removal: args.allow_removal, accepts_missing: args.accept_missing };
+    let start = StartOptions {
+        allows_removal: args.allow_removal,
+        accepts_missing: args.accept_missing,
+        keeps_local: args.no_push,
+        is_dry: args.dry_run,
+    };
     run_stage(&args.stage, Some(start), global, reporter)
 }
 
@@ -57,6 +79,10 @@ impl StageRun<'_> {
     ) -> Result<(), CommandError> {
         while let Some(rollout) = with_retry(self.context, || self.start_next_rollout(author, reporter))? {
             started.push(rollout);
+            // The deploy branch has not moved: the next one would be the same.
+            if self.start.keeps_local || self.start.is_dry {
+                break;
+            }
         }
         Ok(())
     }
@@ -69,20 +95,47 @@ impl StageRun<'_> {
     ) -> Result<Option<StartedRollout>, CommandError> {
         let deploy_branch = self.context.read_deploy_branch_reporting(reporter)?;
         let views = self.read_clusters(&deploy_branch, reporter)?;
-        let (commit, sidecar_set, cluster) = match self.recount_next(&deploy_branch, &views, reporter)? {
+        let (commits, sidecar_set, cluster) = match self.recount_next(&deploy_branch, &views, reporter)? {
             Some(counted) => counted,
             None => {
                 let next = self.prepare_next_start(&deploy_branch, &views, reporter)?;
                 reporter.fail_on_errors()?;
                 let Some(stack) = next else { return Ok(None) };
                 let (sidecar_set, cluster) = stack.sidecar_set_and_cluster();
-                (stack.stack.tip_or_base(), sidecar_set, cluster)
+                (stack.stack.commits, sidecar_set, cluster)
             }
         };
-        let release = ReleaseStamp { at: clock::now(), by: Some(author) };
-        let outcome = self.context.release(&deploy_branch, commit, &release)?;
+        let options = repository::command_options(&self.args.repository, cluster.as_deref());
+        let Some(commit) = commits.last().map(|commit| commit.id) else { return Ok(None) };
+        if self.start.is_dry {
+            let tree = deploy_branch.head.tree;
+            let changes = describe_commits(&self.context.repository, tree, &commits)?;
+            let location = format!("it would be {}", self.context.push_place()?);
+            let preview = Some(changes);
+            return Ok(Some(StartedRollout {
+                sidecar_set,
+                cluster,
+                commit,
+                location,
+                preview,
+                is_local: true,
+                next: String::new(),
+            }));
+        }
+        let release = ReleaseStamp { at: clock::now(), by: Some(author), note: None };
+        let outcome = match self.start.keeps_local {
+            true => self.context.save_to_outbox(commit, &release)?,
+            false => self.context.release(&deploy_branch, commit, &release)?,
+        };
         let (commit, location) = require_pushed(outcome, self.context)?;
-        Ok(Some(StartedRollout { sidecar_set, cluster, commit, location }))
+        let next = match self.start.keeps_local {
+            true => format!("`{}` releases it", release_command(self.context)?),
+            false => format!(
+                "`pillion promote {sidecar_set}{options}` releases the next batch, `pillion watch` releases batches while their pods stay healthy"
+            ),
+        };
+        let is_local = self.start.keeps_local;
+        Ok(Some(StartedRollout { sidecar_set, cluster, commit, location, is_local, preview: None, next }))
     }
 
     /// Finds the first rollout in progress with missing workloads, and makes the commit that counts without them.
@@ -91,7 +144,7 @@ impl StageRun<'_> {
         deploy_branch: &DeployBranch<'_>,
         views: &[ClusterView],
         reporter: &mut Reporter,
-    ) -> Result<Option<(ObjectId, String, Option<String>)>, Error> {
+    ) -> Result<Option<StartCommits>, Error> {
         let recounted = |view: &ClusterView, name: &String| {
             let ledger = view.ledger(name);
             let context = view.rollout_context(name).0;
@@ -117,7 +170,7 @@ impl StageRun<'_> {
                     commit_ledger(deploy_branch, view, &change, &Signing::disabled())?;
                 reporter.add(diagnostics);
                 let cluster = view.cluster.as_ref().map(ToString::to_string);
-                return Ok(commit.map(|commit| (commit.id, name, cluster)));
+                return Ok(commit.map(|commit| (vec![commit], name, cluster)));
             }
         }
         Ok(None)

@@ -1,18 +1,20 @@
 //! `pillion status`: shows the state of rollouts, since when, and what each waits for.
 
 use crate::cli::error::CommandError;
-use crate::cli::format::status::{LedgerStatus, to_json};
+use crate::cli::format::status::{LedgerStatus, StatusSummary, to_json};
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
 use crate::cli::sidecar_set_names::SidecarSetNames;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::git::HistoryWalk;
-use crate::model::ledger::Ledger;
+use crate::model::ledger::{Ledger, Revision};
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::report::ledger_holds;
-use crate::rollout::{ExternalState, RolloutStep};
-use crate::stage::{ClusterView, DeployBranch, Error, RolloutPlan, wave_block_reason};
+use crate::rollout::{ExternalState, RolloutStep, gates_from_git};
+use crate::stage::{
+    ClusterView, DeployBranch, Error, RolloutPlan, change_text, versions_text, wave_block_reason,
+};
 use clap::Args;
 
 /// Arguments of `pillion status`.
@@ -47,7 +49,7 @@ pub(in crate::cli) fn run(
             names: &args.names,
             clusters: &args.clusters,
             repository: &args.repository,
-            is_json: args.output == OutputFormat::Json,
+            output: args.output,
         };
         return super::watch::watch_status(&view, global, reporter);
     }
@@ -94,7 +96,7 @@ fn collect_status(
             "no SidecarSet has a ledger: `pillion init rollout` writes them\n".to_owned()
         }
         OutputFormat::Text => all.iter().map(LedgerStatus::to_text).chain(stale_render).collect(),
-        OutputFormat::Json => to_json(deploy_branch.head.id, &all),
+        OutputFormat::Json | OutputFormat::Yaml => args.output.convert(to_json(deploy_branch.head.id, &all)),
     })
 }
 
@@ -131,8 +133,19 @@ fn ledger_status(
     let first = rollout.batches().next();
     let (pods, before) =
         first.map_or((0, 0), |b| (b.matched_pods, b.updated_pods.saturating_sub(b.moved_pods())));
+    let options = repository::command_options(args, cluster);
+    let first_step = rollout.steps.iter().find(|step| !matches!(step, RolloutStep::Resume(_)));
+    let settings = site.rollout_settings(&ledger.name).0;
+    let gates = gates_from_git(&rollout.context, ledger, first_step, &settings, clock::now().seconds);
     Ok(LedgerStatus {
         name: ledger.name.to_string(),
+        summary: StatusSummary {
+            change: ledger.target.as_ref().map(|_| change_text(ledger)),
+            released: versions_text(ledger, &ledger.released),
+            target: ledger.target.as_ref().map(|target| versions_text(ledger, target)),
+            source: rollout.context.source.as_ref().map(Revision::versions_text),
+        },
+        gates,
         cluster: cluster.map(str::to_owned),
         since,
         state: rollout.state(),
@@ -143,8 +156,8 @@ fn ledger_status(
         held: ledger_holds(&rollout.context, ledger, external.today.as_deref()),
         newer_revision: rollout.newer_source(),
         starts: rollout.starts_rollout(),
-        next: next_step(&rollout, &repository::command_options(args, cluster)),
-        command_options: repository::command_options(args, cluster),
+        next: next_step(&rollout, &options),
+        command_options: options,
         ledger: ledger.clone(),
     })
 }

@@ -49,19 +49,34 @@ pub(in crate::cli) struct StartedRollout {
     pub(in crate::cli) cluster: Option<String>,
     pub(in crate::cli) commit: ObjectId,
     pub(in crate::cli) location: String,
+    /// The commit was left in this repository.
+    pub(in crate::cli) is_local: bool,
+    /// What the commit would change, where it is not made.
+    pub(in crate::cli) preview: Option<String>,
+    /// What to do next.
+    pub(in crate::cli) next: String,
 }
 
 impl StageOutcome {
     pub(in crate::cli) fn to_text(&self) -> String {
         let mut text = String::new();
         for started in &self.started {
-            let StartedRollout { sidecar_set, cluster, commit, location } = started;
+            let StartedRollout { sidecar_set, cluster, commit, location, preview, .. } = started;
             let set = display_name(sidecar_set, cluster.as_deref());
-            let _ = writeln!(text, "{set}: rollout started: {} {location}", commit.short());
+            let _ = match preview {
+                Some(changes) => {
+                    writeln!(text, "{changes}nothing was committed; without `--dry-run`, {location}")
+                }
+                None if started.is_local => writeln!(text, "{set}: {} {location}", commit.short()),
+                None => writeln!(text, "{set}: rollout started: {} {location}", commit.short()),
+            };
         }
         self.staged.iter().for_each(|branch| branch.write_text(&mut text));
         if text.is_empty() {
             text.push_str("no SidecarSet has a ledger: `pillion init rollout` writes them\n");
+        }
+        for started in self.started.iter().filter(|started| !started.next.is_empty()) {
+            let _ = writeln!(text, "next: {}", started.next);
         }
         for file in &self.unpublished {
             let _ = writeln!(text, "{}", file.explanation);

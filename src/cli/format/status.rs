@@ -5,19 +5,34 @@ use crate::git::{Commit, ObjectId};
 use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::{Ledger, RevisionName, revision_text};
 use crate::model::timestamp::format_day;
-use crate::rollout::RolloutState;
 use crate::rollout::report::{HeldWorkloadReport, HoldState};
+use crate::rollout::{GateStatus, RolloutState};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// The maximum number of listed holds.
 const MAX_HOLDS: usize = 10;
 
+/// A rollout in the versions of its containers.
+pub(in crate::cli) struct StatusSummary {
+    /// The change of a rollout in progress: `logtail 1.4.2 -> 1.5.0`.
+    pub(in crate::cli) change: Option<String>,
+    /// The released revision: `logtail 1.4.2`.
+    pub(in crate::cli) released: String,
+    /// The target, where a rollout is in progress.
+    pub(in crate::cli) target: Option<String>,
+    /// The file; None: it is deleted.
+    pub(in crate::cli) source: Option<String>,
+}
+
 /// The status of one rollout.
 pub(in crate::cli) struct LedgerStatus {
     pub(in crate::cli) name: String,
     pub(in crate::cli) cluster: Option<String>,
     pub(in crate::cli) ledger: Ledger,
+    pub(in crate::cli) summary: StatusSummary,
+    /// What the next step waits for, as far as git tells.
+    pub(in crate::cli) gates: Vec<GateStatus>,
     /// The last commit that changed the ledger.
     pub(in crate::cli) since: Option<Commit>,
     pub(in crate::cli) state: RolloutState,
@@ -50,37 +65,25 @@ impl LedgerStatus {
         let mut text = String::new();
         let of = self.cluster.as_ref().map_or_else(String::new, |c| format!(" ({c})"));
         let ledger = &self.ledger;
-        let released = revision_text(&ledger.released);
-        let target = ledger.target.as_ref().map(revision_text);
-        let number = ledger.last_batch();
-        let state = match (self.state, target) {
-            (RolloutState::Idle, _) => {
-                format!("{} is released", ledger.released.as_deref().unwrap_or("nothing"))
-            }
-            (RolloutState::Pending | RolloutState::Blocked, None) if self.has_expired_hold => {
-                format!("{released} is released, and holds have expired")
-            }
-            (RolloutState::Pending | RolloutState::Blocked, None) => {
-                format!("{released} is released, and the file holds something else")
-            }
-            (RolloutState::Rejected, _) => {
-                format!("{released} is released; what the file holds was rolled back")
-            }
-            (RolloutState::RollingBack, _) => format!("going back to {released}, batch {number} is out"),
-            (_, Some(target)) => {
-                let paused = if self.state == RolloutState::Paused { "paused, " } else { "" };
-                format!(
-                    "{paused}{released} -> {target}, batch {number} of {} is out",
-                    self.batches.max(number)
-                )
-            }
-            (_, None) => format!("{released} is released, paused"),
-        };
-        let _ = writeln!(text, "{}{of}: {state}", self.name);
-        if let Some(since) = &self.since {
+        let _ = writeln!(text, "{}{of}: {}", self.name, self.state_text());
+        if let Some(target) = &ledger.target {
             let _ = writeln!(
                 text,
-                "  since {} ({} {})",
+                "  revisions: {} -> {}",
+                revision_text(&ledger.released),
+                revision_text(target)
+            );
+        } else if let Some(released) = &ledger.released {
+            let _ = writeln!(text, "  revision: {released}");
+        }
+        if let Some(since) = &self.since {
+            let planned = match since.author_time.seconds == since.time.seconds {
+                true => String::new(),
+                false => format!(", planned {}", format_rfc3339(since.author_time.seconds)),
+            };
+            let _ = writeln!(
+                text,
+                "  since {} ({} {}){planned}",
                 format_rfc3339(since.time.seconds),
                 since.id.short(),
                 since.subject()
@@ -89,9 +92,10 @@ impl LedgerStatus {
         if self.pods > 0 && ledger.target.is_some() && !self.starts {
             let _ = writeln!(
                 text,
-                "  {} of {} have the target",
+                "  in git: {} of {} have {}",
                 self.updated,
-                pluralize(self.pods.into(), "pod")
+                pluralize(self.pods.into(), "pod"),
+                self.summary.target.as_deref().unwrap_or("the target")
             );
         }
         if let Some(paused) = &ledger.paused {
@@ -105,17 +109,51 @@ impl LedgerStatus {
         if let Some(more) = self.held.len().checked_sub(MAX_HOLDS).filter(|n| *n > 0) {
             let _ = writeln!(text, "  and {more} more holds");
         }
+        for gate in &self.gates {
+            let _ = writeln!(text, "  gate {gate}");
+        }
         let _ = writeln!(text, "  next: {}", self.next);
         if let Some(newer) = &self.newer_revision {
             let _ = writeln!(
                 text,
-                "  its file holds {}, which waits: `pillion start {}{}` makes it the target",
-                newer.as_deref().unwrap_or("nothing"),
+                "  its file holds {} ({}), which waits: `pillion start {}{}` makes it the target",
+                self.summary.source.as_deref().unwrap_or("nothing"),
+                newer.as_deref().unwrap_or("deleted"),
                 self.name,
                 self.command_options
             );
         }
         text
+    }
+
+    /// Where the rollout stands, versions before names of revisions.
+    fn state_text(&self) -> String {
+        let StatusSummary { change, released, target, source } = &self.summary;
+        let batch = match self.ledger.last_batch() {
+            0 => "started, no batch released".to_owned(),
+            last => format!("batch {last}/{} released", self.batches.max(last)),
+        };
+        match (self.state, target) {
+            (RolloutState::Idle, _) => format!("{released} is released"),
+            (RolloutState::Pending | RolloutState::Blocked, None) if self.has_expired_hold => {
+                format!("{released} is released, and holds have expired")
+            }
+            (RolloutState::Pending | RolloutState::Blocked, None) => format!(
+                "{released} is released; the file holds {}, which is not released yet",
+                source.as_deref().unwrap_or("nothing")
+            ),
+            (RolloutState::Rejected, _) => format!(
+                "{released} is released; {}, which the file holds, was rolled back",
+                source.as_deref().unwrap_or("the deletion")
+            ),
+            (RolloutState::RollingBack, _) => format!("rolling back to {released}, {batch}"),
+            (RolloutState::Paused, None) => format!("paused, {released} is released"),
+            (RolloutState::Paused, Some(_)) => {
+                format!("paused, {}, {batch}", change.as_deref().unwrap_or_default())
+            }
+            (_, Some(_)) => format!("{}, {batch}", change.as_deref().unwrap_or_default()),
+            (RolloutState::Progressing, None) => format!("{released} is released"),
+        }
     }
 
     fn to_json(&self) -> Value {
@@ -134,7 +172,18 @@ impl LedgerStatus {
             "held": self.held.iter().filter(|h| h.hold_state == HoldState::Active).count(),
             "holds": self.held.iter().map(HeldWorkloadReport::to_json).collect::<Vec<_>>(),
             "newer": self.newer_revision.as_ref().map(revision_text),
-            "since": self.since.as_ref().map(|c| json!({"commit": c.id.to_string(), "time": format_rfc3339(c.time.seconds)})),
+            "since": self.since.as_ref().map(|c| json!({
+                "commit": c.id.to_string(),
+                "time": format_rfc3339(c.time.seconds),
+                "planned": format_rfc3339(c.author_time.seconds),
+            })),
+            "change": self.summary.change,
+            "versions": {
+                "released": self.summary.released,
+                "target": self.summary.target,
+                "source": self.summary.source,
+            },
+            "gates": self.gates.iter().map(GateStatus::to_json).collect::<Vec<_>>(),
             "next": self.next,
         })
     }

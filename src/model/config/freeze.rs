@@ -12,6 +12,7 @@ use crate::model::suggestion::closest_match;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
+use std::fmt;
 
 /// The longest window, in seconds: a year.
 const MAX_WINDOW_SECONDS: u64 = 366 * 86_400;
@@ -113,9 +114,23 @@ impl FreezeWindows {
         })
     }
 
+    /// Returns why nothing is released at a moment, in seconds since 1970; None: no window covers it.
+    pub(crate) fn reason_at(&self, seconds: i64) -> Option<String> {
+        self.active_at(Timestamp::from_second(seconds).ok()?).map(|frozen| frozen.to_string())
+    }
+
     fn covering_window(&self, now: Timestamp) -> Option<(Timestamp, Timestamp, &FreezeWindow)> {
         let covering = self.windows.iter().filter_map(|w| w.covering(now).map(|(from, to)| (from, to, w)));
         covering.max_by_key(|(_, to, _)| *to)
+    }
+}
+
+impl fmt::Display for ActiveFreeze {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.until {
+            Some(until) => write!(f, "frozen until {until} ({})", self.window),
+            None => write!(f, "frozen until pillion.yaml is changed ({})", self.window),
+        }
     }
 }
 

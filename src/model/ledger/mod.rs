@@ -9,6 +9,7 @@ pub use emit::emit;
 pub(crate) use wire::json_schema;
 
 use crate::model::go_json::to_sorted_go_json;
+use crate::model::image;
 use crate::model::sidecar_set::{SidecarSet, content_revision_name};
 use rpds::RedBlackTreeMapSync;
 use serde_json::Value;
@@ -16,6 +17,9 @@ use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Containers that the text of a revision names; the others are counted.
+const MAX_NAMED_CONTAINERS: usize = 3;
 
 /// The text for "no revision" in place of a revision name.
 pub(crate) const NO_REVISION: &str = "-";
@@ -146,6 +150,25 @@ impl Revision {
     /// Makes the revision of a SidecarSet's content.
     pub fn from_set(set: &Arc<SidecarSet>) -> Self {
         Self { name: revision_name(set).into(), set: Arc::clone(set) }
+    }
+
+    /// Returns its containers with the versions of their images, for people: `logtail 1.4.2, agent 0.3`.
+    pub(crate) fn versions_text(&self) -> String {
+        let lists = ["initContainers", "containers"].into_iter();
+        let containers = lists.filter_map(|list| self.set.content.get(list)?.as_array()).flatten();
+        let mut versions: Vec<String> = containers
+            .filter_map(|container| {
+                let (name, image) = (container["name"].as_str()?, container["image"].as_str().unwrap_or("-"));
+                Some(format!("{name} {}", image::tag(image).unwrap_or(image)))
+            })
+            .collect();
+        let more = versions.len().saturating_sub(MAX_NAMED_CONTAINERS);
+        versions.truncate(MAX_NAMED_CONTAINERS);
+        match (versions.is_empty(), more) {
+            (true, _) => self.name.to_string(),
+            (false, 0) => versions.join(", "),
+            (false, more) => format!("{} and {more} more", versions.join(", ")),
+        }
     }
 }
 

@@ -41,14 +41,58 @@ fn the_next_batch_is_one_commit_of_a_person() {
     assert_eq!(repo.git(&["log", "-1", "--format=%an %cn", "main"]), "A Person pillion");
     assert_eq!(changed(&repo), "ledgers/log.yaml\nrendered/data/events.yaml");
     assert_eq!((ledger(&repo, "main").last_batch(), repo.git(&["rev-parse", "main~1"])), (1, base.clone()));
-    assert!(stdout.contains("did not check pods or wait for the soak"), "{stdout}");
+    // Before the first batch no pod can be unhealthy: no gate is passed over.
+    assert!(!stdout.contains("gates"), "{stdout}");
     assert!(
         stdout.ends_with("next: `pillion promote log` releases batch 2 of 4: 1 pod of 1 workload\n")
             || stdout.contains("releases batch 2 of 4"),
         "{stdout}"
     );
+    // What a later batch does not wait for stands in its commit.
+    let stdout = repo.pillion(&["promote", "log"]);
+    let note = "Released by hand, past these gates: health (the pods of batch 1, and their soak of 120s, not checked).";
+    let body = repo.git(&["log", "-1", "--format=%b", "main"]);
+    assert!(stdout.contains(note) && body.contains(note), "{stdout}{body}");
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.pillion(&["verify", "--base", &base]);
+}
+
+#[test]
+fn a_dry_run_shows_the_change_and_makes_none() {
+    let test_env = TestEnvironment::new();
+    let repo = released(&test_env, "repo");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.hold(&newer(example())).commit("logtail 1.5.0");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    let before = head(&repo);
+    let stdout = repo.pillion(&["start", "log", "--dry-run"]);
+    assert!(stdout.contains("would commit log: start") && stdout.contains("+  target: log-"), "{stdout}");
+    repo.pillion(&["start", "log"]);
+    let started = head(&repo);
+    assert_ne!(started, before);
+    for args in [
+        &["pause", "log", "--reason", "lunch"][..],
+        &["rollback", "log"],
+        &["hold", "deploy/web"],
+        &["promote", "log", "--full"],
+    ] {
+        let stdout = repo.pillion(&[args, &["--dry-run"]].concat());
+        assert!(stdout.contains("would "), "{args:?}: {stdout}");
+        assert_eq!(head(&repo), started, "{args:?}");
+    }
+}
+
+#[test]
+fn a_branch_that_is_checked_out_is_not_moved_without_its_files() {
+    let test_env = TestEnvironment::new();
+    let repo = released(&test_env, "repo");
+    repo.hold(&newer(example())).commit("logtail 1.5.0");
+    let (code, stderr) = repo.refused(&["start", "log"]);
+    assert!(code == 2 && stderr.contains("`git merge --ff-only refs/pillion/outbox`"), "{stderr}");
+    let stdout = repo.pillion(&["start", "log", "--no-push"]);
+    assert!(stdout.contains("next: `git merge --ff-only refs/pillion/outbox` releases it"), "{stdout}");
+    repo.git(&["merge", "-q", "--ff-only", "refs/pillion/outbox"]);
+    assert!(repo.pillion(&["status"]).contains("started, no batch released"));
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn while_it_is_paused_people_see_what_resume_does() {
         "{plan}"
     );
     let status = repo.pillion(&["status"]);
-    assert!(status.contains("paused, ") && status.contains("batch 2 of 4 is out"), "{status}");
+    assert!(status.contains("paused, ") && status.contains("batch 2/4 released"), "{status}");
     assert!(status.contains("next: `pillion resume log`, then batch 3 of 4"), "{status}");
     // Whoever puts all of it onto the branch has resumed it, and that can be read.
     repo.release("pillion/main/log");

@@ -85,7 +85,7 @@ fn a_rollback_takes_everything_back_and_is_not_undone_by_the_next_stage() {
     let after = ledger(&repo, "main");
     assert_eq!((after.target, after.entries.size(), after.rejected.len()), (None, 0, 1));
     assert!(repo.pillion(&["stage"]).contains("was rolled back"), "it is not staged again");
-    assert!(repo.pillion(&["status"]).contains("what the file holds was rolled back"));
+    assert!(repo.pillion(&["status"]).contains("which the file holds, was rolled back"));
     assert!(repo.refused(&["rollback", "log"]).1.contains("itself a rollback"));
     repo.pillion(&["resume", "log"]);
     assert!(repo.pillion(&["stage"]).contains("start, logtail 1.4.2 -> 1.5.0"));

@@ -75,7 +75,7 @@ pub(in crate::cli) fn run(
     checks.extend(applications::check(&found, &args.path));
     let text = match args.output {
         OutputFormat::Text => to_text(&checks),
-        OutputFormat::Json => to_json(&checks),
+        OutputFormat::Json | OutputFormat::Yaml => args.output.convert(to_json(&checks)),
     };
     print_text(&text)?;
     let count = |state| checks.iter().filter(|c| c.state == state).count();

@@ -112,7 +112,7 @@ fn init_rollout(
     let commit =
         NewCommit { tree, parents: &[head.id], message: &message, author: identity, committer: identity };
     let commit = context.repository.write_commit(&commit, &Signing::disabled())?;
-    let release = ReleaseStamp { at: clock::now(), by: Some(author) };
+    let release = ReleaseStamp { at: clock::now(), by: Some(author), note: None };
     let outcome = if args.push {
         context.release(&deploy_branch, commit, &release)?
     } else {

@@ -458,7 +458,9 @@ fn run_once(
         Ok(Iteration::Evaluated(report)) => {
             print_text(&match args.output {
                 OutputFormat::Text => heard.to_text(&report, args.dry_run),
-                OutputFormat::Json => format!("{}\n", heard.to_json(&report)),
+                OutputFormat::Json | OutputFormat::Yaml => {
+                    args.output.convert(format!("{}\n", heard.to_json(&report)))
+                }
             })?;
             Ok(exit_code(&report, heard.has_released()))
         }

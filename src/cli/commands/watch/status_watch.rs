@@ -5,7 +5,7 @@ use crate::cli::error::CommandError;
 use crate::cli::format::watch::status_table;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
-use crate::cli::{EXIT_SUCCESS, GlobalArgs, print_data};
+use crate::cli::{EXIT_SUCCESS, GlobalArgs, OutputFormat, print_data};
 use crate::diagnostics::escape;
 use crate::git::Commit;
 use crate::watch::environment::{Environment as _, WatchError};
@@ -30,7 +30,7 @@ pub(in crate::cli) struct StatusWatch<'a> {
     pub(in crate::cli) names: &'a [String],
     pub(in crate::cli) clusters: &'a ClusterArgs,
     pub(in crate::cli) repository: &'a RepositoryArgs,
-    pub(in crate::cli) is_json: bool,
+    pub(in crate::cli) output: OutputFormat,
 }
 
 /// Shows rollouts until the user ends it; once, if the output is not a terminal.
@@ -39,7 +39,8 @@ pub(in crate::cli) fn watch_status(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    let StatusWatch { names, clusters, repository, is_json } = *view;
+    let StatusWatch { names, clusters, repository, output } = *view;
+    let is_json = output != OutputFormat::Text;
     let opened = repository::open(repository, common, reporter)?;
     let (sender, wakes) = sync_channel(1);
     let (_runtime, observers) = start_observers(&opened, clusters, repository, &sender, reporter)?;
@@ -63,7 +64,7 @@ pub(in crate::cli) fn watch_status(
         };
         let turn = watching.watch_head(&mut work, &mut |_, _| false);
         let text = match &turn {
-            Ok(Iteration::Evaluated(report)) if is_json => format!("{}\n", report.to_json()),
+            Ok(Iteration::Evaluated(report)) if is_json => output.convert(format!("{}\n", report.to_json())),
             Ok(Iteration::Evaluated(report)) => status_table(report),
             Ok(Iteration::Invalid(diagnostics)) => {
                 let errors = diagnostics.iter().filter(|d| d.is_error()).cloned();

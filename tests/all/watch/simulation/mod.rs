@@ -152,7 +152,7 @@ impl Environment for Sim<'_> {
         let put = opened.release(
             deploy_branch,
             proposal.commit,
-            &ReleaseStamp { at: proposal.at.unwrap(), by: None },
+            &ReleaseStamp { at: proposal.at.unwrap(), by: None, note: None },
         )?;
         self.kill(6, "after the push")?;
         Ok(ReleaseOutcome::Push(put))

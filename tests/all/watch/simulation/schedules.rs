@@ -177,7 +177,7 @@ fn of_two_that_make_the_same_commit_one_has_released_it() {
     let commit = on_top(&opened.repository, deploy_branch.head.id, &[("a", "1")]);
     let release = |seconds| {
         let at = CommitTime { seconds, offset_minutes: 0 };
-        opened.release(&deploy_branch, commit, &ReleaseStamp { at, by: None }).unwrap()
+        opened.release(&deploy_branch, commit, &ReleaseStamp { at, by: None, note: None }).unwrap()
     };
     let PushOutcome::Pushed(made, _) = release(1_700_000_100) else { panic!("nobody was faster") };
     assert!(
