@@ -101,14 +101,14 @@ impl CommandError {
         }
     }
 
-    /// Prints the error and returns the exit code. Diagnostics go to the reporter.
+    /// Hands the error to the reporter, and returns the exit code.
     pub(super) fn report(self, reporter: &mut Reporter) -> u8 {
         reporter.add(self.diagnostics);
         if let Some(message) = &self.message {
-            reporter.print_error(message);
+            reporter.add_error(message);
         }
         if let Some(hint) = &self.hint {
-            reporter.print_hint(hint);
+            reporter.add_hint(hint);
         }
         match self.kind {
             ErrorKind::Findings => EXIT_FINDINGS,

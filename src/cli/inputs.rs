@@ -2,7 +2,7 @@
 
 use super::GlobalArgs;
 use super::progress::Progress;
-use crate::diagnostics::Diagnostic;
+use super::reporter::Reporter;
 use crate::workspace::{CollectedInputs, InputSelection, Workspace};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -42,19 +42,27 @@ impl SourceArgs {
     }
 
     /// Opens what a command reads; nothing below the `output` folder is. Without a workspace the arguments or the
-    /// configuration are invalid.
+    /// configuration are invalid, which is reported.
     pub(super) fn open_workspace(
         &self,
         paths: &[PathBuf],
         common: &GlobalArgs,
         output: Option<&Path>,
-    ) -> (Option<Workspace>, Vec<Diagnostic>) {
-        Workspace::open(&self.selection(paths), common.config.as_deref(), output, common.build_policy())
+        reporter: &mut Reporter,
+    ) -> Option<Workspace> {
+        let selection = self.selection(paths);
+        let (workspace, diagnostics) =
+            Workspace::open(&selection, common.config.as_deref(), output, common.build_policy());
+        if let Some(workspace) = &workspace {
+            reporter.set_lint_levels(workspace.configuration.repository.lint_levels());
+        }
+        reporter.add(diagnostics);
+        workspace
     }
 }
 
 /// Reads every manifest, with progress on a terminal.
 pub(super) fn collect_inputs(workspace: &mut Workspace, common: &GlobalArgs) -> CollectedInputs {
-    let mut progress = Progress::new("read", workspace.manifests.len(), common);
+    let progress = Progress::new("Reading", "files", workspace.manifests.len(), common);
     workspace.collect_inputs(|| progress.step())
 }

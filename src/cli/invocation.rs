@@ -37,7 +37,10 @@ pub(super) fn run_other_invocation(arguments: &[OsString]) -> Option<u8> {
                 "a plugin of kind Sidecars takes no arguments, but got `{}`: remove `argsOneLiner` and `argsFromFile`",
                 words.join(" ")
             ));
-            return Some(error.report(&mut Reporter::new(&default_global_args())));
+            let mut reporter = Reporter::new(&default_global_args());
+            let code = error.report(&mut reporter);
+            reporter.print_diagnostics();
+            return Some(code);
         }
         (None, [_]) if !std::io::stdin().is_terminal() => Box::new(function_or_filter),
         _ => return None,
@@ -69,6 +72,8 @@ fn default_global_args() -> GlobalArgs {
         color: ColorChoice::Auto,
         quiet: false,
         verbose: false,
+        strict: false,
+        no_pager: true,
         config: None,
         allow_build: false,
     }

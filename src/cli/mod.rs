@@ -4,9 +4,11 @@ mod author;
 mod clock;
 mod commands;
 mod error;
+mod examples;
 mod format;
 mod inputs;
 mod invocation;
+mod paint;
 mod permissions;
 mod progress;
 mod reference;
@@ -14,16 +16,17 @@ mod reporter;
 mod repository;
 mod retry;
 mod sidecar_set_names;
+mod terminal;
 
 pub use reference::cli_reference;
 
 use crate::diagnostics::escape;
 use crate::write::Error;
 use crate::yaml;
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use reporter::Reporter;
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal, Write as _};
 
 /// Done.
 const EXIT_SUCCESS: u8 = 0;
@@ -63,6 +66,12 @@ pub(crate) struct GlobalArgs {
     /// Print what was done
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// Print long output without a pager
+    #[arg(long, global = true)]
+    no_pager: bool,
+    /// Treat warnings as errors, except those that `lint:` of pillion.yaml allows
+    #[arg(long, global = true)]
+    strict: bool,
     /// Configuration file to use instead of the nearest pillion.yaml
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<std::path::PathBuf>,
@@ -74,12 +83,21 @@ pub(crate) struct GlobalArgs {
 
 impl GlobalArgs {
     /// Returns whether messages on standard error have colors.
-    fn has_colors(&self) -> bool {
+    fn colors_stderr(&self) -> bool {
+        self.has_colors(&std::io::stderr())
+    }
+
+    /// Returns whether reports on standard output have colors.
+    fn colors_stdout(&self) -> bool {
+        self.has_colors(&std::io::stdout())
+    }
+
+    fn has_colors(&self, stream: &impl IsTerminal) -> bool {
         match self.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => {
-                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+                stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             }
         }
     }
@@ -128,13 +146,19 @@ enum ColorChoice {
     Never,
 }
 
+/// Returns the command line, with the examples of each command.
+fn command() -> Command {
+    examples::add_examples(Cli::command())
+}
+
 /// Runs the command line and returns the exit code (DESIGN.md 2).
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let arguments = invocation::with_display_name(arguments.collect());
     if let Some(code) = invocation::run_other_invocation(&arguments) {
         return code;
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let parsed = command().try_get_matches_from(arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed standard error leaves nothing to do.

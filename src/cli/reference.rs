@@ -1,7 +1,6 @@
 //! Generates docs/reference.md: exit codes, global options, commands and their flags.
 
-use super::Cli;
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 
 const HEAD: &str = "# Command line
 
@@ -19,7 +18,7 @@ This page is generated from the types of `src/cli`; a test compares them.
 
 /// Returns the text of docs/reference.md.
 pub fn cli_reference() -> String {
-    let mut command = Cli::command().term_width(100);
+    let mut command = super::command().term_width(100);
     command.build();
     let mut text = HEAD.to_owned();
     push_section(&mut text, command, "pillion");

@@ -2,9 +2,14 @@
 
 use super::error::CommandError;
 use super::{GlobalArgs, MessageFormat};
-use crate::diagnostics::{Code, Diagnostic, DiagnosticSink, Severity, escape, github, human, json, short};
-use std::fmt::Write as _;
+use crate::diagnostics::grouping::{self, DiagnosticGroup};
+use crate::diagnostics::{
+    Code, Diagnostic, DiagnosticSink, LintLevels, Severity, escape, github, human, json, short,
+};
 use std::io::Write as _;
+
+/// Groups of diagnostics that are printed without `-v`.
+const MAX_GROUPS: usize = 20;
 
 /// Collects diagnostics and shows them, sorted, when the work is done.
 #[derive(Debug)]
@@ -13,23 +18,44 @@ pub(super) struct Reporter {
     color: bool,
     quiet: bool,
     verbose: bool,
+    strict: bool,
     sink: DiagnosticSink,
+    /// What was done, for the last line.
+    summary: Option<String>,
+    /// Errors without a place in a file, and what to do about them. They are printed after the diagnostics.
+    errors: String,
 }
 
 impl Reporter {
     pub(super) fn new(common: &GlobalArgs) -> Self {
+        let mut sink = DiagnosticSink::default();
+        sink.set_lint_levels(LintLevels { is_strict: common.strict, ..LintLevels::default() });
         Self {
             format: common.format,
-            color: common.has_colors(),
+            color: common.colors_stderr(),
             quiet: common.quiet,
             verbose: common.verbose,
-            sink: DiagnosticSink::default(),
+            strict: common.strict,
+            sink,
+            summary: None,
+            errors: String::new(),
         }
     }
 
     /// Suppresses diagnostics with these codes, except errors.
     pub(super) fn suppress_codes(&mut self, codes: &'static [Code]) {
         self.sink.suppress_codes(codes);
+    }
+
+    /// Sets the levels of codes: those of `lint:` in pillion.yaml, and `--strict`.
+    pub(super) fn set_lint_levels(&mut self, levels: LintLevels) {
+        self.sink.set_lint_levels(LintLevels { is_strict: self.strict, ..levels });
+    }
+
+    /// Returns diagnostics with their levels, for commands that print them as data.
+    pub(super) fn apply_lint_levels(&self, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let levels = self.sink.lint_levels();
+        diagnostics.into_iter().filter_map(|diagnostic| levels.apply(diagnostic)).collect()
     }
 
     /// Adds diagnostics, to be printed at the end.
@@ -71,14 +97,24 @@ impl Reporter {
         if self.has_errors() { Err(CommandError::from_diagnostics([])) } else { Ok(()) }
     }
 
-    /// Prints an error that has no place in a file, also with `--quiet`.
-    pub(super) fn print_error(&self, message: &str) {
-        self.write_stderr(&format!("pillion: {}\n", escape::lines(message)));
+    /// Sets what was done, for the last line of messages for people: `Rendered 3 workloads: 2 with sidecars`.
+    pub(super) fn set_summary(&mut self, summary: impl Into<String>) {
+        self.summary = Some(summary.into());
     }
 
-    /// Prints what to do about an error.
-    pub(super) fn print_hint(&self, hint: &str) {
-        self.write_stderr(&format!("hint: {}\n", escape::lines(hint)));
+    /// Removes what was done.
+    pub(super) fn clear_summary(&mut self) {
+        self.summary = None;
+    }
+
+    /// Adds an error that has no place in a file. It is printed last, also with `--quiet`.
+    pub(super) fn add_error(&mut self, message: &str) {
+        self.errors.push_str(&format!("pillion: {}\n", escape::lines(message)));
+    }
+
+    /// Adds what to do about an error.
+    pub(super) fn add_hint(&mut self, hint: &str) {
+        self.errors.push_str(&format!("hint: {}\n", escape::lines(hint)));
     }
 
     /// Says something that is good to know, and not about a place in a file.
@@ -88,33 +124,47 @@ impl Reporter {
         }
     }
 
-    /// Shows everything taken.
+    /// Prints everything added.
     pub(super) fn print_diagnostics(&mut self) {
         let mut diagnostics = self.take_diagnostics();
         if self.quiet {
             diagnostics.retain(Diagnostic::is_error);
         }
-        let text = match self.format {
-            MessageFormat::Human => self.render_human(&diagnostics),
+        let groups = match self.verbose {
+            true => grouping::ungrouped(&diagnostics),
+            false => grouping::group_by_cause(&diagnostics),
+        };
+        let mut text = match self.format {
+            MessageFormat::Human => self.render_human(groups),
             MessageFormat::Short => diagnostics.iter().map(short::render).collect(),
-            MessageFormat::Github => diagnostics.iter().map(github::render).collect(),
+            MessageFormat::Github => groups.iter().map(|g| github::render(&g.to_diagnostic())).collect(),
             MessageFormat::Json if diagnostics.is_empty() => String::new(),
             MessageFormat::Json => json::render(&diagnostics),
         };
+        text.push_str(&std::mem::take(&mut self.errors));
         self.write_stderr(&text);
     }
 
-    fn render_human(&self, diagnostics: &[Diagnostic]) -> String {
+    /// Renders the groups, errors last, and a line that counts them.
+    fn render_human(&mut self, groups: Vec<DiagnosticGroup<'_>>) -> String {
+        let counts = grouping::summarize(&groups);
+        let is_counted = groups.iter().filter(|g| g.severity() != Severity::Note).count() > 1;
+        let limit = if self.verbose { usize::MAX } else { MAX_GROUPS };
+        let (printed, left_out) = grouping::split_by_limit(groups, limit);
         let mut text = String::new();
-        for diagnostic in diagnostics {
-            text.push_str(&human::render(diagnostic, self.color));
+        for group in printed {
+            text.push_str(&human::render(&group.to_diagnostic(), self.color));
             text.push('\n');
         }
-        let count = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
-        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        if errors + warnings > 1 {
-            let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-            let _ = writeln!(text, "{}, {}", plural(errors, "error"), plural(warnings, "warning"));
+        if !left_out.is_empty() {
+            let counts = grouping::summarize(&left_out);
+            text.push_str(&format!("not shown: {counts}; `-v` shows all\n\n"));
+        }
+        match self.summary.take().filter(|_| !self.quiet) {
+            Some(summary) if counts.is_empty() => text.push_str(&format!("{}\n", escape::line(&summary))),
+            Some(summary) => text.push_str(&format!("{}; {counts}\n", escape::line(&summary))),
+            None if is_counted => text.push_str(&format!("{counts}\n")),
+            None => {}
         }
         text
     }

@@ -141,6 +141,7 @@ fn open_with(
     };
     reporter.add(diagnostics);
     let read = read.ok_or_else(|| CommandError::invalid_config([]))?;
+    reporter.set_lint_levels(read.repository.lint_levels());
     let branches = BranchConfig::from_repository(&read.repository)?;
     let paths = RepositoryPaths::of(&read.layout, &config, &branches);
     let manifests = manifest_source(args.manifests.as_deref(), common);

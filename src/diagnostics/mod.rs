@@ -6,17 +6,21 @@
 mod codes;
 pub mod escape;
 pub(crate) mod github;
+pub(crate) mod grouping;
 pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod krm;
 pub(crate) mod line;
+mod lint;
 mod reference;
 pub(crate) mod sarif;
 pub(crate) mod short;
 mod sink;
 
 pub use codes::Code;
+pub use lint::LintLevels;
 pub use reference::code_reference;
+pub(crate) use reference::explain_code;
 pub use sink::DiagnosticSink;
 
 use std::sync::Arc;
@@ -64,6 +68,20 @@ pub(crate) fn pluralize(n: u64, noun: &str) -> String {
         (_, false) => "s",
     };
     format!("{n} {noun}{ending}")
+}
+
+/// Returns a number with its thousands apart: `1,387`.
+pub(crate) fn format_count(n: usize) -> String {
+    let digits = n.to_string();
+    let first = digits.len() % 3;
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && i % 3 == first {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Characters of a source line that a label keeps.

@@ -1,6 +1,6 @@
 //! Collects diagnostics, without duplicates and without what follows from an error at the same place.
 
-use super::{Code, Diagnostic, sort};
+use super::{Code, Diagnostic, LintLevels, sort};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ pub struct DiagnosticSink {
     has_errors: bool,
     /// Codes that are reported as errors only.
     suppressed_codes: &'static [Code],
+    lint_levels: LintLevels,
 }
 
 impl DiagnosticSink {
@@ -26,11 +27,25 @@ impl DiagnosticSink {
         self.suppressed_codes = codes;
     }
 
+    /// Sets the levels of codes, also for the diagnostics so far.
+    pub fn set_lint_levels(&mut self, levels: LintLevels) {
+        self.lint_levels = levels;
+        self.indices_by_message.clear();
+        let diagnostics = std::mem::take(&mut self.diagnostics);
+        self.add(diagnostics);
+    }
+
+    /// Returns the levels of codes.
+    pub(crate) fn lint_levels(&self) -> &LintLevels {
+        &self.lint_levels
+    }
+
     /// Adds diagnostics.
     pub fn add(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
         let codes = self.suppressed_codes;
         let is_reported = |d: &Diagnostic| d.is_error() || !codes.contains(&d.code);
         for diagnostic in diagnostics.into_iter().filter(is_reported) {
+            let Some(diagnostic) = self.lint_levels.apply(diagnostic) else { continue };
             self.has_errors |= diagnostic.is_error();
             let location = source_location(&diagnostic);
             if location.as_ref().is_some_and(|l| self.suppressed_locations.contains(l)) {

@@ -106,6 +106,7 @@ fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(Str
         IntegrationSession::open(&options, collect_objects(&name, document.text(), true), true);
     sink.add(diagnostics);
     let session = session?;
+    sink.set_lint_levels(session.lint_levels.clone());
     if sink.has_errors() {
         // Errors of workloads are reported too, but errors of sets are not repeated.
         sink.suppress_error_locations();

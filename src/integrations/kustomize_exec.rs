@@ -54,6 +54,7 @@ fn transform(config: &Path, text: &str, sink: &mut DiagnosticSink) -> Option<Str
         IntegrationSession::open(&options, collect_objects(&stdin, text, true), false);
     sink.add(diagnostics);
     let session = session?;
+    sink.set_lint_levels(session.lint_levels.clone());
     if sink.has_errors() {
         sink.suppress_error_locations();
     }

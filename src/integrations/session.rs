@@ -1,7 +1,7 @@
 //! Renders the manifests of an integration: a stream that came in, or the sources of its configuration.
 
 use super::stream_objects::STREAM_NAME;
-use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::diagnostics::{Code, Diagnostic, LintLevels, Span};
 use crate::read::{Disk, map_in_order};
 use crate::render::{CollectedObjects, FileRenderOptions, Renderer, SourceFile, render_file};
 use crate::workspace::{FunctionInputs, FunctionOptions, Input, read_input};
@@ -20,6 +20,8 @@ pub(crate) struct IntegrationSession {
     declared_namespaces: BTreeSet<String>,
     /// The position of the configuration.
     span: Span,
+    /// The levels of codes in pillion.yaml.
+    pub(crate) lint_levels: LintLevels,
 }
 
 /// A rendered file, and its workloads.
@@ -35,14 +37,14 @@ impl IntegrationSession {
     ) -> (Option<Self>, Vec<Diagnostic>) {
         let (inputs, diagnostics) = FunctionInputs::read(options, items);
         let session = inputs.map(|inputs| {
-            let FunctionInputs { setup, namespace, sources } = inputs;
+            let FunctionInputs { setup, namespace, sources, lint_levels } = inputs;
             let renderer = match options.fallback_namespace.as_deref().filter(|n| !n.is_empty()) {
                 Some(namespace) => setup.renderer.with_default_namespace(namespace),
                 None => setup.renderer,
             };
             let renderer = if keeps_all { renderer.keep_all() } else { renderer };
             let (declared_namespaces, span) = (setup.declared_namespaces, options.span.clone());
-            Self { renderer, namespace, sources, declared_namespaces, span }
+            Self { renderer, namespace, sources, declared_namespaces, span, lint_levels }
         });
         (session, diagnostics)
     }

@@ -2,6 +2,7 @@
 //! and none of pillion's own credentials, and is ended with its process group at the timeout or when pillion shuts
 //! down.
 
+mod pager;
 mod pipe;
 mod process_group;
 mod running_program;
@@ -16,6 +17,7 @@ use std::io;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+pub(crate) use pager::{run_pager, terminal_size};
 pub(crate) use process_group::terminate_all;
 pub(crate) use secrets::{CredentialAccess, command_without_secrets, remove_own_secrets};
 #[cfg(unix)]

@@ -12,7 +12,7 @@ use super::{
     UNSPECIFIED_NAMESPACE, collect_files, collect_manifests, gather_ledgers, inputs_from_paths, read_ledgers,
     resolve_within, select_inputs,
 };
-use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::diagnostics::{Code, Diagnostic, LintLevels, Span};
 use crate::model::config::function_config::{
     FunctionConfig, KeepSidecarSets, SidecarsNamespace, SidecarsSpec,
 };
@@ -74,6 +74,8 @@ pub(crate) struct FunctionInputs {
     pub(crate) namespace: Arc<str>,
     /// The manifests that the configuration names.
     pub(crate) sources: Vec<Input>,
+    /// The levels of codes in pillion.yaml.
+    pub(crate) lint_levels: LintLevels,
 }
 
 impl FunctionInputs {
@@ -171,7 +173,8 @@ impl FunctionInputs {
         if is_empty && !diagnostics.iter().any(Diagnostic::is_error) {
             diagnostics.push(no_sidecar_set(&options.span, file.as_deref()));
         }
-        (Some(Self { setup, namespace, sources }), diagnostics)
+        let lint_levels = configuration.repository.lint_levels();
+        (Some(Self { setup, namespace, sources, lint_levels }), diagnostics)
     }
 }
 

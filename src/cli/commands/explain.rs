@@ -2,9 +2,12 @@
 
 use crate::cli::error::CommandError;
 use crate::cli::inputs::{InputArgs, collect_inputs};
+use crate::cli::paint::ReportKind;
 use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
+use crate::cli::terminal::print_report;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, clock, print_text};
+use crate::diagnostics::{Code, explain_code};
 use crate::inject::{InjectionTrace, InjectionVerdict, LedgerTrace};
 use crate::model::ledger::LedgerEntry;
 use crate::model::workload::{WorkloadQuery, WorkloadQueryError};
@@ -17,8 +20,9 @@ use clap::Args;
 /// Arguments of `pillion explain`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExplainArgs {
-    /// Workload: `web`, `deploy/web`, `shop/web`, `deploy/shop/web` or its whole key
-    #[arg(value_name = "WORKLOAD")]
+    /// Workload (`web`, `deploy/web`, `shop/web`, `deploy/shop/web` or its whole key), or the code of a message
+    /// (`transfer-env-missing`)
+    #[arg(value_name = "WORKLOAD|CODE")]
     workload: String,
     #[command(flatten)]
     inputs: InputArgs,
@@ -30,8 +34,11 @@ pub(in crate::cli) fn run(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    let (workspace, diagnostics) = args.inputs.sources.open_workspace(&args.inputs.paths, common, None);
-    reporter.add(diagnostics);
+    if let Some(code) = Code::from_name(&args.workload) {
+        print_text(&explain_code(code))?;
+        return Ok(EXIT_SUCCESS);
+    }
+    let workspace = args.inputs.sources.open_workspace(&args.inputs.paths, common, None, reporter);
     let mut workspace = workspace.ok_or_else(|| CommandError::invalid_config([]))?;
     let wanted = WorkloadQuery::new(&args.workload);
     workspace.retain_selected_cluster();
@@ -42,7 +49,7 @@ pub(in crate::cli) fn run(
     // What an unread file says could change every answer.
     reporter.fail_on_errors()?;
     let (mut found, mut known, today) = (Vec::new(), Vec::new(), clock::today());
-    let mut progress = Progress::new("rendered", inputs.texts.len(), common);
+    let progress = Progress::new("Rendering", "files", inputs.texts.len(), common);
     renderers.render_inputs(&inputs.texts, FileRenderOptions { explains: true }, |done| {
         progress.step();
         let is_wanted = done.rendered.workloads.iter().any(|(key, _)| wanted.matches(key));
@@ -70,7 +77,7 @@ pub(in crate::cli) fn run(
     let key = key.map_err(|error| CommandError::findings(error.to_string()))?;
     let text: String =
         found.iter().filter(|(found, _)| **found == *key).map(|(_, text)| text.as_str()).collect();
-    print_text(&text)?;
+    print_report(&text, ReportKind::Explanation, common)?;
     Ok(if reporter.has_errors() { EXIT_FINDINGS } else { EXIT_SUCCESS })
 }
 

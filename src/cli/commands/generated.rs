@@ -1,10 +1,9 @@
 //! `pillion schema`, `completions` and `man`: generated from the types of the command line and the configuration.
 
 use crate::cli::error::CommandError;
-use crate::cli::{Cli, EXIT_SUCCESS, print_data};
+use crate::cli::{EXIT_SUCCESS, command, print_data};
 use crate::model::{config, config::function_config, ledger};
 use crate::write;
-use clap::CommandFactory as _;
 
 /// Files with a JSON Schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -33,7 +32,7 @@ pub(in crate::cli) fn schema(of: SchemaKind) -> Result<u8, CommandError> {
 /// Prints a completion script.
 pub(in crate::cli) fn completions(shell: clap_complete::Shell) -> Result<u8, CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "pillion", &mut script);
+    clap_complete::generate(shell, &mut command(), "pillion", &mut script);
     print_data(&String::from_utf8_lossy(&script))?;
     Ok(EXIT_SUCCESS)
 }
@@ -41,7 +40,7 @@ pub(in crate::cli) fn completions(shell: clap_complete::Shell) -> Result<u8, Com
 /// Prints the manual page.
 pub(in crate::cli) fn man() -> Result<u8, CommandError> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(write::Error::Spool)?;
+    clap_mangen::Man::new(command()).render(&mut page).map_err(write::Error::Spool)?;
     print_data(&String::from_utf8_lossy(&page))?;
     Ok(EXIT_SUCCESS)
 }

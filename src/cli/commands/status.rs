@@ -2,9 +2,11 @@
 
 use crate::cli::error::CommandError;
 use crate::cli::format::status::{LedgerStatus, StatusSummary, to_json};
+use crate::cli::paint::ReportKind;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
 use crate::cli::sidecar_set_names::SidecarSetNames;
+use crate::cli::terminal::print_report;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::git::HistoryWalk;
@@ -54,7 +56,10 @@ pub(in crate::cli) fn run(
         return super::watch::watch_status(&view, global, reporter);
     }
     let text = collect_status(args, global, reporter)?;
-    print_text(&text)?;
+    match args.output {
+        OutputFormat::Text => print_report(&text, ReportKind::Status, global)?,
+        OutputFormat::Json | OutputFormat::Yaml => print_text(&text)?,
+    }
     Ok(if reporter.has_errors() { EXIT_FINDINGS } else { EXIT_SUCCESS })
 }
 

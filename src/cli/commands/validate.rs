@@ -45,8 +45,7 @@ pub(in crate::cli) fn run(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    let (workspace, diagnostics) = args.inputs.sources.open_workspace(&args.inputs.paths, common, None);
-    reporter.add(diagnostics);
+    let workspace = args.inputs.sources.open_workspace(&args.inputs.paths, common, None, reporter);
     let is_unusable = workspace.is_none();
     let mut checked = 0;
     if let Some(mut workspace) = workspace {

@@ -139,6 +139,7 @@ fn generate(
     let (session, diagnostics) = IntegrationSession::open(&options, found, false);
     sink.add(diagnostics);
     let session = session.ok_or(Error::InvalidManifests)?;
+    sink.set_lint_levels(session.lint_levels.clone());
     if sink.has_errors() {
         sink.suppress_error_locations();
     }

@@ -14,6 +14,9 @@ pub(crate) mod freeze;
 /// The configuration of functions and plugins.
 pub(crate) mod function_config;
 
+/// Levels of diagnostic codes.
+mod lint;
+
 /// The values that the schema cannot check.
 mod validate;
 
@@ -57,6 +60,8 @@ pub struct RepositoryConfig {
     /// Command that prints the manifests, for sources that are not plain manifests. Every command runs it in the folder
     /// of this file.
     pub(crate) build: Option<Vec<String>>,
+    /// Levels of warnings and notes, by code: `allow` hides them, `deny` makes them errors. Errors cannot be allowed.
+    pub(crate) lint: BTreeMap<String, LintLevel>,
     /// Clusters. Without it, there is one.
     pub(crate) clusters: Vec<ClusterConfig>,
     /// Branches, remote and identity of commits.
@@ -78,6 +83,18 @@ pub enum AnnotationMode {
     Kruise,
     /// None. The output cannot be rendered again.
     None,
+}
+
+/// The level of the warnings and notes of a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LintLevel {
+    /// They are not reported.
+    Allow,
+    /// They are warnings.
+    Warn,
+    /// They are errors.
+    Deny,
 }
 
 /// The namespace of the manifests below a folder, or the labels of a namespace.
@@ -273,6 +290,7 @@ pub fn decode(document: &Document) -> (RepositoryConfig, Vec<Diagnostic>) {
         found.extend(rollout.validate(document, &FieldPath::dotted("rollout")));
     }
     found.extend(repository.git.iter().flat_map(|git| git.validate(document)));
+    found.extend(lint::validate(&repository.lint, document));
     (repository, found)
 }
 

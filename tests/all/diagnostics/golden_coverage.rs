@@ -1,6 +1,6 @@
 //! Checks that every diagnostic code has a case under golden/ that shows its output.
 
-use pillion::diagnostics::Code;
+use pillion::diagnostics::{Code, Severity};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -33,6 +33,27 @@ fn every_code_has_a_golden_case() {
     assert!(missing.is_empty(), "codes without a case under golden/: {missing:?}");
     let needless: Vec<&str> = excused.iter().map(|c| c.name()).filter(|n| is_shown(n)).collect();
     assert!(needless.is_empty(), "these have a case after all: {needless:?}");
+}
+
+#[test]
+fn the_registry_has_every_severity_of_a_code() {
+    let mut text = String::new();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    for entry in fs::read_dir(&golden).unwrap().chain(fs::read_dir(golden.join("cli")).unwrap()) {
+        // In `lint`, pillion.yaml sets the severities.
+        let path = entry.unwrap().path();
+        if path.is_dir() && !["cli", "lint"].iter().any(|name| path.ends_with(name)) {
+            collect(&path, &mut text);
+        }
+    }
+    let names = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")];
+    let has = |code: &Code, severity| text.contains(&format!("{severity}[{}]", code.name()));
+    let mut wrong = Vec::new();
+    for code in Code::ALL {
+        let missing = names.iter().filter(|(s, name)| has(code, name) && !code.severities().contains(s));
+        wrong.extend(missing.map(|(_, name)| format!("{name}[{}]", code.name())));
+    }
+    assert!(wrong.is_empty(), "severities that src/diagnostics/codes.rs does not have: {wrong:?}");
 }
 
 /// Reads what the cases below a folder expect on both streams.

@@ -64,6 +64,18 @@ metadata:
       approve: [1]
 ```
 
+`lint` sets the level of warnings and notes by their code, which messages have in brackets:
+
+```yaml
+lint:
+  transfer-env-missing: allow
+  unknown-field: deny
+```
+
+Errors cannot be allowed, and `--strict` makes every other warning an error.
+`pillion explain CODE` says what a code means and how to fix what it reports; [codes.md](codes.md) has all of them.
+`pillion watch` does not read `lint`: check the sources before they are merged.
+
 Write lengths of time in hours, minutes and seconds: `90s`, `10m`, `1h30m`.
 Paths are relative to pillion.yaml; absolute paths and symbolic links are errors.
 ";
@@ -120,6 +132,11 @@ fn kind_of(property: &Value) -> String {
             "list of {}s",
             kind_of(&property["items"]).replace(" or ", "s or ").replace("percentages", "percentage")
         ),
+        "object" if !variants(&property["additionalProperties"]).is_empty() => {
+            let values = variants(&property["additionalProperties"]);
+            let names: Vec<String> = values.iter().map(|(name, _)| format!("`{name}`")).collect();
+            format!("map to {}", names.join(", "))
+        }
         "object" if property["additionalProperties"].is_object() => {
             format!("map to {}s", kind_of(&property["additionalProperties"]))
         }

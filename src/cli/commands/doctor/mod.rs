@@ -9,7 +9,9 @@ mod repository;
 mod yaml_files;
 
 use crate::cli::error::CommandError;
+use crate::cli::paint::ReportKind;
 use crate::cli::reporter::Reporter;
+use crate::cli::terminal::print_report;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, print_text};
 use crate::model::api::PILLION_API_VERSION;
 use clap::Args;
@@ -77,7 +79,10 @@ pub(in crate::cli) fn run(
         OutputFormat::Text => to_text(&checks),
         OutputFormat::Json | OutputFormat::Yaml => args.output.convert(to_json(&checks)),
     };
-    print_text(&text)?;
+    match args.output {
+        OutputFormat::Text => print_report(&text, ReportKind::Status, common)?,
+        OutputFormat::Json | OutputFormat::Yaml => print_text(&text)?,
+    }
     let count = |state| checks.iter().filter(|c| c.state == state).count();
     let (errors, warnings) = (count(CheckState::Error), count(CheckState::Warning));
     reporter.print_verbose(&format!("{} checks, {errors} errors, {warnings} warnings", checks.len()));

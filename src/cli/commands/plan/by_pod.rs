@@ -21,8 +21,7 @@ use std::sync::Arc;
 /// Runs the pod-level form of `pillion plan`.
 pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
     let observed = observed_file(args).map_err(CommandError::usage)?;
-    let (workspace, diagnostics) = args.sources.open_workspace(&args.paths, common, None);
-    reporter.add(diagnostics);
+    let workspace = args.sources.open_workspace(&args.paths, common, None, reporter);
     let mut workspace = workspace.ok_or_else(|| CommandError::invalid_config([]))?;
     let (set, namespaces) = single_sidecar_set(args, common, &mut workspace, reporter);
     let step =

@@ -4,8 +4,10 @@ use super::plan_inputs::{self, PlanInputs};
 use super::{PlanArgs, PlanOutput};
 use crate::cli::error::CommandError;
 use crate::cli::format::plan::{ClusterRolloutPlan, PlanView, html, json, markdown, text};
+use crate::cli::paint::ReportKind;
 use crate::cli::reporter::Reporter;
 use crate::cli::sidecar_set_names::SidecarSetNames;
+use crate::cli::terminal::print_report;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, MessageFormat, clock, print_text};
 use crate::diagnostics::Diagnostic;
 use crate::read::Disk;
@@ -32,12 +34,12 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
     }
     reporter.fail_on_errors()?;
     let shown = PlanView { base, plans, is_next: args.next, is_verbose: common.verbose };
-    print_text(&match args.output {
-        PlanOutput::Text => text::render(&shown),
-        PlanOutput::Json => json::render(&shown),
-        PlanOutput::Markdown => markdown::render(&shown),
-        PlanOutput::Html => html::render(&shown),
-    })?;
+    match args.output {
+        PlanOutput::Text => print_report(&text::render(&shown), ReportKind::Plan, common)?,
+        PlanOutput::Json => print_text(&json::render(&shown))?,
+        PlanOutput::Markdown => print_text(&markdown::render(&shown))?,
+        PlanOutput::Html => print_text(&html::render(&shown))?,
+    }
     let warnings = || shown.plans.iter().flat_map(|p| &p.report.warnings);
     if common.format != MessageFormat::Human {
         reporter.add(warnings().cloned());
@@ -85,6 +87,7 @@ fn plan_rollouts<'s>(
         reporter.add(diagnostics);
         let mut report = build_report(&course, &site.ledger(name), &external, &near, extent);
         report.warnings.extend(unmatched_selector(site, &all, name));
+        report.warnings = reporter.apply_lint_levels(report.warnings);
         plans.push(ClusterRolloutPlan { cluster_view: site, context: course, report });
     }
     plans

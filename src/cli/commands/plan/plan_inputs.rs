@@ -301,6 +301,9 @@ fn report_config(
     (configuration, diagnostics): (Option<Configuration>, Vec<Diagnostic>),
     reporter: &mut Reporter,
 ) -> Result<Configuration, CommandError> {
+    if let Some(configuration) = &configuration {
+        reporter.set_lint_levels(configuration.repository.lint_levels());
+    }
     reporter.add(diagnostics);
     configuration.ok_or_else(|| CommandError::invalid_config([]))
 }

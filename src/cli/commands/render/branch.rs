@@ -49,7 +49,7 @@ pub(in crate::cli) fn run(
         repository::accept_rewritten(&context, options.pushes)?;
     }
     let text = with_retry(&context, || render_onto_branch(&context, options, reporter))?;
-    reporter.print_verbose(&text);
+    reporter.set_summary(text);
     Ok(EXIT_SUCCESS)
 }
 

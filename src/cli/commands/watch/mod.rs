@@ -293,7 +293,7 @@ fn start_log(args: &WatchArgs, common: &GlobalArgs) {
         (_, true) => log::LogVerbosity::Verbose,
         _ => log::LogVerbosity::Normal,
     };
-    log::init_logging(form, level, common.has_colors());
+    log::init_logging(form, level, common.colors_stderr());
 }
 
 /// Begins to watch the clusters that pillion.yaml of the deploy branch names.
