@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::git::{Identity, ObjectId, Repository};
-use crate::model::config::{self, GitConfig};
+use crate::model::config::{self, GitConfig, GitProvider};
 use crate::model::defaults::{DEPLOY_BRANCH, REMOTE, STAGED_PATTERN};
 
 /// Default of `git.identity`.
@@ -17,6 +17,8 @@ pub struct BranchConfig {
     pub(crate) source: Option<String>,
     /// The remote.
     pub(crate) remote: String,
+    /// The git provider of the remote, where pillion.yaml names it.
+    pub(crate) provider: Option<GitProvider>,
     /// The pattern of staged branches; see [`BranchConfig::staged_ref`].
     pub(crate) staged_pattern: String,
     /// Author and committer of every commit.
@@ -43,6 +45,7 @@ impl BranchConfig {
             source: git.source.clone().filter(|source| *source != deploy_branch),
             deploy: deploy_branch,
             remote: text(&git.remote, REMOTE),
+            provider: git.provider,
             staged_pattern: pattern,
             identity,
         })

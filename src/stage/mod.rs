@@ -15,6 +15,11 @@ mod ledger_history;
 mod message;
 mod missing_workloads;
 mod preconditions;
+#[cfg_attr(
+    not(feature = "watch"),
+    expect(dead_code, reason = "only a build with `watch` opens pull requests")
+)]
+mod proposal;
 mod rendered_locator;
 mod repo_context;
 mod rollout_plan;
@@ -51,6 +56,9 @@ pub(crate) use missing_workloads::{LedgerHistory, missing_after_change, missing_
 pub use preconditions::{
     foreign_commits, reverted_batch, rewritten_branch, sidecar_removal, too_many_batches,
 };
+pub use proposal::ProposalBranch;
+#[cfg(feature = "watch")]
+pub(crate) use proposal::{describe_proposal, merging_effect};
 pub(crate) use rendered_locator::RenderedLocator;
 pub use repo_context::{PushOutcome, RepoContext};
 pub(crate) use rollout_plan::RolloutPlan;

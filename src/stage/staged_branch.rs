@@ -109,7 +109,7 @@ impl StagedBranch {
         let look = |tip: Option<ObjectId>| match tip {
             Some(tip) => {
                 let DeployBranch { repository, head, branches, .. } = deploy_branch;
-                examine_ref(repository, (head.id, tip), (sidecar_set, &branches.identity))
+                examine_ref(repository, (head.id, tip), (Some(sidecar_set), &branches.identity))
             }
             None => Ok(RefContents::default()),
         };
@@ -200,14 +200,14 @@ fn ends_with_stack(
 }
 
 /// Inspects the commits of a branch after the deploy branch: from `tip` to the first commit that is on it. Commits of
-/// a SidecarSet's rollouts were created by this identity, and have its trailers.
+/// a SidecarSet's rollouts were created by this identity, and have its trailers; None: those of any SidecarSet.
 ///
 /// # Errors
 /// When git fails, or a shallow clone does not reach that far.
 pub(crate) fn examine_ref(
     repository: &Repository,
     (head, tip): (ObjectId, ObjectId),
-    (sidecar_set, identity): (&str, &Identity),
+    (sidecar_set, identity): (Option<&str>, &Identity),
 ) -> Result<RefContents, Error> {
     let (mut found, mut has_base) = (RefContents::default(), false);
     for commit in repository.log(tip, None, HistoryWalk::FirstParent)?.take(MAX_LENGTH) {
@@ -232,17 +232,26 @@ pub(crate) fn examine_ref(
         }
     }
     if !has_base && repository.is_shallow() {
-        let question = format!("what the staged commits of `{sidecar_set}` stand on");
+        let question = match sidecar_set {
+            Some(set) => format!("what the staged commits of `{set}` stand on"),
+            None => "what the proposed commits stand on".to_owned(),
+        };
         return Err(git::Error::Shallow { question }.into());
     }
     Ok(found)
 }
 
 /// Returns whether pillion created a commit of a SidecarSet's rollout, as it stages and proposes them.
-fn is_rollout_commit(commit: &Commit, sidecar_set: &str, identity: &Identity) -> bool {
+///
+/// A proposal of a person has that person as its author, as its trailer says, and pillion as its committer.
+fn is_rollout_commit(commit: &Commit, sidecar_set: Option<&str>, identity: &Identity) -> bool {
+    let is_own = |author: &Identity| {
+        author == identity || commit.trailer(trailer::BY).is_some_and(|by| by == author.to_string())
+    };
+    let is_of_set = |set: &str| commit.trailer(trailer::SIDECAR_SET).is_some_and(|recorded| recorded == set);
     commit.parents.len() == 1
-        && commit.author == *identity
+        && is_own(&commit.author)
         && commit.committer == *identity
-        && commit.trailer(trailer::SIDECAR_SET).is_some_and(|set| set == sidecar_set)
+        && sidecar_set.is_none_or(is_of_set)
         && commit.trailer(trailer::ACTION).is_some()
 }

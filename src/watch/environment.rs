@@ -4,7 +4,7 @@ use super::check::{CheckRequest, CheckResult};
 use super::notifier::{Notification, PayloadFormat};
 use super::snapshot::Snapshot;
 use crate::git::{CommitTime, ObjectId, RefUpdate};
-use crate::stage::{DeployBranch, Error, PushOutcome, RepoContext};
+use crate::stage::{DeployBranch, Error, PushOutcome, RepoContext, RolloutPlan};
 use std::fmt;
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ pub trait Environment {
 }
 
 /// A commit to be released.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct ReleaseProposal<'a> {
     /// The commit, a child of the deploy head.
     pub commit: ObjectId,
@@ -99,6 +99,8 @@ pub struct ReleaseProposal<'a> {
     pub sidecar_set: &'a str,
     /// The cluster, if pillion.yaml names clusters.
     pub cluster: Option<&'a str>,
+    /// The plan that it is the next step of, if it is one.
+    pub rollout: Option<&'a RolloutPlan<'a>>,
 }
 
 /// The outcome of a release.

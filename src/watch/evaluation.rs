@@ -340,6 +340,7 @@ fn apply_decision(
         at: now.map(|now| CommitTime { seconds: now.as_second(), offset_minutes: 0 }),
         sidecar_set: watched.name(),
         cluster: watched.cluster.as_deref(),
+        rollout: (explained.decision == WatchDecision::Advance).then_some(&watched.rollout),
     };
     match environment.release(repo, deploy, &proposal)? {
         ReleaseOutcome::Push(PushOutcome::Pushed(commit, place)) => {

@@ -41,6 +41,12 @@ impl SecretUrl {
         &self.host
     }
 
+    /// Returns the whole address, for tests of how it is built.
+    #[cfg(test)]
+    pub(super) fn reveal(&self) -> &str {
+        &self.url
+    }
+
     /// Returns the address with a path appended.
     pub(super) fn join(&self, path: &str) -> Self {
         let url = format!("{}/{}", self.url.trim_end_matches('/'), path.trim_start_matches('/'));

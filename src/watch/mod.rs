@@ -64,6 +64,9 @@ pub mod serve;
 /// Structured logs.
 pub(crate) mod log;
 
+/// Commits that are proposed as pull requests.
+pub(crate) mod proposal;
+
 /// Providers of pull requests.
 pub mod providers;
 

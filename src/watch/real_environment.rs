@@ -4,14 +4,14 @@ use super::check::{BatchCheck, CheckRequest, CheckResult};
 use super::environment::{ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError};
 use super::notifier::{DeliveryError, Notification, NotificationReceiver, Notifier, PayloadFormat};
 use super::observe::Observer;
-use super::providers::{ProviderError, PullRequest, PullRequestProvider, PullRequestState, next_branch};
-use super::snapshot::Snapshot;
-use crate::diagnostics::escape;
-use crate::git::{
-    CommitTime, ExpectedRef, Identity, ObjectId, RefMove, RefUpdate, ReleaseStamp, StopToken, Upstream,
+use super::proposal::{
+    self, CommitProposal, PROPOSAL_GLOB, ProposalOutcome, foreign_commit_reason, propose_commit,
+    withdraw_commit,
 };
-use crate::model::config::branch_names::invalid_branch_reason;
-use crate::stage::{DeployBranch, Error, RepoContext, examine_ref};
+use super::providers::PullRequestProvider;
+use super::snapshot::Snapshot;
+use crate::git::{CommitTime, ExpectedRef, ObjectId, RefMove, RefUpdate, ReleaseStamp, StopToken, Upstream};
+use crate::stage::{DeployBranch, Error, ProposalBranch, RepoContext};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Refs that record the last commit that each receiver was notified of.
@@ -33,8 +33,8 @@ pub struct RealEnvironment {
     pub(crate) clock: fn() -> CommitTime,
     /// Up-to-date pull requests, by branch: the commit, and the number.
     proposed_commits: BTreeMap<String, (ObjectId, u64)>,
-    /// Branches of pull requests that stay because they hold commits of others.
-    skipped_branches: BTreeSet<(String, ObjectId)>,
+    /// Branches of pull requests that stay because they hold commits of others: what was logged of them.
+    kept_branches: BTreeSet<String>,
 }
 
 impl RealEnvironment {
@@ -49,7 +49,7 @@ impl RealEnvironment {
             stop,
             clock,
             proposed_commits: proposed,
-            skipped_branches: left,
+            kept_branches: left,
         }
     }
 
@@ -67,56 +67,30 @@ impl RealEnvironment {
         proposal: &ReleaseProposal<'_>,
     ) -> Result<Option<ReleaseOutcome>, WatchError> {
         let Some(provider) = &self.provider else { return Ok(None) };
-        let branches = &repo.branches;
-        let branch = next_branch(&branches.deploy, proposal.cluster, proposal.sidecar_set);
-        if let Some(reason) = invalid_branch_reason(&branch) {
-            let text = format!("nothing is proposed: `{branch}` is not a valid branch name: {reason}");
-            return Ok(Some(ReleaseOutcome::Blocked(text)));
-        }
-        let owner = (proposal.sidecar_set, &deploy.branches.identity);
-        if let Some(text) = foreign_commit_reason(repo, (deploy.head.id, &branch), owner)? {
+        let branch = ProposalBranch::next_step(&repo.branches.deploy, proposal.cluster, proposal.sidecar_set);
+        if let Some(text) = foreign_commit_reason(repo, deploy.head.id, &branch)? {
             return Ok(Some(ReleaseOutcome::Blocked(format!("nothing is proposed: {text}"))));
         }
-        let number = match self.proposed_commits.get(&branch) {
+        let number = match self.proposed_commits.get(&branch.name) {
             Some((commit, number)) if *commit == proposal.commit => *number,
             _ => {
-                let found = repo.repository.tracked_branch(&upstream(repo)?, &branch);
-                let name = format!("refs/heads/{branch}");
-                let (to, expected) = (Some(proposal.commit), ExpectedRef::from_found(found));
-                push_ref(repo, RefUpdate { name, to, expected, kind: RefMove::Force })?;
-                let request = PullRequest::from_message(&branch, &branches.deploy, proposal.message);
-                let number = provider.open_or_update(&request).map_err(provider_error)?.number;
-                self.proposed_commits.insert(branch, (proposal.commit, number));
-                number
+                let (commit, rollout) = (proposal.commit, proposal.rollout);
+                let proposed = CommitProposal { commit, branch: &branch, rollout };
+                match propose_commit(repo, deploy, &**provider, &proposed)? {
+                    ProposalOutcome::Open(_, opened) => {
+                        self.proposed_commits.insert(branch.name, (commit, opened.number));
+                        opened.number
+                    }
+                    ProposalOutcome::Blocked(text) => {
+                        return Ok(Some(ReleaseOutcome::Blocked(format!("nothing is proposed: {text}"))));
+                    }
+                }
             }
         };
-        let text = format!("proposed as pull request #{number}: merging it releases the commit");
+        let reference = provider.reference(number);
+        let text = format!("proposed as {reference}: merging it releases the commit");
         Ok(Some(ReleaseOutcome::Proposed(text)))
     }
-}
-
-/// Describes the first commit of others on the branch of a pull request: such a branch is neither replaced nor
-/// deleted.
-fn foreign_commit_reason(
-    repo: &RepoContext,
-    (head, branch): (ObjectId, &str),
-    owner: (&str, &Identity),
-) -> Result<Option<String>, WatchError> {
-    let Some(tip) = repo.repository.tracked_branch(&upstream(repo)?, branch) else { return Ok(None) };
-    let side = examine_ref(&repo.repository, (head, tip), owner)?;
-    Ok(side.foreign.first().map(|commit| {
-        format!(
-            "`{branch}` has {} (\"{}\") by {}, which pillion did not create; once it is no longer needed, run `git push {} --delete {branch}`",
-            commit.id.short(),
-            escape::line(commit.subject()),
-            escape::line(&commit.author.to_string()),
-            repo.branches.remote
-        )
-    }))
-}
-
-fn provider_error(error: ProviderError) -> WatchError {
-    WatchError::service(error.message, error.is_retryable, error.retry_after)
 }
 
 impl Environment for RealEnvironment {
@@ -124,7 +98,7 @@ impl Environment for RealEnvironment {
         self.check_not_stopping()?;
         kill_point("fetch");
         let staged = repo.branches.staged_glob();
-        let proposed = self.provider.as_ref().map(|_| "pillion/next/*");
+        let proposed = self.provider.as_ref().map(|_| PROPOSAL_GLOB);
         let more: Vec<&str> = [staged.as_str()].into_iter().chain(proposed).collect();
         Ok(repo.fetch_with(&more).map(drop)?)
     }
@@ -165,29 +139,15 @@ impl Environment for RealEnvironment {
     ) -> Result<(), WatchError> {
         self.check_not_stopping()?;
         let Some(provider) = &self.provider else { return Ok(()) };
-        let deploy = &repo.branches.deploy;
-        let branch = next_branch(deploy, cluster, sidecar_set);
-        let Some(found) = repo.repository.tracked_branch(&upstream(repo)?, &branch) else {
-            return Ok(());
-        };
-        self.proposed_commits.remove(&branch);
+        let branch = ProposalBranch::next_step(&repo.branches.deploy, cluster, sidecar_set);
+        self.proposed_commits.remove(&branch.name);
         let Some((_, head)) = repo.branches.find_deploy_branch(&repo.repository) else { return Ok(()) };
-        let owner = (sidecar_set, &repo.branches.identity);
-        if let Some(text) = foreign_commit_reason(repo, (head, &branch), owner)? {
-            if self.skipped_branches.insert((branch, found)) {
-                tracing::warn!("an obsolete branch is kept: {text}");
-            }
-            return Ok(());
-        }
-        if let Some(request) = provider
-            .find(&branch, deploy)
-            .map_err(provider_error)?
-            .filter(|r| r.state == PullRequestState::Open)
+        if let Some(text) = withdraw_commit(repo, head, &**provider, (&branch, reason))?
+            && self.kept_branches.insert(text.clone())
         {
-            provider.close(request.number, reason).map_err(provider_error)?;
+            tracing::warn!("an obsolete branch is kept: {text}");
         }
-        let (name, expected) = (format!("refs/heads/{branch}"), ExpectedRef::At(found));
-        push_ref(repo, RefUpdate { name, to: None, expected, kind: RefMove::Force })
+        Ok(())
     }
 
     fn push_staged(&mut self, repo: &RepoContext, update: RefUpdate) -> Result<(), WatchError> {
@@ -250,14 +210,11 @@ fn upstream(repo: &RepoContext) -> Result<Upstream, Error> {
 
 /// Pushes one ref to the remote, or updates it here if there is none.
 fn push_ref(repo: &RepoContext, update: RefUpdate) -> Result<(), WatchError> {
-    for outcome in repo.repository.push(&upstream(repo)?, &[update])? {
-        match outcome {
-            // Another watcher has written the same or something newer: the next evaluation sees it.
-            Ok(_) | Err(crate::git::Error::RefMoved { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+    match proposal::push_ref(repo, update) {
+        // Another watcher has written the same or something newer: the next evaluation sees it.
+        Err(WatchError::Git(Error::Git(crate::git::Error::RefMoved { .. }))) => Ok(()),
+        pushed => pushed,
     }
-    Ok(())
 }
 
 /// A point at which tests abort the process as SIGKILL does: no destructor runs, nothing is flushed.

@@ -48,6 +48,6 @@ pub(in crate::cli) fn run(
         let change =
             LedgerChange { trailers, ..LedgerChange::new(after, CommitAction::Approve, subject, body) };
         let status = format!("pillion status {}", args.name);
-        Ok(change.with_next_command(status, "shows what the rollout waits for"))
+        Ok(change.about(args.batch.to_string()).with_next_command(status, "shows what the rollout waits for"))
     })
 }

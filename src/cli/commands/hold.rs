@@ -72,7 +72,7 @@ pub(in crate::cli) fn run(
             false => hold_workload(args, &images, seen, (&course, &before), &key)?,
         };
         wanted.notes = voided_approvals(seen, &course, &before, &wanted.ledger);
-        Ok(wanted)
+        Ok(wanted.about(key))
     })
 }
 

@@ -1,6 +1,7 @@
 //! Commits of a person on a ledger: what `pause`, `resume`, `approve`, `rollback` and `hold` share.
 
 use super::dry_run::describe_commits;
+use super::pull_request::{DeliveryArgs, VerbCommit, propose, with_pull_request_hint};
 use crate::cli::author::current_author;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
@@ -12,7 +13,9 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Identity, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
 use crate::rollout::transitions::TransitionError;
-use crate::stage::{ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, commit_ledger};
+use crate::stage::{
+    ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, ProposalBranch, commit_ledger,
+};
 use clap::Args;
 
 /// The repository of the ledger, and the target of the commit.
@@ -20,11 +23,10 @@ use clap::Args;
 pub(in crate::cli) struct LedgerArgs {
     #[command(flatten)]
     pub(in crate::cli) repository: RepositoryArgs,
-    /// Write the commit to refs/pillion/outbox instead of pushing it to the deploy branch
-    #[arg(long)]
-    pub(in crate::cli) no_push: bool,
+    #[command(flatten)]
+    pub(in crate::cli) delivery: DeliveryArgs,
     /// Print the commit and its changes without making it
-    #[arg(long, conflicts_with = "no_push")]
+    #[arg(long, conflicts_with_all = ["no_push", "pull_request"])]
     pub(in crate::cli) dry_run: bool,
 }
 
@@ -39,6 +41,8 @@ pub(in crate::cli) struct LedgerChange {
     pub(in crate::cli) notes: Vec<String>,
     /// The next command without its options, and what it does.
     pub(in crate::cli) next_command: Option<(String, &'static str)>,
+    /// The batch or workload that it is about, for the branch of a pull request.
+    pub(in crate::cli) about: Option<String>,
 }
 
 /// What a verb reads to decide on its change.
@@ -63,7 +67,13 @@ impl LedgerChange {
             trailers: Vec::new(),
             notes: Vec::new(),
             next_command: None,
+            about: None,
         }
+    }
+
+    /// Names the batch or workload that it is about.
+    pub(in crate::cli) fn about(self, subject: String) -> Self {
+        Self { about: Some(subject), ..self }
     }
 
     /// Adds the next command, and what it does.
@@ -148,7 +158,7 @@ fn release_change(
     change: LedgerChange,
     reporter: &mut Reporter,
 ) -> Result<String, CommandError> {
-    let LedgerChange { ledger, action, subject, body, trailers, notes, next_command } = change;
+    let LedgerChange { ledger, action, subject, body, trailers, notes, next_command, about } = change;
     let commit = LedgerCommit { after: &ledger, action, subject, body, trailers };
     let (commit, diagnostics) = commit_ledger(deploy_branch, view, &commit, &Signing::disabled())?;
     reporter.add(diagnostics);
@@ -160,19 +170,27 @@ fn release_change(
             context.push_place()?
         ));
     }
+    let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
+    if args.delivery.pull_request {
+        let about = (action, about.as_deref());
+        let cluster = view.cluster.as_deref();
+        let branch = ProposalBranch::decision(&context.branches.deploy, cluster, &ledger.name, about);
+        let made = VerbCommit { commit: commit.id, author, branch, rollout: None };
+        let proposed = propose(context, deploy_branch, &made)?;
+        return Ok(format!("{} {}\n{}{notes}", proposed.commit.short(), commit.subject(), proposed.text));
+    }
     let release = ReleaseStamp { at: clock::now(), by: Some(author), note: None };
-    let outcome = match args.no_push {
+    let outcome = match args.delivery.no_push {
         true => context.save_to_outbox(commit.id, &release)?,
-        false => context.release(deploy_branch, commit.id, &release)?,
+        false => context.release(deploy_branch, commit.id, &release).map_err(with_pull_request_hint)?,
     };
     let (id, place) = require_pushed(outcome, context)?;
     let options = repository::command_options(&args.repository, view.cluster.as_deref());
-    let next = match args.no_push {
+    let next = match args.delivery.no_push {
         true => Some((release_command(context)?, "releases it")),
         false => next_command.map(|(command, effect)| (format!("{command}{options}"), effect)),
     };
     let next = next.map_or_else(String::new, |(command, effect)| format!("next: `{command}` {effect}\n"));
-    let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
     Ok(format!("{} {}\n{place}\n{notes}{next}", id.short(), commit.subject()))
 }
 

@@ -14,6 +14,7 @@ mod ledger_change;
 mod pause;
 mod plan;
 mod promote;
+mod pull_request;
 pub(super) mod render;
 mod resume;
 mod rollback;

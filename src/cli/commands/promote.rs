@@ -1,6 +1,7 @@
 //! `pillion promote`: releases the next steps of a rollout by hand, without a look at pods.
 
 use super::ledger_change::{LedgerArgs, author_of, release_command, single_cluster};
+use super::pull_request::{VerbCommit, propose, with_pull_request_hint};
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext};
@@ -16,8 +17,8 @@ use crate::rollout::{
     ledger_before, required_approval,
 };
 use crate::stage::{
-    ClusterView, DeployBranch, Error, RolloutPlan, StagedBranch, StagedCommit, build_stack, check_drift,
-    find_batch_revert, reverted_batch, rewritten_branch,
+    ClusterView, DeployBranch, Error, ProposalBranch, RolloutPlan, StagedBranch, StagedCommit, build_stack,
+    check_drift, find_batch_revert, reverted_batch, rewritten_branch,
 };
 use clap::Args;
 use std::fmt::Write as _;
@@ -93,14 +94,40 @@ impl PromoteRun<'_> {
         if self.args.ledger.dry_run {
             return Ok(self.dry_run_text(&view, &rollout, &stack.commits, note.as_deref()));
         }
+        if self.args.ledger.delivery.pull_request {
+            return self.propose_step(deploy_branch, &rollout, &stack.commits);
+        }
         let ids: Vec<ObjectId> = stack.commits.iter().map(|commit| commit.id).collect();
         let release = ReleaseStamp { at: clock::now(), by: Some(self.author), note: note.as_deref() };
-        let (released, outcome) = match self.args.ledger.no_push {
+        let (released, outcome) = match self.args.ledger.delivery.no_push {
             true => self.context.save_all_to_outbox(&ids, &release)?,
-            false => self.context.release_all(deploy_branch, &ids, &release)?,
+            false => {
+                self.context.release_all(deploy_branch, &ids, &release).map_err(with_pull_request_hint)?
+            }
         };
         let (_, place) = require_pushed(outcome, self.context)?;
         Ok(self.release_text(&view, &rollout, (&released, &stack.commits), (&place, note.as_deref()))?)
+    }
+
+    /// Opens the pull request of one step. Several in one would be released at once when it is merged.
+    fn propose_step(
+        &self,
+        deploy_branch: &DeployBranch<'_>,
+        rollout: &RolloutPlan<'_>,
+        commits: &[StagedCommit],
+    ) -> Result<String, CommandError> {
+        let [step] = commits else {
+            return Err(CommandError::usage(format!(
+                "a pull request holds one step, and these are {}: merging them together would release them at once; run `pillion promote {} --pull-request` for the next one",
+                commits.len(),
+                rollout.context.command_arguments()
+            )));
+        };
+        let (deploy, cluster) = (&self.context.branches.deploy, rollout.view.cluster.as_deref());
+        let branch = ProposalBranch::next_step(deploy, cluster, rollout.name());
+        let made = VerbCommit { commit: step.id, author: self.author, branch, rollout: Some(rollout) };
+        let proposed = propose(self.context, deploy_branch, &made)?;
+        Ok(format!("{} {}\n{}", proposed.commit.short(), step.subject(), proposed.text))
     }
 
     /// Commits by hand that stop a release until a person has looked at them.
@@ -243,7 +270,7 @@ impl PromoteRun<'_> {
             let _ = writeln!(text, "{} {}", id.short(), commit.subject());
         }
         let _ = writeln!(text, "{place}");
-        if self.args.ledger.no_push {
+        if self.args.ledger.delivery.no_push {
             let _ = writeln!(text, "next: `{}` releases it", release_command(self.context)?);
             return Ok(text);
         }

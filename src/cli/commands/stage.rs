@@ -307,7 +307,11 @@ pub(in crate::cli) struct BuiltStack<'s> {
     blocked_by: Option<String>,
 }
 
-impl BuiltStack<'_> {
+impl<'s> BuiltStack<'s> {
+    pub(in crate::cli) fn rollout(&self) -> &RolloutPlan<'s> {
+        &self.planned.rollout
+    }
+
     pub(in crate::cli) fn sidecar_set_and_cluster(&self) -> (String, Option<String>) {
         let rollout = &self.planned.rollout;
         (rollout.name().to_owned(), rollout.view.cluster.as_ref().map(ToString::to_string))

@@ -2,6 +2,7 @@
 
 use super::dry_run::describe_commits;
 use super::ledger_change::release_command;
+use super::pull_request::{VerbCommit, propose, with_pull_request_hint};
 use super::stage::{BuiltStack, StageArgs, StageRun, run_stage};
 use crate::cli::error::CommandError;
 use crate::cli::format::stage::StartedRollout;
@@ -14,10 +15,11 @@ use crate::git::{Identity, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
 use crate::rollout::with_current_scope;
 use crate::stage::{
-    ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, RolloutPlan, StagedCommit, commit_ledger,
-    sidecar_removal,
+    ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, ProposalBranch, RolloutPlan, StagedCommit,
+    commit_ledger, sidecar_removal,
 };
 use clap::Args;
+use std::collections::BTreeSet;
 
 /// Arguments of `pillion start`.
 #[derive(Debug, Args)]
@@ -34,8 +36,11 @@ pub(in crate::cli) struct StartArgs {
     #[arg(long, requires = "names")]
     no_push: bool,
     /// Print the commits and their changes without making them
-    #[arg(long, conflicts_with = "no_push")]
+    #[arg(long, conflicts_with_all = ["no_push", "pull_request"])]
     dry_run: bool,
+    /// Open a pull request for each rollout instead of pushing to the deploy branch: merging it starts the rollout
+    #[arg(long, conflicts_with = "no_push")]
+    pull_request: bool,
 }
 
 /// The commits of a start, the SidecarSet, and the cluster.
@@ -52,6 +57,8 @@ pub(in crate::cli) struct StartOptions {
     pub(in crate::cli) keeps_local: bool,
     /// Nothing is committed.
     pub(in crate::cli) is_dry: bool,
+    /// Each commit becomes a pull request.
+    pub(in crate::cli) opens_pull_requests: bool,
 }
 
 /// Runs `pillion start`.
@@ -65,8 +72,16 @@ pub(in crate::cli) fn run(
         accepts_missing: args.accept_missing,
         keeps_local: args.no_push,
         is_dry: args.dry_run,
+        opens_pull_requests: args.pull_request,
     };
     run_stage(&args.stage, Some(start), global, reporter)
+}
+
+/// The cluster and the SidecarSet of a rollout.
+type RolloutKey = (Option<String>, String);
+
+fn is_proposed(proposed: &BTreeSet<RolloutKey>, view: &ClusterView, name: &str) -> bool {
+    proposed.contains(&(view.cluster.as_ref().map(ToString::to_string), name.to_owned()))
 }
 
 impl StageRun<'_> {
@@ -77,7 +92,14 @@ impl StageRun<'_> {
         reporter: &mut Reporter,
         started: &mut Vec<StartedRollout>,
     ) -> Result<(), CommandError> {
-        while let Some(rollout) = with_retry(self.context, || self.start_next_rollout(author, reporter))? {
+        // A pull request leaves the deploy branch as it is: the next look finds the same rollouts.
+        let mut proposed = BTreeSet::new();
+        while let Some(rollout) =
+            with_retry(self.context, || self.start_next_rollout(author, &proposed, reporter))?
+        {
+            if self.start.opens_pull_requests {
+                proposed.insert((rollout.cluster.clone(), rollout.sidecar_set.clone()));
+            }
             started.push(rollout);
             // The deploy branch has not moved: the next one would be the same.
             if self.start.keeps_local || self.start.is_dry {
@@ -87,22 +109,24 @@ impl StageRun<'_> {
         Ok(())
     }
 
-    /// Starts the first selected rollout that has not started; None when all have.
+    /// Starts the first selected rollout that has not started and is not proposed; None when all are.
     fn start_next_rollout(
         &self,
         author: &Identity,
+        proposed: &BTreeSet<RolloutKey>,
         reporter: &mut Reporter,
     ) -> Result<Option<StartedRollout>, CommandError> {
         let deploy_branch = self.context.read_deploy_branch_reporting(reporter)?;
         let views = self.read_clusters(&deploy_branch, reporter)?;
-        let (commits, sidecar_set, cluster) = match self.recount_next(&deploy_branch, &views, reporter)? {
-            Some(counted) => counted,
+        let recounted = self.recount_next(&deploy_branch, (&views, proposed), reporter)?;
+        let (commits, sidecar_set, cluster, planned) = match recounted {
+            Some((commits, sidecar_set, cluster)) => (commits, sidecar_set, cluster, None),
             None => {
-                let next = self.prepare_next_start(&deploy_branch, &views, reporter)?;
+                let next = self.prepare_next_start(&deploy_branch, (&views, proposed), reporter)?;
                 reporter.fail_on_errors()?;
                 let Some(stack) = next else { return Ok(None) };
                 let (sidecar_set, cluster) = stack.sidecar_set_and_cluster();
-                (stack.stack.commits, sidecar_set, cluster)
+                (stack.stack.commits.clone(), sidecar_set, cluster, Some(stack))
             }
         };
         let options = repository::command_options(&self.args.repository, cluster.as_deref());
@@ -119,13 +143,33 @@ impl StageRun<'_> {
                 location,
                 preview,
                 is_local: true,
+                is_proposed: false,
+                next: String::new(),
+            }));
+        }
+        if self.start.opens_pull_requests {
+            let deploy = &self.context.branches.deploy;
+            let branch = ProposalBranch::next_step(deploy, cluster.as_deref(), &sidecar_set);
+            let rollout = planned.as_ref().map(BuiltStack::rollout);
+            let made = VerbCommit { commit, author, branch, rollout };
+            let proposed = propose(self.context, &deploy_branch, &made)?;
+            return Ok(Some(StartedRollout {
+                sidecar_set,
+                cluster,
+                commit: proposed.commit,
+                location: proposed.text,
+                preview: None,
+                is_local: false,
+                is_proposed: true,
                 next: String::new(),
             }));
         }
         let release = ReleaseStamp { at: clock::now(), by: Some(author), note: None };
         let outcome = match self.start.keeps_local {
             true => self.context.save_to_outbox(commit, &release)?,
-            false => self.context.release(&deploy_branch, commit, &release)?,
+            false => {
+                self.context.release(&deploy_branch, commit, &release).map_err(with_pull_request_hint)?
+            }
         };
         let (commit, location) = require_pushed(outcome, self.context)?;
         let next = match self.start.keeps_local {
@@ -135,14 +179,23 @@ impl StageRun<'_> {
             ),
         };
         let is_local = self.start.keeps_local;
-        Ok(Some(StartedRollout { sidecar_set, cluster, commit, location, is_local, preview: None, next }))
+        Ok(Some(StartedRollout {
+            sidecar_set,
+            cluster,
+            commit,
+            location,
+            is_local,
+            is_proposed: false,
+            preview: None,
+            next,
+        }))
     }
 
     /// Finds the first rollout in progress with missing workloads, and makes the commit that counts without them.
     fn recount_next(
         &self,
         deploy_branch: &DeployBranch<'_>,
-        views: &[ClusterView],
+        (views, proposed): (&[ClusterView], &BTreeSet<RolloutKey>),
         reporter: &mut Reporter,
     ) -> Result<Option<StartCommits>, Error> {
         let recounted = |view: &ClusterView, name: &String| {
@@ -154,6 +207,9 @@ impl StageRun<'_> {
         };
         for view in views.iter().filter(|_| self.start.accepts_missing) {
             for name in self.selected_names(view) {
+                if is_proposed(proposed, view, &name) {
+                    continue;
+                }
                 let Some((before, after)) = recounted(view, &name) else { continue };
                 let count = |ledger: &Ledger| ledger.scope.as_ref().map_or(0, |s| s.workloads);
                 let change = LedgerCommit {
@@ -180,12 +236,15 @@ impl StageRun<'_> {
     fn prepare_next_start<'s>(
         &self,
         deploy_branch: &DeployBranch<'_>,
-        views: &'s [ClusterView],
+        (views, proposed): (&'s [ClusterView], &BTreeSet<RolloutKey>),
         reporter: &mut Reporter,
     ) -> Result<Option<BuiltStack<'s>>, CommandError> {
         let mut first = None;
         for view in views {
             for name in self.selected_names(view) {
+                if is_proposed(proposed, view, &name) {
+                    continue;
+                }
                 let Some(planned) = self.plan_rollout(deploy_branch, (views, view), &name, true, reporter)?
                 else {
                     continue;

@@ -55,6 +55,8 @@ pub(in crate::cli) struct StartedRollout {
     pub(in crate::cli) preview: Option<String>,
     /// What to do next.
     pub(in crate::cli) next: String,
+    /// It starts when a pull request is merged; `location` says which.
+    pub(in crate::cli) is_proposed: bool,
 }
 
 impl StageOutcome {
@@ -66,6 +68,9 @@ impl StageOutcome {
             let _ = match preview {
                 Some(changes) => {
                     writeln!(text, "{changes}nothing was committed; without `--dry-run`, {location}")
+                }
+                None if started.is_proposed => {
+                    write!(text, "{set}: start proposed: {}\n{location}", commit.short())
                 }
                 None if started.is_local => writeln!(text, "{set}: {} {location}", commit.short()),
                 None => writeln!(text, "{set}: rollout started: {} {location}", commit.short()),
@@ -92,7 +97,7 @@ impl StageOutcome {
     }
 
     pub(in crate::cli) fn to_json(&self) -> String {
-        let started = |s: &StartedRollout| json!({"sidecarSet": s.sidecar_set, "cluster": s.cluster, "commit": s.commit.to_string()});
+        let started = |s: &StartedRollout| json!({"sidecarSet": s.sidecar_set, "cluster": s.cluster, "commit": s.commit.to_string(), "proposed": s.is_proposed});
         let document = json!({
             "apiVersion": PILLION_API_VERSION,
             "kind": "Stage",

@@ -155,8 +155,48 @@ pub(crate) struct GitConfig {
     pub(crate) staged: Option<String>,
     /// Name of the remote.
     pub(crate) remote: Option<String>,
+    /// Git provider of the remote, for `--pull-request`, where the name of its host does not tell.
+    pub(crate) provider: Option<GitProvider>,
     /// Author and committer of every commit.
     pub(crate) identity: Option<CommitIdentity>,
+}
+
+/// A git provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GitProvider {
+    /// github.com and GitHub Enterprise.
+    #[serde(rename = "github")]
+    GitHub,
+    /// gitlab.com and GitLab's own servers.
+    #[serde(rename = "gitlab")]
+    GitLab,
+    /// Gitea.
+    Gitea,
+    /// Forgejo, such as codeberg.org.
+    Forgejo,
+    /// Bitbucket Cloud.
+    Bitbucket,
+    /// Bitbucket Data Center and Server.
+    BitbucketDataCenter,
+}
+
+impl GitProvider {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::GitHub, Self::GitLab, Self::Gitea, Self::Forgejo, Self::Bitbucket, Self::BitbucketDataCenter];
+
+    /// Returns its name in pillion.yaml.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GitHub => "github",
+            Self::GitLab => "gitlab",
+            Self::Gitea => "gitea",
+            Self::Forgejo => "forgejo",
+            Self::Bitbucket => "bitbucket",
+            Self::BitbucketDataCenter => "bitbucket-data-center",
+        }
+    }
 }
 
 /// Author and committer of commits.

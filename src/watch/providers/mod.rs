@@ -1,47 +1,201 @@
-//! Providers of pull requests: each batch waits as a pull request, and merging it is the approval. The trait of a
-//! provider, and the repository that a remote's address names.
+//! Providers of pull requests: each commit waits as a pull request, and merging it is the approval. The trait of a
+//! provider, and the choice of one by the address of the remote or by pillion.yaml.
 
-/// GitHub: github.com and Enterprise Server.
-pub mod github;
+mod api;
+mod bitbucket;
+mod bitbucket_data_center;
+mod description;
+mod errors;
+mod gitea;
+mod github;
+mod gitlab;
+mod remote_address;
+mod table;
 
+pub use description::Description;
+
+use super::http_client::{HttpClient, SecretUrl, is_loopback};
+use crate::model::config::GitProvider;
+use api::{ProviderRepository, PullRequestQuery, RepositorySlug};
+use remote_address::RemoteAddress;
 use std::time::Duration;
+use table::ProviderRow;
 
-/// Variable with the provider's token; `GITHUB_TOKEN` works, too.
+/// Timeout of one request.
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Variable with the provider's token; the provider's own, such as `GITHUB_TOKEN`, works, too.
 pub(crate) const TOKEN_VAR: &str = "PILLION_FORGE_TOKEN";
 
 /// Variable with the address of the provider's API, if it does not follow from the remote's.
 pub(crate) const API_URL_VAR: &str = "PILLION_FORGE_URL";
 
+/// What decides which provider is used, and how.
+pub struct ProviderSettings<'a> {
+    /// The address of the remote.
+    pub remote: &'a str,
+    /// `git.provider` of pillion.yaml.
+    pub provider: Option<GitProvider>,
+    /// The API's address. Never from pillion.yaml: whoever can change that must not receive the token.
+    pub api_url: Option<&'a str>,
+    /// Reads a variable of the environment.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// Returns the repository of the remote on its provider.
+///
+/// # Errors
+/// When it is not clear which provider or repository is meant, or the token is missing or would be sent in the clear.
+pub fn connect(
+    client: HttpClient,
+    settings: &ProviderSettings<'_>,
+) -> Result<Box<dyn PullRequestProvider>, ProviderError> {
+    Ok(Box::new(connect_repository(client, settings)?))
+}
+
+fn connect_repository(
+    client: HttpClient,
+    settings: &ProviderSettings<'_>,
+) -> Result<ProviderRepository, ProviderError> {
+    let api_url = settings.api_url.map(str::trim).filter(|url| !url.is_empty());
+    let address = RemoteAddress::parse(settings.remote);
+    let row = match settings.provider {
+        Some(provider) => table::row_of(provider),
+        None => choose_row(address.as_ref(), api_url)?,
+    };
+    let located = address.as_ref().and_then(|address| Some((address, locate(row, address, api_url)?)));
+    let Some((address, (root, slug))) = located else {
+        return Err(errors::permanent(format!(
+            "the remote's address does not name a repository of {} (https://HOST/OWNER/NAME or git@HOST:OWNER/NAME): set `git.remote` in pillion.yaml to a remote that does, or omit `--pull-request`",
+            row.label
+        )));
+    };
+    let root = if root.is_empty() { root } else { format!("/{root}") };
+    let web = format!("{}://{}{root}", address.web_scheme, address.host);
+    let api_url = api_url.map_or_else(|| (row.api_url)(&web), str::to_owned);
+    let api =
+        SecretUrl::parse(&api_url).map_err(|reason| errors::permanent(format!("{API_URL_VAR}: {reason}")))?;
+    if api_url.starts_with("http://") && !is_loopback(api.host()) {
+        return Err(errors::permanent(format!(
+            "{API_URL_VAR} begins with http://, and the token would be sent in the clear: use https://"
+        )));
+    }
+    let token = find_token(row, settings.variable).ok_or_else(|| {
+        let others = row.token_variables.join(" or ");
+        errors::permanent(format!(
+            "there is no token for {} at {}: set {TOKEN_VAR} (or {others}) to one that may read contents and write pull requests",
+            row.label, address.host
+        ))
+    })?;
+    Ok(ProviderRepository { row, client, api, slug, token })
+}
+
+/// Chooses the provider of a remote without `git.provider`.
+fn choose_row(
+    address: Option<&RemoteAddress>,
+    api_url: Option<&str>,
+) -> Result<&'static ProviderRow, ProviderError> {
+    let host = address.map(|address| address.host.as_str()).unwrap_or_default();
+    let known = table::row_of_host(host)
+        .or_else(|| api_url.and_then(table::row_of_api))
+        .or_else(|| table::row_of_host_word(host));
+    known.ok_or_else(|| match address {
+        Some(_) => errors::permanent(format!(
+            "`{host}` does not tell which git provider it is: set `git.provider` in pillion.yaml to one of {}",
+            GitProvider::ALL.map(|provider| format!("`{}`", provider.name())).join(", ")
+        )),
+        None => errors::permanent(
+            "the remote's address names no repository of a git provider (https://HOST/OWNER/NAME or git@HOST:OWNER/NAME): set `git.remote` in pillion.yaml to a remote that does, or omit `--pull-request`",
+        ),
+    })
+}
+
+/// Returns the root path of the server and the repository. An API's address with a path before its own tells that
+/// root, also where a path of groups hides it.
+fn locate(
+    row: &ProviderRow,
+    address: &RemoteAddress,
+    api_url: Option<&str>,
+) -> Option<(String, RepositorySlug)> {
+    let (root, mut slug) = (row.locate)(address)?;
+    let known = api_url.and_then(|url| {
+        let path = row.api_paths.iter().find_map(|path| url.trim_end_matches('/').strip_suffix(path))?;
+        Some(path.split_once("://")?.1.split_once('/')?.1.to_owned())
+    });
+    if let Some(known) = known.filter(|_| address.is_http)
+        && let Some(owner) = slug.owner.strip_prefix(&format!("{known}/"))
+    {
+        slug.owner = owner.to_owned();
+    }
+    Some((root, slug))
+}
+
+fn find_token(row: &ProviderRow, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let names = std::iter::once(TOKEN_VAR).chain(row.token_variables.iter().copied());
+    let tokens = names.filter_map(variable).map(|token| token.trim().to_owned());
+    tokens.into_iter().find(|token| !token.is_empty())
+}
+
+/// Returns the web address of a remote's commits, up to the id: where `git.provider` or the host says which provider
+/// it is, or it `is_provider`, so that one was found for it.
+pub(crate) fn commit_url_prefix(
+    remote: &str,
+    provider: Option<GitProvider>,
+    is_provider: bool,
+) -> Option<String> {
+    let address = RemoteAddress::parse(remote)?;
+    let row = match provider {
+        Some(provider) => table::row_of(provider),
+        None => table::row_of_host(&address.host)
+            .or_else(|| table::row_of_host_word(&address.host).filter(|_| is_provider))?,
+    };
+    let (root, slug) = (row.locate)(&address)?;
+    let root = if root.is_empty() { root } else { format!("{root}/") };
+    Some(format!("{}://{}/{root}{}", address.web_scheme, address.host, (row.commit_path)(&slug)))
+}
+
+/// Reads bytes as a provider's list of pull requests, and returns the first one between two branches.
+pub fn read_pull_requests(
+    provider: GitProvider,
+    body: &[u8],
+    head: &str,
+    base: &str,
+) -> Option<PullRequestInfo> {
+    let (api, slug) = (table::row_of(provider).api, RepositorySlug::default());
+    let query = PullRequestQuery { head, base, only_open: false, page: 1 };
+    let page = serde_json::from_slice(body).ok()?;
+    api.list_items(&page)?.iter().find_map(|item| api.read_item(item, &slug, &query)).map(|found| found.info)
+}
+
+/// Reads bytes as a provider's error response: one short line.
+pub fn read_refusal(provider: GitProvider, body: &[u8]) -> String {
+    errors::read_message(body, &|value| table::row_of(provider).api.error_message(value))
+}
+
 /// The content of a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest {
-    /// The branch with the next commit: [`next_branch`].
+    /// The branch with the commit.
     pub(crate) head: String,
     /// The deploy branch.
     pub(crate) base: String,
-    /// One line.
+    /// One line: the subject of the commit.
     pub(crate) title: String,
-    /// The rest, with trailers at its end, so that a squash keeps them.
-    pub(crate) body: String,
+    /// What merging does, the diff and the commit message.
+    pub(crate) description: Description,
 }
 
 impl PullRequest {
-    /// Builds it from a commit message: the subject is the title, the rest the body.
-    pub fn from_message(head: &str, base: &str, message: &str) -> Self {
-        let (title, body) = message.trim().split_once('\n').unwrap_or((message.trim(), ""));
-        Self {
-            head: head.to_owned(),
-            base: base.to_owned(),
-            title: title.trim().to_owned(),
-            body: body.trim().to_owned(),
-        }
+    /// Builds it from a description: the subject of its commit message is the title.
+    pub fn new(head: &str, base: &str, description: Description) -> Self {
+        let title = description.message.trim().lines().next().unwrap_or_default().trim().to_owned();
+        Self { head: head.to_owned(), base: base.to_owned(), title, description }
     }
-}
 
-/// Returns the branch of a pull request: `pillion/next/[CLUSTER/]SIDECARSET/BRANCH`.
-pub(crate) fn next_branch(deploy: &str, cluster: Option<&str>, sidecar_set: &str) -> String {
-    let cluster = cluster.map(|c| format!("{c}/")).unwrap_or_default();
-    format!("pillion/next/{cluster}{sidecar_set}/{deploy}")
+    /// Builds it from a commit message alone.
+    pub fn from_message(head: &str, base: &str, message: &str) -> Self {
+        Self::new(head, base, Description { message: message.to_owned(), ..Description::default() })
+    }
 }
 
 /// An open pull request.
@@ -104,142 +258,151 @@ pub struct ProviderError {
 
 /// A provider of pull requests.
 pub trait PullRequestProvider: Send {
+    /// Returns how people refer to a pull request: `pull request #7`, or GitLab's `merge request !7`.
+    fn reference(&self, number: u64) -> String {
+        format!("pull request #{number}")
+    }
+
     /// Returns the newest pull request from one branch to another, whatever its state.
     ///
     /// # Errors
-    /// When the forge does not say.
+    /// When the provider does not say.
     fn find(&self, head: &str, base: &str) -> Result<Option<PullRequestInfo>, ProviderError>;
 
     /// Creates or updates the open pull request of two branches; there is never a second one.
     ///
     /// # Errors
-    /// When the forge does not let it be.
+    /// When the provider refuses it.
     fn open_or_update(&self, pull_request: &PullRequest) -> Result<OpenPullRequest, ProviderError>;
 
     /// Closes a pull request with a reason; a closed one is fine.
     ///
     /// # Errors
-    /// When the forge does not let it be.
+    /// When the provider refuses it.
     fn close(&self, number: u64, reason: &str) -> Result<(), ProviderError>;
-}
-
-/// A repository of a provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RepositorySlug {
-    /// The provider's host, with its port if the address is one of HTTP.
-    pub(crate) host: String,
-    /// The user or organisation.
-    pub(crate) owner: String,
-    /// The repository.
-    pub(crate) name: String,
-}
-
-impl RepositorySlug {
-    /// Parses the address of a remote: `https://host/owner/name.git`, `ssh://git@host/owner/name`,
-    /// `git@host:owner/name.git`. None: it names no repository of a provider.
-    pub(crate) fn parse(address: &str) -> Option<Self> {
-        let address = address.trim();
-        let (host, path) = match address.split_once("://") {
-            Some((scheme, rest)) => {
-                let (authority, path) = rest.split_once('/')?;
-                let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-                let host = match scheme {
-                    "https" | "http" => authority,
-                    "ssh" | "git+ssh" => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
-                    _ => return None,
-                };
-                (host, path)
-            }
-            None => {
-                // As in ssh: a slash before the colon makes it a path, and one letter is a drive.
-                let (authority, path) = address.split_once(':')?;
-                if authority.contains('/') || authority.len() < 2 {
-                    return None;
-                }
-                (authority.rsplit_once('@').map_or(authority, |(_, host)| host), path)
-            }
-        };
-        let path = path.trim_matches('/');
-        let (owner, name) = path.strip_suffix(".git").unwrap_or(path).split_once('/')?;
-        let is_word = |word: &str| {
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            !word.is_empty() && word.chars().all(is_plain) && word.chars().any(|c| c != '.')
-        };
-        if host.is_empty() || !is_word(owner) || !is_word(name) {
-            return None;
-        }
-        // GitHub's ssh on the HTTPS port.
-        let host = host.to_ascii_lowercase();
-        let host = if host == "ssh.github.com" { "github.com".to_owned() } else { host };
-        Some(Self { host, owner: owner.to_owned(), name: name.to_owned() })
-    }
-}
-
-/// Returns the web address of a remote's commits, up to the id: for GitHub, or for a host that is known to be a
-/// provider.
-pub(crate) fn commit_url_prefix(remote: &str, is_provider: bool) -> Option<String> {
-    let RepositorySlug { host, owner, name } = RepositorySlug::parse(remote)?;
-    (is_provider || host == "github.com").then(|| format!("https://{host}/{owner}/{name}/commit/"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watch::http_client::CaCertificates;
+
+    fn settings<'a>(remote: &'a str, api_url: Option<&'a str>) -> ProviderSettings<'a> {
+        let variable = &|name: &str| (name == TOKEN_VAR).then(|| "s3cr3t".to_owned());
+        ProviderSettings { remote, provider: None, api_url, variable }
+    }
+
+    fn connected(settings: &ProviderSettings<'_>) -> Result<ProviderRepository, ProviderError> {
+        let client = HttpClient::new(PROVIDER_TIMEOUT, &CaCertificates::default());
+        connect_repository(client, settings)
+    }
+
+    fn at(settings: &ProviderSettings<'_>) -> String {
+        let found = connected(settings).unwrap();
+        format!("{} {} {}", found.row.label, found.slug, found.api.reveal())
+    }
 
     #[test]
-    fn repositories_are_read_from_addresses_of_all_forms() {
-        let slug = |address: &str| {
-            let slug = RepositorySlug::parse(address)?;
-            Some(format!("{} {} {}", slug.host, slug.owner, slug.name))
-        };
-        for address in [
-            "https://github.com/acme/gitops.git",
-            "https://github.com/acme/gitops",
-            "https://github.com/acme/gitops/",
-            "https://x-access-token:s3cr3t@github.com/acme/gitops.git",
-            "ssh://git@github.com/acme/gitops.git",
-            "ssh://git@ssh.github.com:443/acme/gitops.git",
-            "git@github.com:acme/gitops.git",
-            "git@GitHub.com:acme/gitops",
-            "github.com:/acme/gitops.git",
-        ] {
-            assert_eq!(slug(address).as_deref(), Some("github.com acme gitops"), "{address}");
+    fn every_provider_has_a_row() {
+        for provider in GitProvider::ALL {
+            assert_eq!(table::row_of(provider).provider, provider);
         }
-        assert_eq!(
-            slug("https://ghe.acme.example:8443/a/b.c.git").as_deref(),
-            Some("ghe.acme.example:8443 a b.c")
+        assert_eq!(table::PROVIDERS.len(), GitProvider::ALL.len());
+    }
+
+    #[test]
+    fn hosts_tell_the_provider_and_its_api() {
+        for (remote, expected) in [
+            ("git@github.com:acme/gitops.git", "GitHub acme/gitops https://api.github.com/"),
+            ("https://ghe.acme.example/a/b.git", "GitHub a/b https://ghe.acme.example/api/v3"),
+            ("git@acme.ghe.com:a/b.git", "GitHub a/b https://api.acme.ghe.com/"),
+            ("git@gitlab.com:acme/team/gitops.git", "GitLab acme/team/gitops https://gitlab.com/api/v4"),
+            ("https://gitlab.acme.example:8443/a/b", "GitLab a/b https://gitlab.acme.example:8443/api/v4"),
+            ("https://codeberg.org/acme/gitops", "Forgejo acme/gitops https://codeberg.org/api/v1"),
+            ("http://gitea.localhost/a/b", "Gitea a/b https://gitea.localhost/api/v1"),
+            ("https://gitea.acme.example/git/a/b", "Gitea a/b https://gitea.acme.example/git/api/v1"),
+            (
+                "git@bitbucket.org:acme/gitops.git",
+                "Bitbucket Cloud acme/gitops https://api.bitbucket.org/2.0",
+            ),
+            (
+                "https://bitbucket.acme.example/scm/OPS/gitops.git",
+                "Bitbucket Data Center OPS/gitops https://bitbucket.acme.example/rest/api/latest",
+            ),
+            (
+                "ssh://git@bitbucket.acme.example:7999/~ann/gitops.git",
+                "Bitbucket Data Center ~ann/gitops https://bitbucket.acme.example/rest/api/latest",
+            ),
+        ] {
+            assert_eq!(at(&settings(remote, None)), expected, "{remote}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_does_not_tell_needs_a_setting() {
+        let unknown = settings("https://git.acme.example/a/b.git", None);
+        let message = connected(&unknown).unwrap_err().message;
+        assert!(
+            message.contains("set `git.provider` in pillion.yaml to one of `github`, `gitlab`"),
+            "{message}"
         );
-        assert_eq!(slug("ssh://git@ghe.acme.example:2222/a/b").as_deref(), Some("ghe.acme.example a b"));
-        for address in [
-            "/srv/git/gitops.git",
-            "../gitops",
-            "file:///srv/a/b.git",
-            "C:\\a\\b",
-            "https://github.com/acme",
-            "https://github.com/a/b/c",
-            "https://github.com/../x",
-            "git@host:a b/c",
-            "https://github.com/a/b?c=d",
-            "",
-        ] {
-            assert_eq!(slug(address), None, "{address}");
-        }
+        let set = ProviderSettings { provider: Some(GitProvider::Gitea), ..unknown };
+        assert_eq!(at(&set), "Gitea a/b https://git.acme.example/api/v1");
+        let by_api = settings(
+            "https://git.acme.example/gitlab/a/b.git",
+            Some("https://git.acme.example/gitlab/api/v4"),
+        );
+        assert_eq!(at(&by_api), "GitLab a/b https://git.acme.example/gitlab/api/v4");
+        let here = ProviderSettings {
+            provider: Some(GitProvider::Forgejo),
+            ..settings("http://127.0.0.1:3000/a/b.git", None)
+        };
+        assert_eq!(at(&here), "Forgejo a/b http://127.0.0.1:3000/api/v1");
+    }
+
+    #[test]
+    fn what_cannot_work_is_said_at_once() {
+        let message = |settings: &ProviderSettings<'_>| connected(settings).unwrap_err().message;
+        let no_path = message(&settings("/srv/git/a.git", None));
+        assert!(no_path.contains("names no repository of a git provider"), "{no_path}");
+        let groups = message(&settings("git@github.com:a/b/c.git", None));
+        assert!(groups.contains("does not name a repository of GitHub"), "{groups}");
+        let clear = message(&settings("git@ghe.example:a/b.git", Some("http://ghe.example/api/v3")));
+        assert!(clear.contains("in the clear") && !clear.contains("s3cr3t"), "{clear}");
+        let tokens: &dyn Fn(&str) -> Option<String> =
+            &|name| (name == "GITHUB_TOKEN").then(|| "t".to_owned());
+        let of_another = ProviderSettings { variable: tokens, ..settings("git@gitlab.com:a/b.git", None) };
+        let none = message(&of_another);
+        assert!(
+            none.contains(
+                "there is no token for GitLab at gitlab.com: set PILLION_FORGE_TOKEN (or GITLAB_TOKEN)"
+            ),
+            "{none}"
+        );
+        let own = ProviderSettings { variable: tokens, ..settings("git@github.com:a/b.git", None) };
+        assert_eq!(connected(&own).unwrap().token, "t");
     }
 
     #[test]
     fn commits_are_seen_where_it_is_certain() {
-        let at = |remote, is_provider| commit_url_prefix(remote, is_provider).unwrap_or_default();
-        let own = "ssh://git@ghe.acme.example:2222/acme/gitops.git";
-        assert_eq!(at("https://x:s3cr3t@github.com/a/b.git", false), "https://github.com/a/b/commit/");
-        assert_eq!(at(own, true), "https://ghe.acme.example/acme/gitops/commit/");
-        assert_eq!((at(own, false), at("file:///srv/a/b.git", true)), (String::new(), String::new()));
+        let at = |remote, provider, is_provider| {
+            commit_url_prefix(remote, provider, is_provider).unwrap_or_default()
+        };
+        let own = "ssh://git@git.acme.example:2222/acme/gitops.git";
+        assert_eq!(at("https://x:s3cr3t@github.com/a/b.git", None, false), "https://github.com/a/b/commit/");
+        assert_eq!(at("git@gitlab.com:a/b/c.git", None, false), "https://gitlab.com/a/b/c/-/commit/");
+        assert_eq!(at(own, Some(GitProvider::Gitea), false), "https://git.acme.example/acme/gitops/commit/");
+        assert_eq!(at("git@ghe.acme.example:a/b.git", None, true), "https://ghe.acme.example/a/b/commit/");
+        assert_eq!(at("git@ghe.acme.example:a/b.git", None, false), "");
+        assert_eq!(
+            (at(own, None, true), at("file:///srv/a/b.git", None, true)),
+            (String::new(), String::new())
+        );
     }
 
     #[test]
-    fn a_message_is_a_title_and_a_body_that_ends_with_trailers() {
+    fn a_message_is_a_title_and_a_description() {
         let made = PullRequest::from_message("h", "main", "log: batch 2/3\n\nWhat.\n\nPillion-Batch: 2/3\n");
-        assert_eq!((&*made.title, &*made.body), ("log: batch 2/3", "What.\n\nPillion-Batch: 2/3"));
-        assert_eq!(PullRequest::from_message("h", "main", "only").body, "");
-        assert_eq!(next_branch("env/prod", Some("eu"), "log"), "pillion/next/eu/log/env/prod");
+        assert_eq!(made.title, "log: batch 2/3");
     }
 }

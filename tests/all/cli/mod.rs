@@ -5,3 +5,5 @@ mod doctor;
 mod invocation;
 mod plan;
 mod promote;
+#[cfg(feature = "watch")]
+mod pull_requests;

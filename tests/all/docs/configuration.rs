@@ -14,6 +14,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("git.source", "`git.deploy`"),
     ("git.staged", "`pillion/{deploy}/{sidecarSet}`"),
     ("git.remote", "`origin`"),
+    ("git.provider", "from the host of the remote"),
     ("git.identity", "`{name: pillion, email: pillion@localhost}`"),
     ("rollout.requireLedger", "`true` if `ledgers` is set"),
     ("rollout.start", "`Manual`"),

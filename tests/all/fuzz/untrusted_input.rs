@@ -19,13 +19,16 @@ pub(crate) fn read_list_page(data: &[u8]) {
     pillion::watch::observe::read_list_page(data, "2026-06-19T15:00:00Z".parse().unwrap());
 }
 
-/// Reads bytes as an answer of a forge.
+/// Reads bytes as an answer of each git provider.
 #[cfg(feature = "watch")]
 pub(crate) fn read_forge_answer(data: &[u8]) {
-    use pillion::watch::providers::github;
-    let reason = github::read_refusal(data);
-    assert!(reason.chars().count() <= 301 && !reason.contains(escape::is_hidden), "{reason:?}");
-    github::read_pull_requests(data, "pillion/next/log/main", "main");
+    use pillion::model::config::GitProvider;
+    use pillion::watch::providers::{read_pull_requests, read_refusal};
+    for provider in GitProvider::ALL {
+        let reason = read_refusal(provider, data);
+        assert!(reason.chars().count() <= 301 && !reason.contains(escape::is_hidden), "{reason:?}");
+        read_pull_requests(provider, data, "pillion/next/log/main", "main");
+    }
 }
 
 /// Reads bytes as a commit message, and writes them into one.

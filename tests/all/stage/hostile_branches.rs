@@ -570,8 +570,14 @@ mod watched {
         let propose = |outside: &mut RealEnvironment| {
             outside.fetch(&opened).unwrap();
             let deploy_branch = opened.read_deploy_branch().unwrap().0.unwrap();
-            let proposal =
-                ReleaseProposal { commit, message: "log: open", at: None, sidecar_set: "log", cluster: None };
+            let proposal = ReleaseProposal {
+                commit,
+                message: "log: open",
+                at: None,
+                sidecar_set: "log",
+                cluster: None,
+                rollout: None,
+            };
             outside.release(&opened, &deploy_branch, &proposal).unwrap()
         };
         assert!(matches!(propose(&mut outside), ReleaseOutcome::Proposed(_)));

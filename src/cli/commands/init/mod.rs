@@ -3,6 +3,7 @@
 mod codeowners;
 
 use super::integration;
+use super::pull_request::{VerbCommit, propose, with_pull_request_hint};
 use crate::cli::author::current_author;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
@@ -14,8 +15,8 @@ use crate::git::{FileEdit, Identity, NewCommit, ReleaseStamp, Signature, Signing
 use crate::model::ledger::Ledger;
 use crate::read::FileSource as _;
 use crate::stage::{
-    CommitAction, DeployBranch, Error, InitialLedgers, InitialRevision, RevisionEvidence, init_edits,
-    init_ledgers, source_trailers_of,
+    CommitAction, DeployBranch, Error, InitialLedgers, InitialRevision, ProposalBranch, RevisionEvidence,
+    init_edits, init_ledgers, source_trailers_of,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,9 @@ struct InitRolloutArgs {
     /// Write the commit to refs/pillion/outbox (the default)
     #[arg(long)]
     no_push: bool,
+    /// Open a pull request: merging it puts the commit onto the deploy branch
+    #[arg(long, conflicts_with_all = ["push", "no_push"])]
+    pull_request: bool,
     #[command(flatten)]
     repository: RepositoryArgs,
 }
@@ -112,14 +116,21 @@ fn init_rollout(
     let commit =
         NewCommit { tree, parents: &[head.id], message: &message, author: identity, committer: identity };
     let commit = context.repository.write_commit(&commit, &Signing::disabled())?;
+    let subject = message.lines().next().unwrap_or_default();
+    if args.pull_request {
+        let branch =
+            ProposalBranch::first_ledgers(&context.branches.deploy, args.repository.cluster.as_deref());
+        let made = VerbCommit { commit, author, branch, rollout: None };
+        let proposed = propose(context, &deploy_branch, &made)?;
+        return Ok(format!("{} {subject}\n{}", proposed.commit.short(), proposed.text));
+    }
     let release = ReleaseStamp { at: clock::now(), by: Some(author), note: None };
     let outcome = if args.push {
-        context.release(&deploy_branch, commit, &release)?
+        context.release(&deploy_branch, commit, &release).map_err(with_pull_request_hint)?
     } else {
         context.save_to_outbox(commit, &release)?
     };
     let (id, place) = require_pushed(outcome, context)?;
-    let subject = message.lines().next().unwrap_or_default();
     Ok(format!("{} {subject}\n{place}\n{}", id.short(), next_step(args, context, &all)?))
 }
 
@@ -158,6 +169,8 @@ fn commit_summary(
     let branch = &opened.branches.deploy;
     let to = if args.push {
         format!("pushing to `{branch}`")
+    } else if args.pull_request {
+        format!("a pull request for `{branch}`")
     } else {
         format!("a commit for `{branch}`, not pushed")
     };

@@ -28,8 +28,9 @@ use crate::watch::metrics::Metrics;
 use crate::watch::notifications::run_notifications;
 use crate::watch::notifier::Notifier;
 use crate::watch::observe::{MemoryBudget, Observer, ObserverSettings, Runtime, StaleData, runtime};
-use crate::watch::providers::github::GitHub;
-use crate::watch::providers::{PullRequestProvider, commit_url_prefix};
+use crate::watch::providers::{
+    PROVIDER_TIMEOUT, ProviderSettings, PullRequestProvider, commit_url_prefix, connect,
+};
 use crate::watch::real_environment::RealEnvironment;
 use crate::watch::report::EvaluationReport;
 use crate::watch::serve::{Liveness, StatusServer};
@@ -279,7 +280,11 @@ fn watch_options(args: &WatchArgs, opened: &RepoContext, outside: &RealEnvironme
         names: args.names.clone(),
         cluster: args.repository.cluster.clone(),
         options: Options { dry_run: args.dry_run, has_check: outside.check.is_some(), ..Options::default() },
-        commit_url_prefix: commit_url_prefix(&remote_url(opened), args.pull_request),
+        commit_url_prefix: commit_url_prefix(
+            &remote_url(opened),
+            opened.branches.provider,
+            args.pull_request,
+        ),
     }
 }
 
@@ -381,18 +386,41 @@ fn build_environment(args: &WatchArgs, opened: &RepoContext) -> Result<RealEnvir
         }),
         (None, None) => None,
     };
-    let forge: Option<Box<dyn PullRequestProvider>> = if args.pull_request {
-        let token = variable("PILLION_FORGE_TOKEN").or_else(|| variable("GITHUB_TOKEN")).unwrap_or_default();
-        let remote = remote_url(opened);
-        let github = GitHub::new(client(Duration::from_secs(30)), &remote, args.forge_url.as_deref(), &token);
-        Some(Box::new(github.map_err(|failure| usage(failure.to_string()))?))
-    } else {
-        None
+    let forge = match args.pull_request {
+        true => Some(connect_with(opened, args.forge_url.as_deref(), &roots)?),
+        false => None,
     };
     let notifier = Some(notifier.map_err(usage)?);
     let mut outside = RealEnvironment::new(BTreeMap::new(), crate::cli::clock::now);
     (outside.notifier, outside.check, outside.provider) = (notifier, check, forge);
     Ok(outside)
+}
+
+/// Returns the git provider of the remote, for a command without flags for it: `PILLION_FORGE_URL` and `SSL_CERT_FILE`
+/// count as for `watch`.
+pub(in crate::cli) fn connect_provider(
+    opened: &RepoContext,
+) -> Result<Box<dyn PullRequestProvider>, CommandError> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let file = variable("SSL_CERT_FILE");
+    let roots = file.as_deref().map(Path::new).map_or_else(|| Ok(CaCertificates::default()), read_roots)?;
+    let url = std::env::var("PILLION_FORGE_URL").ok();
+    connect_with(opened, url.as_deref(), &roots)
+}
+
+fn connect_with(
+    opened: &RepoContext,
+    api_url: Option<&str>,
+    roots: &CaCertificates,
+) -> Result<Box<dyn PullRequestProvider>, CommandError> {
+    let settings = ProviderSettings {
+        remote: &remote_url(opened),
+        provider: opened.branches.provider,
+        api_url,
+        variable: &|name| std::env::var(name).ok(),
+    };
+    connect(HttpClient::new(PROVIDER_TIMEOUT, roots), &settings)
+        .map_err(|failure| CommandError::usage(failure.to_string()))
 }
 
 fn read_roots(file: &Path) -> Result<CaCertificates, CommandError> {
