@@ -133,10 +133,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     (
         "completions",
         &[
-            (
-                "source <(pillion completions bash)",
-                "Complete commands, SidecarSets and workloads in this shell",
-            ),
+            ("source <(pillion completions bash)", "Complete commands in this shell"),
             ("pillion completions fish | source", "The same in fish"),
         ],
     ),
