@@ -6,6 +6,7 @@
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -75,8 +76,35 @@ fn run(toml: &Path) -> Outcome {
     if case.writes {
         differences.extend(expect_folder(&folder.join("out"), work.path())?);
     }
-    if differences.is_empty() { Ok(()) } else { Err(differences.join("\n").into()) }
+    if differences.is_empty() { Ok(()) } else { Err(Failure::new(folder, &differences.join("\n"))) }
 }
+
+/// The differences of a case. The harness prints errors in their `Debug` form, which puts a text on one escaped line.
+struct Failure(String);
+
+impl Failure {
+    fn new(case: &Path, differences: &str) -> Box<dyn std::error::Error> {
+        let filter = case.strip_prefix("golden").unwrap_or(case).display();
+        Box::new(Self(format!(
+            "{}\nto accept this output, run `UPDATE_GOLDEN=1 cargo test --test golden -- {filter}` and read `git diff`",
+            differences.trim_end()
+        )))
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
 
 /// A program that knows nothing of the machine, but where git is when the case is about a repository.
 fn program_in(folder: &Path, name: &str, with_git: bool) -> Command {
