@@ -76,7 +76,7 @@ codes! {
         "a file with one line of 1 GB"
         "Split the document, or leave the file out with `ignore:`."
 
-    /// An object looks like a SidecarSet or a ledger, but its `apiVersion` or `kind` is misspelled.
+    /// An object looks like a SidecarSet or a document of pillion, but its `apiVersion` or `kind` is misspelled or missing.
     MisspeltKind "misspelt-kind" [Error]
         "apiVersion: apps.kruise.io/v1beta1\nkind: Sidecarset"
         "Correct `apiVersion` and `kind`."

@@ -54,5 +54,8 @@ pub(crate) mod go_json;
 /// Checks of documents against a JSON Schema.
 mod document_schema;
 
+/// The kinds of documents that pillion reads by itself.
+pub(crate) mod own_kinds;
+
 /// Spelling suggestions.
 pub(crate) mod suggestion;

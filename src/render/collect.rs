@@ -3,7 +3,7 @@
 use super::scan::{ObjectScan, scan_object};
 use super::unreadable::unreadable_document;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::model::api::{KRUISE_GROUP, PILLION_GROUP};
+use crate::model::own_kinds::{KindMatch, OWN_KINDS, OwnKind, RenderInput, match_kind};
 use crate::model::workload::{api_group, item_type_meta, type_meta};
 use crate::yaml::{Document, EntryPart, FieldPath, is_certainly_readable, split_documents};
 use serde_json::Value;
@@ -36,7 +36,7 @@ pub fn collect_objects(file: &Arc<str>, text: &str, is_named: bool) -> Collected
         let text = &text[piece.span];
         if !can_skip(text) {
             match Document::read(file, index, piece.first_line, text) {
-                Ok(document) => found.add_document(Arc::new(document)),
+                Ok(document) => found.add_document(&Arc::new(document)),
                 Err(error) => {
                     found.unreadable.push(unreadable_document(error, text, piece.first_line, is_named))
                 }
@@ -51,16 +51,13 @@ fn can_skip(text: &str) -> bool {
     match scan_object(text) {
         ObjectScan::Blank => true,
         ObjectScan::Mapping { api_version, kind } => {
-            let is_wanted = match (api_version.map(api_group), kind) {
-                (Some(""), Some("Namespace")) => true,
-                (_, Some(kind)) => {
-                    let lower = kind.to_ascii_lowercase();
-                    kind.ends_with("List")
-                        || lower.starts_with("sidecarset")
-                        || lower.starts_with("sidecarrollout")
+            let group = api_version.map(api_group);
+            let is_wanted = match match_kind(group.unwrap_or_default(), kind) {
+                KindMatch::Own(_) | KindMatch::Misspelled(_) => true,
+                KindMatch::Foreign => {
+                    kind.is_some_and(|kind| kind.ends_with("List"))
+                        || (group, kind) == (Some(""), Some("Namespace"))
                 }
-                // The old articles write `Kind: SidecarSet`; without any kind it is misspelt.
-                (group, None) => matches!(group, Some(KRUISE_GROUP | PILLION_GROUP)),
             };
             !is_wanted && is_certainly_readable(text)
         }
@@ -78,33 +75,46 @@ impl CollectedObjects {
         self.unreadable.extend(other.unreadable);
     }
 
-    fn add_document(&mut self, document: Arc<Document>) {
+    fn add_document(&mut self, document: &Arc<Document>) {
         let value = document.value();
-        self.unreadable.extend(misspelled_kind(&document, &FieldPath::root(), value));
-        let Some((api_version, kind)) = object_type(value) else { return };
-        // `kubectl` refuses duplicate keys, and pillion would read only half of them.
-        self.unreadable.extend(document.diagnostics().iter().cloned());
-        match (api_group(api_version), kind) {
-            (KRUISE_GROUP, "SidecarSet") => self.sidecar_sets.push((document, FieldPath::root())),
-            (PILLION_GROUP, "SidecarRollout") => self.ledgers.push((document, FieldPath::root())),
-            ("", "Namespace") => self.add_namespace(&document, &FieldPath::root(), value),
-            _ if kind.ends_with("List") => self.add_items(&document, &FieldPath::root(), document.value()),
-            _ => {}
+        let object_type = object_type(value);
+        if object_type.is_some() {
+            // `kubectl` refuses duplicate keys, and pillion would read only half of them.
+            self.unreadable.extend(document.diagnostics().iter().cloned());
         }
+        self.add_object(document, FieldPath::root(), value, object_type);
     }
 
-    fn add_items(&mut self, document: &Arc<Document>, base: &FieldPath, list: &Value) {
-        for (i, item) in list.get("items").and_then(Value::as_array).into_iter().flatten().enumerate() {
-            let Some((api_version, kind)) = item_type_meta(list, item) else { continue };
-            let path = base.child("items").child(i);
-            self.unreadable.extend(misspelled_kind(document, &path, item));
-            match (api_group(&api_version), kind.as_str()) {
-                (KRUISE_GROUP, "SidecarSet") => self.sidecar_sets.push((document.clone(), path)),
-                (PILLION_GROUP, "SidecarRollout") => self.ledgers.push((document.clone(), path)),
-                ("", "Namespace") => self.add_namespace(document, &path, item),
-                _ if kind.ends_with("List") => self.add_items(document, &path, item),
-                _ => {}
+    /// Adds an object of a document; lists in lists are lists too, as for kubectl.
+    fn add_object(
+        &mut self,
+        document: &Arc<Document>,
+        path: FieldPath,
+        object: &Value,
+        object_type: Option<(&str, &str)>,
+    ) {
+        self.unreadable.extend(misspelled_kind(document, &path, object));
+        let Some((api_version, kind)) = object_type else { return };
+        let group = api_group(api_version);
+        match match_kind(group, Some(kind)) {
+            KindMatch::Own(own) => match own.input {
+                Some(RenderInput::SidecarSet) => self.sidecar_sets.push((Arc::clone(document), path)),
+                Some(RenderInput::Ledger) => self.ledgers.push((Arc::clone(document), path)),
+                None => {}
+            },
+            KindMatch::Foreign if (group, kind) == ("", "Namespace") => {
+                self.add_namespace(document, &path, object);
             }
+            KindMatch::Foreign if kind.ends_with("List") => {
+                for (i, item) in
+                    object.get("items").and_then(Value::as_array).into_iter().flatten().enumerate()
+                {
+                    let Some((api_version, kind)) = item_type_meta(object, item) else { continue };
+                    let path = path.child("items").child(i);
+                    self.add_object(document, path, item, Some((&api_version, &kind)));
+                }
+            }
+            KindMatch::Foreign | KindMatch::Misspelled(_) => {}
         }
     }
 
@@ -135,36 +145,47 @@ impl CollectedObjects {
     }
 }
 
-/// The kinds that are looked for by name, with the group they have to have.
-const OWN_KINDS: [(&str, &str); 2] = [(KRUISE_GROUP, "SidecarSet"), (PILLION_GROUP, "SidecarRollout")];
-
-/// Finds what was meant to be a SidecarSet or a ledger and says so in other words: no cluster knows such a kind, and
-/// to skip it would be to take the SidecarSet for deleted.
+/// Finds what was meant to be a document of pillion or a SidecarSet: no cluster knows such a kind, and to skip it would
+/// be to take the SidecarSet for deleted.
 fn misspelled_kind(document: &Document, at: &FieldPath, object: &Value) -> Option<Diagnostic> {
     let text = |key: &str| object.get(key).and_then(Value::as_str);
     let (api_version, kind) = (text("apiVersion").unwrap_or_default(), text("kind").or_else(|| text("Kind")));
     let group = api_group(api_version);
-    let is_own_group = OWN_KINDS.iter().any(|(own, _)| *own == group);
-    let (own_group, own_kind) = match kind {
-        Some(kind) => *OWN_KINDS.iter().find(|(own_group, own_kind)| {
-            let is_kind = kind.eq_ignore_ascii_case(own_kind) || kind.strip_suffix('s') == Some(own_kind);
-            is_kind && (group, kind) != (own_group, own_kind)
-        })?,
-        None if is_own_group => *OWN_KINDS.iter().find(|(own_group, _)| *own_group == group)?,
-        None => return None,
-    };
-    let key = if kind.is_some() && is_own_group { "kind" } else { "apiVersion" };
+    let KindMatch::Misspelled(meant) = match_kind(group, kind) else { return None };
+    let is_kind_wrong = meant.is_none_or(|own| kind != Some(own.kind));
+    let is_own_group = OWN_KINDS.iter().any(|own| own.group == group);
+    let key = if kind.is_some() && is_own_group && is_kind_wrong { "kind" } else { "apiVersion" };
     let message = match kind {
         Some(kind) if api_version.is_empty() => format!("an object of kind `{kind}` without an `apiVersion`"),
         Some(kind) => format!("`{kind}` is not a kind of `{api_version}`"),
         None => format!("an object of `{api_version}` without a `kind`"),
     };
+    let (reason, help) = match meant {
+        Some(OwnKind { group: own_group, kind: own_kind, .. }) => (
+            format!("if ignored, it would be a {own_kind} that does not exist"),
+            match kind {
+                Some(kind) if group == *own_group && kind != *own_kind => {
+                    format!("did you mean `{own_kind}`?")
+                }
+                _ => format!("a {own_kind} says `apiVersion: {own_group}/…` and `kind: {own_kind}`"),
+            },
+        ),
+        None => {
+            let kinds = OWN_KINDS.iter().filter(|own| own.group == group);
+            let kinds: Vec<String> = kinds.map(|own| format!("`{}`", own.kind)).collect();
+            (
+                "pillion leaves documents of its own group out of the output, so this one would have no effect"
+                    .to_owned(),
+                format!("remove it, or use one of the kinds {}", kinds.join(", ")),
+            )
+        }
+    };
     Some(
         Diagnostic::error(Code::MisspeltKind, message)
             .field(key)
             .at(document.label(&at.child(key), EntryPart::Value, ""))
-            .because(format!("if ignored, it would be a {own_kind} that does not exist"))
-            .help(format!("a {own_kind} says `apiVersion: {own_group}/…` and `kind: {own_kind}`")),
+            .because(reason)
+            .help(help),
     )
 }
 

@@ -1,57 +1,13 @@
-//! `pillion print` and `pillion init INTEGRATION`: prints and writes the files that an integration needs.
+//! `pillion init INTEGRATION`: writes the files that an integration needs.
 
 use crate::cli::error::CommandError;
 use crate::cli::{EXIT_SUCCESS, print_text};
-use crate::integrations::templates::{INTEGRATIONS, TemplateFile, find_integration};
+use crate::integrations::templates::{INTEGRATIONS, find_integration};
 use crate::read::MAX_FILE_BYTES;
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use crate::write::replace_files;
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
-use std::fmt::Write as _;
+use clap::{Arg, ArgMatches, Command, FromArgMatches, Subcommand};
 use std::path::{Path, PathBuf};
-
-/// Arguments of `pillion print`.
-#[derive(Debug, Args)]
-pub(in crate::cli) struct PrintArgs {
-    /// Integration [default: list all]
-    #[arg(value_parser = PossibleValuesParser::new(INTEGRATIONS.iter().map(|d| d.name)))]
-    integration: Option<String>,
-    /// File of the integration [default: all]
-    file: Option<String>,
-}
-
-/// Runs `pillion print`.
-pub(in crate::cli) fn print_templates(args: &PrintArgs) -> Result<u8, CommandError> {
-    let Some(integration) = args.integration.as_deref().and_then(find_integration) else {
-        let mut list = String::new();
-        for integration in INTEGRATIONS {
-            let _ = writeln!(list, "{:<20} {}", integration.name, integration.about);
-            for file in integration.files {
-                let _ = writeln!(list, "{:<20}   {}", "", file.path);
-            }
-        }
-        print_text(&list)?;
-        return Ok(EXIT_SUCCESS);
-    };
-    let wanted = |file: &&TemplateFile| args.file.as_ref().is_none_or(|name| file.path == name);
-    let files: Vec<&TemplateFile> = integration.files.iter().filter(wanted).collect();
-    let text = match &files[..] {
-        [] => {
-            let names: Vec<&str> = integration.files.iter().map(|f| f.path).collect();
-            return Err(CommandError::usage(format!(
-                "`{}` has no file `{}`; it has {}",
-                integration.name,
-                args.file.as_deref().unwrap_or_default(),
-                names.join(", ")
-            )));
-        }
-        [one] => one.text(),
-        several => several.iter().map(|f| format!("# ---- {}\n{}", f.path, f.text())).collect(),
-    };
-    print_text(&text)?;
-    Ok(EXIT_SUCCESS)
-}
 
 /// `pillion init INTEGRATION`: a subcommand for each integration.
 #[derive(Debug)]

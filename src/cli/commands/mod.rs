@@ -6,13 +6,13 @@ mod doctor;
 mod dry_run;
 mod explain;
 mod fix;
-mod generated;
 mod hold;
 mod init;
 mod integration;
 mod ledger_change;
 mod pause;
 mod plan;
+mod print;
 mod promote;
 mod pull_request;
 pub(super) mod render;
@@ -30,6 +30,7 @@ use super::GlobalArgs;
 use super::error::CommandError;
 use super::reporter::Reporter;
 use crate::diagnostics::Code;
+use crate::model::own_kinds::OwnSchema;
 use clap::Subcommand;
 
 /// The commands.
@@ -73,14 +74,14 @@ pub(super) enum CliCommand {
     /// Generate the manifests of an Application, as a config management plugin of Argo CD
     Cmp(cmp::CmpArgs),
     /// Print the files of an integration, for this version
-    Print(integration::PrintArgs),
+    Print(print::PrintArgs),
     /// Check the environment, configuration and repository for problems
     Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of pillion's own files
     Schema {
         /// File to describe
-        #[arg(default_value = "repository")]
-        of: generated::SchemaKind,
+        #[arg(default_value = "repository", value_parser = print::schema_parser())]
+        of: &'static OwnSchema,
     },
     /// Print a completion script for a shell
     Completions {
@@ -141,10 +142,10 @@ pub(super) fn run(
         #[cfg(feature = "watch")]
         CliCommand::Watch(args) => watch::run(args, global, reporter),
         CliCommand::Cmp(args) => cmp::run(args, reporter),
-        CliCommand::Print(args) => integration::print_templates(args),
+        CliCommand::Print(args) => print::print_templates(args),
         CliCommand::Doctor(args) => doctor::run(args, global, reporter),
-        CliCommand::Schema { of } => generated::schema(*of),
-        CliCommand::Completions { shell } => generated::completions(*shell),
-        CliCommand::Man => generated::man(),
+        CliCommand::Schema { of } => print::schema(of),
+        CliCommand::Completions { shell } => print::completions(*shell),
+        CliCommand::Man => print::man(),
     }
 }
