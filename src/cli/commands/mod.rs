@@ -88,8 +88,11 @@ pub(super) enum CliCommand {
         /// Shell to complete commands in
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page of pillion, or of a command
+    Man {
+        /// Command, with the words of its subcommands
+        command: Vec<String>,
+    },
 }
 
 impl CliCommand {
@@ -146,6 +149,6 @@ pub(super) fn run(
         CliCommand::Doctor(args) => doctor::run(args, global, reporter),
         CliCommand::Schema { of } => print::schema(of),
         CliCommand::Completions { shell } => print::completions(*shell),
-        CliCommand::Man => print::man(),
+        CliCommand::Man { command } => print::man(command),
     }
 }

@@ -5,9 +5,10 @@ use crate::cli::error::CommandError;
 use crate::cli::{EXIT_SUCCESS, command, print_data, print_text};
 use crate::integrations::templates::{INTEGRATIONS, TemplateFile, find_integration};
 use crate::model::own_kinds::{OWN_KINDS, OwnSchema};
+use crate::model::suggestion::closest_match;
 use crate::write;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::Args;
+use clap::{Args, Command};
 use std::fmt::Write as _;
 
 /// Arguments of `pillion print`.
@@ -80,10 +81,27 @@ pub(in crate::cli) fn completions(shell: clap_complete::Shell) -> Result<u8, Com
     Ok(EXIT_SUCCESS)
 }
 
-/// Prints the manual page.
-pub(in crate::cli) fn man() -> Result<u8, CommandError> {
+/// Prints the manual page of pillion, or of the command that these words name.
+pub(in crate::cli) fn man(words: &[String]) -> Result<u8, CommandError> {
+    let mut root = command();
+    root.build();
+    let command = words.iter().try_fold(&root, |command, word| {
+        command.find_subcommand(word).ok_or_else(|| unknown_command(command, word))
+    })?;
     let mut page = Vec::new();
-    clap_mangen::Man::new(command()).render(&mut page).map_err(write::Error::Spool)?;
+    let man = clap_mangen::Man::new(command.clone()).source(concat!("pillion ", env!("CARGO_PKG_VERSION")));
+    man.render(&mut page).map_err(write::Error::Spool)?;
     print_data(&String::from_utf8_lossy(&page))?;
     Ok(EXIT_SUCCESS)
+}
+
+fn unknown_command(above: &Command, word: &str) -> CommandError {
+    let names = || above.get_subcommands().map(Command::get_name);
+    let above_name = above.get_bin_name().unwrap_or_else(|| above.get_name());
+    let help = match closest_match(word, names()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if names().next().is_none() => "it has no commands".to_owned(),
+        None => format!("`{above_name} --help` lists its commands"),
+    };
+    CommandError::usage(format!("`{above_name}` has no command `{word}`; {help}"))
 }

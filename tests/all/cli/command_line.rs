@@ -453,6 +453,12 @@ fn messages_have_forms_for_programs() {
     assert!(folder.run("validate set.yaml --color always").err.contains('\u{1b}'));
     folder.run("schema").is_done();
     folder.run("man").is_done();
+    let page = folder.run("man init rollout");
+    page.is_done();
+    assert!(page.out.contains("\\-\\-released"), "{page:?}");
+    let unknown = folder.run("man stagge");
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.err.contains("`pillion` has no command `stagge`; did you mean `stage`?"), "{unknown:?}");
     folder.run("completions bash").is_done();
 }
 
