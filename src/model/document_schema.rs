@@ -42,6 +42,9 @@ impl<'a> SchemaCheck<'a> {
         let (object, schema) = (self.object(), self.schema);
         self.check_value(object, schema, &FieldPath::root());
         for (key, expected) in [("apiVersion", PILLION_API_VERSION), ("kind", kind)] {
+            if !object.is_object() {
+                break;
+            }
             let found = object.get(key).and_then(Value::as_str);
             if found != Some(expected) {
                 self.report(
@@ -76,12 +79,14 @@ impl<'a> SchemaCheck<'a> {
     }
 
     fn check_value(&mut self, value: &Value, schema: &Value, path: &FieldPath) {
-        let options: Vec<&Value> =
-            schema["anyOf"].as_array().map_or_else(|| vec![schema], |all| all.iter().collect());
+        let options = alternatives(schema);
         let Some(fitting) = options.iter().find(|o| matches_schema(value, o)) else {
+            let subject = describe_path(path);
             let expected: Vec<String> = options.iter().filter_map(|o| type_name(o)).collect();
-            let message =
-                format!("`{path}` must be {}, not {}", expected.join(" or "), describe_value(value));
+            let message = match expected[..] {
+                [] => format!("{subject} must be empty, not {}", describe_value(value)),
+                _ => format!("{subject} must be {}, not {}", expected.join(" or "), describe_value(value)),
+            };
             let help = format!("run `{}` to print the schema", self.command);
             return self.report(Code::WrongType, path, message, Some(help));
         };
@@ -96,7 +101,7 @@ impl<'a> SchemaCheck<'a> {
                         self.report(
                             Code::InvalidConfiguration,
                             path,
-                            format!("`{path}` lacks `{required}`"),
+                            format!("{} lacks `{required}`", describe_path(path)),
                             Some(format!("add `{required}`; `{}` describes it", self.command)),
                         );
                     }
@@ -144,6 +149,18 @@ impl<'a> SchemaCheck<'a> {
     }
 }
 
+/// The schemas of which a value has to match one.
+fn alternatives(schema: &Value) -> Vec<&Value> {
+    match schema["anyOf"].as_array() {
+        Some(several) => several.iter().flat_map(alternatives).collect(),
+        None => vec![schema],
+    }
+}
+
+fn describe_path(path: &FieldPath) -> String {
+    if path.segments().is_empty() { "the document".to_owned() } else { format!("`{path}`") }
+}
+
 /// The types a schema allows.
 fn allowed_types(schema: &Value) -> Vec<&str> {
     match &schema["type"] {
@@ -165,16 +182,20 @@ fn matches_schema(value: &Value, schema: &Value) -> bool {
     if !allowed.is_empty() {
         return value.as_str().is_some_and(|v| allowed.contains(&v));
     }
-    allowed_types(schema).into_iter().any(|kind| match kind {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.as_u64().is_some_and(|n| n <= u64::from(u32::MAX)),
-        // An optional key that is written and empty is as if absent.
-        "null" => value.is_null(),
-        _ => false,
-    })
+    // `true`, and a schema without a type, allow any value.
+    let types = allowed_types(schema);
+    types.is_empty()
+        || types.into_iter().any(|kind| match kind {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "number" => value.is_number(),
+            "integer" => value.as_u64().is_some_and(|n| n <= u64::from(u32::MAX)),
+            // An optional key that is written and empty is as if absent.
+            "null" => value.is_null(),
+            _ => false,
+        })
 }
 
 fn type_name(schema: &Value) -> Option<String> {
@@ -187,6 +208,7 @@ fn type_name(schema: &Value) -> Option<String> {
         "array" => Some("a list".to_owned()),
         "string" => Some("a string".to_owned()),
         "boolean" => Some("`true` or `false`".to_owned()),
+        "number" => Some("a number".to_owned()),
         "integer" => Some("a whole number from 0".to_owned()),
         _ => None,
     })
