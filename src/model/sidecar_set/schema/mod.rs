@@ -220,6 +220,32 @@ mod tests {
         assert_eq!(spec.closest_field(&"x".repeat(1_000_000)), None);
     }
 
+    /// Returns the paths of fields that have no row, and are not in an object of which each field has one.
+    fn fields_without_row(field: &FieldSchema, path: &str, rows: &[&str]) -> Vec<String> {
+        let has_row = rows.iter().any(|row| row.split('`').skip(1).step_by(2).any(|name| name == path));
+        match field.object() {
+            _ if has_row => Vec::new(),
+            Some(object) => {
+                let below = object.all_fields();
+                below.flat_map(|f| fields_without_row(f, &format!("{path}.{}", f.name), rows)).collect()
+            }
+            None => vec![path.to_owned()],
+        }
+    }
+
+    #[test]
+    fn every_field_has_a_row_in_the_page_about_support() {
+        let page = include_str!("../../../../docs/support.md");
+        let rows: Vec<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()).collect();
+        let specs = [&SIDECAR_SET_V1BETA1, &SIDECAR_SET_V1ALPHA1].map(|set| set.field("spec").unwrap());
+        let mut missing: Vec<String> =
+            specs.iter().flat_map(|spec| fields_without_row(spec, "spec", &rows)).collect();
+        let own = SIDECAR_CONTAINER.fields.iter();
+        missing.extend(own.flat_map(|field| fields_without_row(field, field.name, &rows)));
+        assert!(missing.is_empty(), "docs/support.md has no row for {missing:?}");
+    }
+
     /// A test of tests/e2e compares `types.rs` with the output of the generator.
     #[test]
     fn types_are_generated_from_these_sources() {
