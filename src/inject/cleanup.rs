@@ -4,113 +4,35 @@
 //! SidecarSet in its injected-list counts as rendered before. Containers are known by their mark; volumes, pull secrets
 //! and patched annotations only by a known revision of the SidecarSet that wrote them.
 
-use super::containers::{ContainerList, MergedContainers};
 use super::env::has_injected_mark;
-use super::selection::SetSelection;
 use super::set_store::{PreparedSet, SidecarSetStore};
-use super::template::{PodView, item_name, list_items};
-use super::{InjectionContext, containers};
+use super::template::{ContainerList, PodView, container_path, item_name, list_items};
+use super::types::{
+    ContainerDisposition, InjectionContext, MergedContainers, PodDispositions, PreviousInjection,
+    SetSelection,
+};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::pod_annotations::{INJECTED_LIST, parse_injected_list};
 use crate::yaml::{EntryPart, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What an earlier injection says of itself.
-pub(super) struct PreviousInjection<'a> {
-    /// The names in the injected-list, not trimmed.
-    pub(super) injected_sets: BTreeSet<&'a str>,
-    /// Those of them that have to leave the list.
-    pub(super) removed_sets: BTreeSet<&'a str>,
-}
-
-impl<'a> PreviousInjection<'a> {
-    /// Reads the injected-list. A known set that is not injected now leaves it; an unknown one (a deleted set)
-    /// leaves it with its containers, so that a list that another program wrote stays as it is.
-    pub(super) fn from_pod(pod: &PodView<'a>, sets: &SidecarSetStore, selection: &SetSelection<'_>) -> Self {
-        let listed = parse_injected_list(pod.annotation(INJECTED_LIST).unwrap_or_default());
-        let stays = |name: &&str| {
-            selection.selected.iter().any(|c| c.name() == *name)
-                || selection.paused_sets.iter().any(|p| p.name() == *name)
-        };
-        let was_rendered = !listed.is_empty() && pod.all_containers().any(has_injected_mark);
-        let is_known = |name: &str| sets.all_contents(name).next().is_some();
-        let dropped = listed.iter().copied().filter(|n| !stays(n) && (is_known(n) || was_rendered)).collect();
-        Self { injected_sets: listed, removed_sets: dropped }
-    }
-
-    /// Returns what a pod says that no set was ever injected into.
-    pub(super) fn empty() -> Self {
-        Self { injected_sets: BTreeSet::new(), removed_sets: BTreeSet::new() }
-    }
-
-    /// Returns whether some set was injected before.
-    pub(super) fn has_injected_sets(&self) -> bool {
-        self.injected_sets.iter().any(|name| !name.is_empty())
-    }
-
-    /// Returns whether this set was injected before.
-    pub(super) fn contains(&self, set: &str) -> bool {
-        self.injected_sets.contains(&set)
-    }
-
-    /// Returns whether a set that was injected before adds this pull secret, in any content that is known of it.
-    pub(super) fn had_secret(&self, sets: &SidecarSetStore, secret: &str) -> bool {
-        self.known_sets(sets).any(|set| set.has_secret(secret))
-    }
-
-    /// The known contents of the sets that were injected before.
-    fn known_sets<'s>(&self, sets: &'s SidecarSetStore) -> impl Iterator<Item = &'s PreparedSet> {
-        self.injected_sets.iter().flat_map(|name| sets.all_contents(name))
-    }
-}
-
-/// What becomes of a container of the pod as it came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ContainerDisposition {
-    /// It is the application's, or a sidecar that another program added.
-    App,
-    /// A set adds it again.
-    Replaced,
-    /// No set adds it any more.
-    Removed,
-}
-
-/// The fates of all containers.
-pub(super) struct PodDispositions {
-    init: Vec<ContainerDisposition>,
-    regular: Vec<ContainerDisposition>,
-}
-
-impl PodDispositions {
-    /// Returns those of one list, in its order.
-    pub(super) fn in_list(&self, list: ContainerList) -> &[ContainerDisposition] {
-        match list {
-            ContainerList::Init => &self.init,
-            ContainerList::Regular => &self.regular,
-        }
-    }
-
-    /// Returns the containers that go or are replaced.
-    fn injected_containers<'a>(
-        &self,
-        pod: &PodView<'a>,
-    ) -> impl Iterator<Item = (ContainerList, usize, &'a Value, ContainerDisposition)> {
-        [ContainerList::Init, ContainerList::Regular].into_iter().flat_map(move |list| {
-            let with_fate = list.in_pod(pod).iter().zip(self.in_list(list)).enumerate();
-            with_fate
-                .filter(|(_, (_, f))| **f != ContainerDisposition::App)
-                .map(move |(i, (c, f))| (list, i, c, *f))
-        })
-    }
-
-    /// Returns the names of the containers that go.
-    pub(super) fn removed_names<'a>(&self, pod: &PodView<'a>) -> BTreeSet<&'a str> {
-        self.injected_containers(pod)
-            .filter(|(.., disposition)| *disposition == ContainerDisposition::Removed)
-            .map(|(_, _, c, _)| item_name(c))
-            .collect()
-    }
+/// Reads the injected-list. A known set that is not injected now leaves it; an unknown one (a deleted set)
+/// leaves it with its containers, so that a list that another program wrote stays as it is.
+pub(super) fn find_previous_injection<'a>(
+    pod: &PodView<'a>,
+    sets: &SidecarSetStore,
+    selection: &SetSelection<'_>,
+) -> PreviousInjection<'a> {
+    let listed = parse_injected_list(pod.annotation(INJECTED_LIST).unwrap_or_default());
+    let stays = |name: &&str| {
+        selection.selected.iter().any(|c| c.name() == *name)
+            || selection.paused_sets.iter().any(|p| p.name() == *name)
+    };
+    let was_rendered = !listed.is_empty() && pod.all_containers().any(has_injected_mark);
+    let is_known = |name: &str| sets.all_contents(name).next().is_some();
+    let dropped = listed.iter().copied().filter(|n| !stays(n) && (is_known(n) || was_rendered)).collect();
+    PreviousInjection { injected_sets: listed, removed_sets: dropped }
 }
 
 /// Decides what becomes of the pod's containers. A set with paused injection keeps the containers that it
@@ -157,7 +79,7 @@ pub(super) fn record_removals(
         .filter(|(.., disposition)| *disposition == ContainerDisposition::Removed)
     {
         let reason = "an earlier injection added it, and no SidecarSet has it now";
-        trace.removed.push((containers::container_path(list, index), reason.to_owned()));
+        trace.removed.push((container_path(list, index), reason.to_owned()));
     }
 }
 

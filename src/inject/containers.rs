@@ -1,124 +1,19 @@
 //! Builds, names and places the containers of SidecarSets.
 
-use super::cleanup::{ContainerDisposition, PodDispositions};
+use super::app_containers::AppContainers;
 use super::env::{self, ContainerEnv};
-use super::hot_upgrade::{self, HotUpgradeRole};
-use super::revision::SelectedSet;
-use super::selection::SetSelection;
-use super::template::{JsonObject, PodView, item_name, list_items};
+use super::template::{ContainerList, JsonObject, PodView, container_path, item_name};
 use super::trace::ItemSource;
-use super::{InjectionContext, resources, volumes};
+use super::types::{
+    ContainerDisposition, ContainerSlot, HotUpgradeRole, InjectionContext, MergedContainers, NewContainer,
+    PodDispositions, SelectedSet, SetSelection,
+};
+use super::{hot_upgrade, resources, set_store, volumes};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::{InjectPolicy, SidecarContainer};
 use crate::yaml::{EntryPart, FieldPath};
 use serde_json::Value;
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One of the two lists that containers are injected into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ContainerList {
-    /// `initContainers`
-    Init,
-    /// `containers`
-    Regular,
-}
-
-impl ContainerList {
-    /// Returns the key in the pod and in the set.
-    pub(super) fn key(self) -> &'static str {
-        match self {
-            Self::Init => "initContainers",
-            Self::Regular => "containers",
-        }
-    }
-
-    /// Returns the other one.
-    pub(super) fn opposite(self) -> Self {
-        match self {
-            Self::Init => Self::Regular,
-            Self::Regular => Self::Init,
-        }
-    }
-
-    /// Returns the pod's containers of this list.
-    pub(super) fn in_pod<'a>(self, pod: &PodView<'a>) -> &'a [Value] {
-        match self {
-            Self::Init => pod.init_containers,
-            Self::Regular => pod.containers,
-        }
-    }
-}
-
-/// The application's part of a pod: what sidecars may read.
-pub(super) struct AppContainers<'a> {
-    pub(super) labels: Option<&'a Value>,
-    /// `containers` without those that an earlier injection put there: sidecars never see each other.
-    pub(super) containers: Vec<&'a Value>,
-    /// The native sidecars among `initContainers`, likewise.
-    pub(super) native_sidecars: Vec<&'a Value>,
-    /// The variables of every container, by names; made when the first one is asked for.
-    variables: OnceCell<BTreeMap<&'a str, BTreeMap<&'a str, EnvDefinitions<'a>>>>,
-}
-
-impl<'a> AppContainers<'a> {
-    fn from_pod(pod: &PodView<'a>, dispositions: &PodDispositions) -> Self {
-        let own = |list: ContainerList| {
-            let dispositions = dispositions.in_list(list);
-            list.in_pod(pod)
-                .iter()
-                .zip(dispositions)
-                .filter(|(_, disposition)| **disposition == ContainerDisposition::App)
-                .map(|(container, _)| container)
-        };
-        let is_native = |c: &&Value| c.get("restartPolicy").and_then(Value::as_str) == Some("Always");
-        Self {
-            labels: pod.labels,
-            containers: own(ContainerList::Regular).collect(),
-            native_sidecars: own(ContainerList::Init).filter(is_native).collect(),
-            variables: OnceCell::new(),
-        }
-    }
-
-    /// Returns the definitions of a variable in the containers of a name.
-    pub(super) fn variable(&self, container: &str, variable: &str) -> Option<&EnvDefinitions<'a>> {
-        let variables = self.variables.get_or_init(|| {
-            let mut all: BTreeMap<&str, BTreeMap<&str, EnvDefinitions<'_>>> = BTreeMap::new();
-            for container in &self.containers {
-                let of_container = all.entry(item_name(container)).or_default();
-                for entry in list_items(container, "env") {
-                    let defined = EnvDefinitions { first: entry, last: entry };
-                    of_container.entry(item_name(entry)).and_modify(|d| d.last = entry).or_insert(defined);
-                }
-            }
-            all
-        });
-        variables.get(container)?.get(variable)
-    }
-}
-
-/// A variable, which may be defined more than once.
-pub(super) struct EnvDefinitions<'a> {
-    /// The definition that `subPathExpr` takes.
-    pub(super) first: &'a Value,
-    /// The one that `transferEnv` takes.
-    pub(super) last: &'a Value,
-}
-
-/// A container that a set adds, as it goes into the pod.
-#[derive(Clone)]
-pub(super) struct NewContainer<'a> {
-    /// The index of the set in the order of injection.
-    pub(super) set_index: usize,
-    pub(super) sidecar: &'a SidecarContainer,
-    pub(super) list: ContainerList,
-    /// Its name in the pod.
-    pub(super) name: String,
-    pub(super) hot_upgrade_role: Option<HotUpgradeRole>,
-    pub(super) container: JsonObject,
-    /// What in it the set's author did not write: key, index in the list below it, source.
-    pub(super) sources: Vec<(&'static str, usize, ItemSource<'a>)>,
-}
 
 /// Builds what every set adds, in the order of injection: per set its init containers, then its containers.
 pub(super) fn build_containers<'a>(
@@ -200,7 +95,7 @@ fn build_container<'a>(
 
 /// Makes two of a container that is upgraded hot.
 fn expand_hot_upgrade(one: NewContainer<'_>) -> Vec<NewContainer<'_>> {
-    if !hot_upgrade::is_hot_upgraded(one.sidecar, one.list) {
+    if !set_store::is_hot_upgraded(one.sidecar, one.list) {
         return vec![one];
     }
     let second = one.clone();
@@ -208,22 +103,6 @@ fn expand_hot_upgrade(one: NewContainer<'_>) -> Vec<NewContainer<'_>> {
         hot_upgrade::assign_role(one, HotUpgradeRole::Working),
         hot_upgrade::assign_role(second, HotUpgradeRole::Empty),
     ]
-}
-
-/// Where a container of the new list comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum ContainerSlot {
-    /// The container of this index in the pod as it came.
-    Existing(usize),
-    /// What a set adds, by its index; it may replace a container of the pod.
-    New(usize),
-}
-
-/// A new list of containers.
-pub(super) struct MergedContainers {
-    pub(super) list: ContainerList,
-    pub(super) values: Vec<Value>,
-    pub(super) slots: Vec<ContainerSlot>,
 }
 
 /// Returns a list as the pod has it.
@@ -315,20 +194,6 @@ fn check_sidecar(
             )
             .help("remove the policy to place it after them"),
     );
-}
-
-/// Returns a label at the name of a container of a set.
-pub(super) fn container_label(
-    selected: &SelectedSet<'_>,
-    sidecar: &SidecarContainer,
-    text: &str,
-) -> crate::diagnostics::Span {
-    selected.content.set().document.label(&sidecar.path.child("name"), EntryPart::Value, text)
-}
-
-/// Returns the path of a container in the template.
-pub(super) fn container_path(list: ContainerList, index: usize) -> FieldPath {
-    FieldPath::dotted("spec").child(list.key()).child(index)
 }
 
 /// What articles and slips of the pen call `env`.

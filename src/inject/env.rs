@@ -1,6 +1,6 @@
 //! Builds the environment of a sidecar: its own variables, the mark, and variables of the application.
 
-use super::containers::AppContainers;
+use super::app_containers::AppContainers;
 use super::template::{JsonObject, item_name, list_items, text_at};
 use super::trace::ItemSource;
 use crate::model::sidecar_set::{SidecarContainer, TransferEnv};

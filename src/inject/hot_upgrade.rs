@@ -1,9 +1,8 @@
 //! Hot-upgrade pairs: one container of a SidecarSet becomes two containers of the pod, one of them active.
 
-use super::containers::{ContainerList, NewContainer};
-use super::metadata::set_annotation;
-use super::template::{JsonObject, text_at};
+use super::template::{JsonObject, set_annotation, text_at};
 use super::trace::ItemSource;
+use super::types::{HotUpgradeRole, NewContainer};
 use crate::model::go_json::to_go_json;
 use crate::model::image::tag;
 use crate::model::pod_annotations::{WORKING_CONTAINERS, parse_working_containers};
@@ -13,29 +12,6 @@ use std::collections::BTreeSet;
 
 const VERSION_PREFIX: &str = "version.sidecarset.kruise.io/";
 const VERSION_ALT_PREFIX: &str = "versionalt.sidecarset.kruise.io/";
-
-/// One container of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HotUpgradeRole {
-    /// `NAME-1`, which has the image and works at first.
-    Working,
-    /// `NAME-2`, which has the empty image.
-    Empty,
-}
-
-/// Returns whether a container becomes a pair. Kruise v1.9.0 ignores the setting on plain init containers.
-pub(super) fn is_hot_upgraded(sidecar: &SidecarContainer, list: ContainerList) -> bool {
-    sidecar.hot_upgrade_empty_image.is_some() && (list == ContainerList::Regular || sidecar.is_native_sidecar)
-}
-
-/// Returns the names a container has in the pod.
-pub(super) fn pod_names(sidecar: &SidecarContainer, list: ContainerList) -> [Option<String>; 2] {
-    if is_hot_upgraded(sidecar, list) {
-        [HotUpgradeRole::Working, HotUpgradeRole::Empty].map(|role| Some(role_name(sidecar, role)))
-    } else {
-        [Some(sidecar.name.clone()), None]
-    }
-}
 
 /// Returns the name of one container of a pair.
 pub(super) fn role_name(sidecar: &SidecarContainer, role: HotUpgradeRole) -> String {

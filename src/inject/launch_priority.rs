@@ -3,11 +3,9 @@
 //! A barrier names a ConfigMap after its pod, so only a bare Pod with a name can have it. Templates keep the
 //! priorities, and Kruise's webhook in the cluster writes the barriers into their pods.
 
-use super::InjectionContext;
-use super::cleanup::PreviousInjection;
-use super::containers::{ContainerList, ContainerSlot, MergedContainers, container_path};
-use super::template::{JsonObject, PodView, item_name, list_items, text_at};
+use super::template::{ContainerList, JsonObject, PodView, container_path, item_name, list_items, text_at};
 use super::trace::PartOrigin;
+use super::types::{ContainerSlot, InjectionContext, MergedContainers, PreviousInjection};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::yaml::EntryPart;
 use serde_json::{Value, json};

@@ -1,11 +1,10 @@
 //! The webhook's own annotations: the injected-list, both hashes, and those of hot-upgrade pairs.
 
-use super::cleanup::{PodDispositions, PreviousInjection};
-use super::containers::NewContainer;
-use super::revision::SelectedSet;
-use super::selection::SetSelection;
-use super::template::{JsonObject, PodView, text_at};
-use super::{InjectionContext, hot_upgrade};
+use super::hot_upgrade;
+use super::template::{JsonObject, PodView, set_annotation, text_at};
+use super::types::{
+    InjectionContext, NewContainer, PodDispositions, PreviousInjection, SelectedSet, SetSelection,
+};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::config::AnnotationMode;
 use crate::model::go_json::to_go_json;
@@ -49,11 +48,6 @@ pub(super) fn update_annotations(
     }
     hot_upgrade::write_annotations(new_containers, &dispositions.removed_names(pod), &mut annotations);
     annotations
-}
-
-/// Sets an annotation.
-pub(super) fn set_annotation(annotations: &mut JsonObject, key: &str, value: &str) {
-    annotations.insert(key.to_owned(), Value::String(value.to_owned()));
 }
 
 /// Kruise v1.9.0 joins the names with those that are there, split at commas and not trimmed, each once,

@@ -1,13 +1,11 @@
 //! Applies `patchPodMetadata`: annotations that SidecarSets set on the pod. This runs first, so that later steps read
 //! them.
 
-use super::InjectionContext;
-use super::cleanup::PreviousInjection;
 use super::merge_patch::{MergePatchError, merge};
-use super::selection::SetSelection;
 use super::set_store::{PreparedSet, SidecarSetStore};
 use super::template::{JsonObject, PodView};
 use super::trace::PartOrigin;
+use super::types::{InjectionContext, PreviousInjection, SetSelection};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::PatchPolicy;
 use crate::yaml::{EntryPart, FieldPath};

@@ -12,6 +12,7 @@
 //! - A second pass never appends launch barriers again, and templates get none (`launch_priority.rs`).
 //! - `updateTimestamp` is always `null` (`metadata.rs`).
 
+mod app_containers;
 mod cleanup;
 mod containers;
 mod env;
@@ -29,78 +30,21 @@ mod selection;
 mod set_store;
 mod template;
 mod trace;
+mod trace_recorder;
+mod types;
 mod volumes;
 
 pub(crate) use selection::selects_namespace;
 pub use set_store::{PreparedSet, SidecarSetStore};
+pub use template::{NamespaceLabels, PodTemplate};
 pub use trace::{InjectionTrace, InjectionVerdict, LedgerTrace, PartOrigin, SetTrace};
+pub use types::{InjectionOutcome, Options};
 
-use crate::diagnostics::Diagnostic;
-use crate::model::config::AnnotationMode;
 use crate::model::sidecar_set::SidecarSet;
-use crate::yaml::{Document, FieldPath};
 use serde_json::Value;
-use std::collections::BTreeMap;
-use template::{NewPodTemplate, PodView};
-
-/// The pod template of one workload, or a bare Pod.
-#[derive(Debug, Clone)]
-pub struct PodTemplate<'a> {
-    /// The document it is in, for labels.
-    pub document: &'a Document,
-    /// Where the object that has `metadata` and `spec` is in it.
-    pub path: FieldPath,
-    /// That object.
-    pub value: &'a Value,
-    /// It is a Pod and not a template of pods.
-    pub is_pod: bool,
-    /// `KIND[.GROUP]/NAMESPACE/NAME`, for messages and for the share of a fractional Partial.
-    pub key: &'a str,
-    /// The namespace of its pods.
-    pub namespace: &'a str,
-    /// Names of `volumeClaimTemplates`: the pods get a volume of each, in place of any other of that name.
-    pub volume_claims: &'a [&'a str],
-    /// The labels of that namespace.
-    pub namespace_labels: NamespaceLabels<'a>,
-}
-
-/// The labels of a namespace. `kubernetes.io/metadata.name` is always known and need not be among them.
-#[derive(Debug, Clone, Copy)]
-pub enum NamespaceLabels<'a> {
-    /// All of them.
-    Known(&'a BTreeMap<String, String>),
-    /// Unknown.
-    Unknown,
-}
-
-/// How to inject.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    /// Annotations to write.
-    pub annotations: AnnotationMode,
-    /// Fill [`InjectionOutcome::trace`].
-    pub trace: bool,
-}
-
-/// The result of an injection.
-#[derive(Debug, Clone, Default)]
-pub struct InjectionOutcome {
-    /// The whole new template; None if nothing changes or an error is among the diagnostics.
-    pub template: Option<Value>,
-    /// The sets that were injected, in the order of injection.
-    pub injected_sets: Vec<String>,
-    /// The diagnostics. Those of SidecarSets alone do not name the workload, so that equal ones of many
-    /// workloads can be shown once.
-    pub diagnostics: Vec<Diagnostic>,
-    /// Which sets were looked at and what each line came from; empty unless asked for.
-    pub trace: InjectionTrace,
-}
-
-impl InjectionOutcome {
-    fn from_errors(diagnostics: Vec<Diagnostic>) -> Self {
-        Self { diagnostics, ..Self::default() }
-    }
-}
+use template::{ContainerList, NewPodTemplate, PodView};
+use trace_recorder::TraceRecorder;
+use types::{InjectionContext, PreviousInjection, SetSelection};
 
 /// Injects the sets that apply into a pod template.
 pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Options) -> InjectionOutcome {
@@ -125,7 +69,7 @@ pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Opti
         return context.into_outcome(None, Vec::new());
     }
     let injected = choice.selected.iter().map(|c| c.name().to_owned()).collect();
-    let previous = cleanup::PreviousInjection::from_pod(&pod, sets, &choice);
+    let previous = cleanup::find_previous_injection(&pod, sets, &choice);
     let new = build_template(&pod, sets, &choice, &previous, &mut context);
     let value = if context.has_errors() { None } else { new.into_value(&pod) };
     context.into_outcome(value, injected)
@@ -142,8 +86,8 @@ pub(crate) fn selects(template: &PodTemplate<'_>, set: &SidecarSet) -> bool {
 fn build_template(
     pod: &PodView<'_>,
     sets: &SidecarSetStore,
-    choice: &selection::SetSelection<'_>,
-    previous: &cleanup::PreviousInjection<'_>,
+    choice: &SetSelection<'_>,
+    previous: &PreviousInjection<'_>,
     context: &mut InjectionContext<'_>,
 ) -> NewPodTemplate {
     let patched = metadata_patches::apply_patches(pod, sets, choice, previous, context);
@@ -163,24 +107,15 @@ fn build_template(
         &patched,
         context,
     );
-    let init = containers::merge_containers(
-        pod,
-        containers::ContainerList::Init,
-        &dispositions,
-        &mut new_containers,
-    );
-    let mut main = containers::merge_containers(
-        pod,
-        containers::ContainerList::Regular,
-        &dispositions,
-        &mut new_containers,
-    );
+    let init = containers::merge_containers(pod, ContainerList::Init, &dispositions, &mut new_containers);
+    let mut main =
+        containers::merge_containers(pod, ContainerList::Regular, &dispositions, &mut new_containers);
     if choice.is_webhook_called {
         launch_priority::apply_barriers(pod, &annotations, previous, &mut main, context);
     }
     let volumes = volumes::merge_volumes(pod, sets, choice, previous, &dispositions, [&init, &main], context);
     let image_pull_secrets = pull_secrets::merge_secrets(pod, sets, choice, previous, &dispositions, context);
-    let record = context.trace.as_mut().map(|trace| trace::TraceRecorder { pod, selection: choice, trace });
+    let record = context.trace.as_mut().map(|trace| TraceRecorder { pod, selection: choice, trace });
     if let Some(mut record) = record {
         record.record_containers(&new_containers, &init);
         record.record_containers(&new_containers, &main);
@@ -203,14 +138,8 @@ fn build_barriers(pod: &PodView<'_>, context: &mut InjectionContext<'_>) -> Opti
         return None;
     }
     let annotations = pod.annotations.cloned().unwrap_or_default();
-    let mut main = containers::unchanged_containers(pod, containers::ContainerList::Regular);
-    launch_priority::apply_barriers(
-        pod,
-        &annotations,
-        &cleanup::PreviousInjection::empty(),
-        &mut main,
-        context,
-    );
+    let mut main = containers::unchanged_containers(pod, ContainerList::Regular);
+    launch_priority::apply_barriers(pod, &annotations, &PreviousInjection::empty(), &mut main, context);
     let new = NewPodTemplate {
         annotations,
         init_containers: pod.init_containers.to_vec(),
@@ -219,39 +148,4 @@ fn build_barriers(pod: &PodView<'_>, context: &mut InjectionContext<'_>) -> Opti
         image_pull_secrets: pod.image_pull_secrets.to_vec(),
     };
     if context.has_errors() { None } else { new.into_value(pod) }
-}
-
-/// The state of one injection.
-struct InjectionContext<'a> {
-    diagnostics: Vec<Diagnostic>,
-    trace: Option<InjectionTrace>,
-    options: &'a Options,
-}
-
-impl InjectionContext<'_> {
-    fn report(&mut self, diagnostic: Diagnostic) {
-        // Two containers of a set can meet the same trouble at the same place, one right after the other.
-        if !self.diagnostics.iter().rev().take(8).any(|other| *other == diagnostic) {
-            self.diagnostics.push(diagnostic);
-        }
-    }
-
-    fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(Diagnostic::is_error)
-    }
-
-    fn trace_all_skipped(&mut self, sets: &SidecarSetStore, reason: &str) {
-        if let Some(trace) = &mut self.trace {
-            trace.sets.extend(sets.current().iter().map(|s| SetTrace::skipped(s.name(), reason)));
-        }
-    }
-
-    fn into_outcome(self, value: Option<Value>, injected: Vec<String>) -> InjectionOutcome {
-        InjectionOutcome {
-            template: value,
-            injected_sets: injected,
-            diagnostics: self.diagnostics,
-            trace: self.trace.unwrap_or_default(),
-        }
-    }
 }

@@ -2,12 +2,10 @@
 //!
 //! Kruise's webhook lets a sidecar silently replace an application container of the same name; here that is an error.
 
-use super::InjectionContext;
-use super::cleanup::{ContainerDisposition, PodDispositions};
-use super::containers::{ContainerList, container_label, container_path};
-use super::revision::SelectedSet;
-use super::selection::SetSelection;
-use super::template::{PodView, item_name};
+use super::template::{ContainerList, PodView, container_path, item_name};
+use super::types::{
+    ContainerDisposition, InjectionContext, PodDispositions, SelectedSet, SetSelection, container_label,
+};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::SidecarContainer;
 use crate::yaml::EntryPart;

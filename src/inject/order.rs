@@ -1,12 +1,9 @@
 //! Orders SidecarSets for injection, and reports where the order matters.
 
-use super::InjectionContext;
-use super::containers::ContainerList;
 use super::metadata_patches;
-use super::revision::SelectedSet;
-use super::selection::SetSelection;
 use super::set_store::{PreparedSet, SidecarSetStore};
-use super::template::{self, PodView};
+use super::template::{ContainerList, PodView, item_name};
+use super::types::{InjectionContext, SelectedSet, SetSelection};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::api::NAMESPACE_NAME_LABEL;
 use crate::model::selector::SelectorOperator;
@@ -78,7 +75,7 @@ fn differing_content(pod: &PodView<'_>, first: &SelectedSet<'_>, second: &Select
     }
     let mut of_a = a.mounted_volumes().filter_map(|(name, definition)| Some((name, definition?)));
     let shared = of_a.find(|(name, definition)| {
-        let in_pod = || pod.volumes.iter().any(|v| template::item_name(v) == *name);
+        let in_pod = || pod.volumes.iter().any(|v| item_name(v) == *name);
         b.volume_index(name).is_some_and(|at| b.set().volumes[at] != **definition) && !in_pod()
     });
     shared.map(|(name, _)| format!("volume `{name}` is defined differently"))
@@ -112,8 +109,7 @@ fn differing_order(
 fn adds_container(pod: &PodView<'_>, set: &PreparedSet, before: bool) -> bool {
     let is_before = |policy| policy == InjectPolicy::BeforeAppContainer;
     set.pod_names(ContainerList::Regular).any(|(name, sidecar)| {
-        is_before(sidecar.pod_inject_policy) == before
-            && !pod.containers.iter().any(|c| template::item_name(c) == name)
+        is_before(sidecar.pod_inject_policy) == before && !pod.containers.iter().any(|c| item_name(c) == name)
     })
 }
 
@@ -124,8 +120,7 @@ fn is_order_visible(a: Vec<String>, b: Vec<String>, in_pod: &[Value]) -> bool {
         return false;
     }
     let joined = |first: &[String], second: &[String]| {
-        let mut seen: BTreeSet<String> =
-            in_pod.iter().map(|item| template::item_name(item).to_owned()).collect();
+        let mut seen: BTreeSet<String> = in_pod.iter().map(|item| item_name(item).to_owned()).collect();
         first.iter().chain(second).filter(|name| seen.insert((*name).clone())).cloned().collect::<Vec<_>>()
     };
     joined(&a, &b) != joined(&b, &a)

@@ -1,10 +1,9 @@
 //! Merges imagePullSecrets: those of the pod, then those of each SidecarSet, each name once.
 
-use super::InjectionContext;
-use super::cleanup::{self, PodDispositions, PreviousInjection};
-use super::selection::SetSelection;
+use super::cleanup;
 use super::set_store::SidecarSetStore;
 use super::template::{PodView, item_name};
+use super::types::{InjectionContext, PodDispositions, PreviousInjection, SetSelection};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

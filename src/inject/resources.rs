@@ -1,50 +1,18 @@
 //! `resourcesPolicy`: resources of a sidecar computed from those of the application's containers.
 
-use super::InjectionContext;
-use super::containers::{AppContainers, ContainerList, container_path};
-use super::revision::SelectedSet;
-use super::selection::SetSelection;
-use super::template::{JsonObject, PodView, item_name};
+use super::app_containers::AppContainers;
+use super::set_store::CompiledResourcesPolicy;
+use super::template::{ContainerList, JsonObject, PodView, container_path, item_name};
+use super::types::{InjectionContext, SelectedSet, SetSelection};
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::model::go_regexp::{self, PatternError};
+use crate::model::go_regexp::PatternError;
 use crate::model::quantity::{Quantity, QuantityError};
-use crate::model::resources_expr::{self, EvalError, ResourcesExpr};
-use crate::model::sidecar_set::{ResourcesPolicy, SidecarContainer};
+use crate::model::resources_expr::{EvalError, ResourcesExpr};
+use crate::model::sidecar_set::SidecarContainer;
 use crate::yaml::{EntryPart, FieldPath};
 use regex::bytes::Regex;
 use serde_json::Value;
 use std::collections::BTreeSet;
-
-/// A compiled policy; its errors are reported when it is used.
-#[derive(Debug)]
-pub(super) struct CompiledResourcesPolicy {
-    is_sum: bool,
-    name_pattern: Result<Regex, PatternError>,
-    /// Part of `resources`, resource, expression: in the order they are written.
-    expressions: Vec<(&'static str, &'static str, Result<ResourcesExpr, String>)>,
-}
-
-impl CompiledResourcesPolicy {
-    /// Compiles a policy.
-    pub(super) fn new(policy: &ResourcesPolicy) -> Self {
-        let written = [
-            ("limits", "cpu", &policy.limits_cpu),
-            ("limits", "memory", &policy.limits_memory),
-            ("requests", "cpu", &policy.requests_cpu),
-            ("requests", "memory", &policy.requests_memory),
-        ];
-        // Kruise v1.9.0 skips an expression without text.
-        let terms = written.into_iter().filter_map(|(part, resource, text)| {
-            let text = text.as_deref().filter(|t| !t.is_empty())?;
-            Some((part, resource, resources_expr::parse(text).map_err(|e| e.to_string())))
-        });
-        Self {
-            is_sum: policy.mode != "max",
-            name_pattern: go_regexp::compile(&policy.name_regex),
-            expressions: terms.collect(),
-        }
-    }
-}
 
 /// Replaces the resources of a container by the computed ones.
 pub(super) fn apply_resources(

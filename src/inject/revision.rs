@@ -1,44 +1,14 @@
 //! Selects the revision of a SidecarSet for a workload (`injectionStrategy.revision`).
 
-use super::InjectionContext;
 use super::set_store::{PreparedSet, SidecarSetStore};
 use super::template::PodView;
+use super::types::{InjectionContext, RevisionReason, SelectedSet};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::{InjectionRevision, IntOrPercent, SidecarSet};
 use crate::yaml::{EntryPart, FieldPath};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-
-/// A set that applies, and the content it gives.
-pub(super) struct SelectedSet<'s> {
-    /// The set as it is now: name and selector.
-    pub(super) current: &'s PreparedSet,
-    /// Its content for this workload: containers, volumes, pull secrets, patches and hashes.
-    pub(super) content: &'s PreparedSet,
-    /// Why that content.
-    pub(super) reason: RevisionReason,
-    /// Kruise would know this content by a ControllerRevision.
-    pub(super) is_registered: bool,
-}
-
-impl SelectedSet<'_> {
-    /// Returns the set's name.
-    pub(super) fn name(&self) -> &str {
-        self.current.name()
-    }
-}
-
-/// Why a workload gets the content it gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RevisionReason {
-    /// The set names no revision.
-    LatestRevision,
-    /// The set names a revision, and for this workload that is the one.
-    NamedRevision,
-    /// The set names a revision for a part of the workloads, and this one is not among them.
-    PartialLatest,
-}
 
 /// Chooses the content; None after an error.
 pub(super) fn select_revision<'s>(

@@ -1,10 +1,10 @@
 //! Matches SidecarSets against a pod template and explains mismatches.
 
-use super::revision::SelectedSet;
-use super::set_store::{PreparedSet, SidecarSetStore};
-use super::template::PodView;
+use super::set_store::SidecarSetStore;
+use super::template::{NamespaceLabels, PodTemplate, PodView};
 use super::trace::SetTrace;
-use super::{InjectionContext, NamespaceLabels, PodTemplate, order, revision};
+use super::types::{InjectionContext, SetSelection};
+use super::{order, revision};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::api::NAMESPACE_NAME_LABEL;
 use crate::model::selector::{Selector, SelectorOperator};
@@ -15,15 +15,6 @@ use std::fmt;
 
 /// The label that excludes a namespace from Kruise's webhook.
 const CONTROL_PLANE_LABEL: &str = "control-plane";
-
-/// The sets that apply, in the order of injection.
-pub(super) struct SetSelection<'s> {
-    pub(super) selected: Vec<SelectedSet<'s>>,
-    /// Sets that would apply if their injection were not paused.
-    pub(super) paused_sets: Vec<&'s PreparedSet>,
-    /// The webhook is called for pods of this namespace.
-    pub(super) is_webhook_called: bool,
-}
 
 /// Finds the sets that apply and the content each of them gives.
 pub(super) fn select_sets<'s>(

@@ -1,10 +1,10 @@
 //! Holds the SidecarSets of a run and the revisions of each.
 
-use super::containers::ContainerList;
-use super::hot_upgrade;
-use super::resources::CompiledResourcesPolicy;
-use super::template::{JsonObject, item_name, text_at};
-use crate::model::sidecar_set::{SidecarContainer, SidecarSet};
+use super::template::{ContainerList, JsonObject, item_name, text_at};
+use crate::model::go_regexp::{self, PatternError};
+use crate::model::resources_expr::{self, ResourcesExpr};
+use crate::model::sidecar_set::{ResourcesPolicy, SidecarContainer, SidecarSet};
+use regex::bytes::Regex;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,12 +36,41 @@ impl PreparedList {
     fn new(sidecars: &[SidecarContainer], list: ContainerList) -> Self {
         let policies =
             sidecars.iter().map(|c| c.resources_policy.as_ref().map(CompiledResourcesPolicy::new)).collect();
-        let named = |(i, sidecar)| {
-            hot_upgrade::pod_names(sidecar, list).into_iter().flatten().map(move |name| (name, i))
-        };
+        let named = |(i, sidecar)| pod_names(sidecar, list).into_iter().map(move |name| (name, i));
         let names: Vec<_> = sidecars.iter().enumerate().flat_map(named).collect();
         let by_name = names.iter().map(|(name, _)| name.clone()).collect();
         Self { policies, pod_names: names, name_index: by_name }
+    }
+}
+
+/// A compiled policy; its errors are reported when it is used.
+#[derive(Debug)]
+pub(super) struct CompiledResourcesPolicy {
+    pub(super) is_sum: bool,
+    pub(super) name_pattern: Result<Regex, PatternError>,
+    /// Part of `resources`, resource, expression: in the order they are written.
+    pub(super) expressions: Vec<(&'static str, &'static str, Result<ResourcesExpr, String>)>,
+}
+
+impl CompiledResourcesPolicy {
+    /// Compiles a policy.
+    fn new(policy: &ResourcesPolicy) -> Self {
+        let written = [
+            ("limits", "cpu", &policy.limits_cpu),
+            ("limits", "memory", &policy.limits_memory),
+            ("requests", "cpu", &policy.requests_cpu),
+            ("requests", "memory", &policy.requests_memory),
+        ];
+        // Kruise v1.9.0 skips an expression without text.
+        let terms = written.into_iter().filter_map(|(part, resource, text)| {
+            let text = text.as_deref().filter(|t| !t.is_empty())?;
+            Some((part, resource, resources_expr::parse(text).map_err(|e| e.to_string())))
+        });
+        Self {
+            is_sum: policy.mode != "max",
+            name_pattern: go_regexp::compile(&policy.name_regex),
+            expressions: terms.collect(),
+        }
     }
 }
 
@@ -145,6 +174,20 @@ impl PreparedSet {
             ContainerList::Init => &self.set.init_containers,
             ContainerList::Regular => &self.set.containers,
         }
+    }
+}
+
+/// Returns whether a container becomes a pair. Kruise v1.9.0 ignores the setting on plain init containers.
+pub(super) fn is_hot_upgraded(sidecar: &SidecarContainer, list: ContainerList) -> bool {
+    sidecar.hot_upgrade_empty_image.is_some() && (list == ContainerList::Regular || sidecar.is_native_sidecar)
+}
+
+/// Returns the names of a container in the pod.
+fn pod_names(sidecar: &SidecarContainer, list: ContainerList) -> Vec<String> {
+    if is_hot_upgraded(sidecar, list) {
+        sidecar.hot_upgrade_names().into()
+    } else {
+        vec![sidecar.name.clone()]
     }
 }
 

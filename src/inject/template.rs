@@ -1,11 +1,76 @@
 //! Reads the parts of a pod template once, and assembles the new template.
 
-use super::PodTemplate;
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::yaml::{EntryPart, FieldPath, PathSegment};
+use crate::yaml::{Document, EntryPart, FieldPath, PathSegment};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 pub(super) use crate::model::json::JsonObject;
+
+/// The pod template of one workload, or a bare Pod.
+#[derive(Debug, Clone)]
+pub struct PodTemplate<'a> {
+    /// The document it is in, for labels.
+    pub document: &'a Document,
+    /// Where the object that has `metadata` and `spec` is in it.
+    pub path: FieldPath,
+    /// That object.
+    pub value: &'a Value,
+    /// It is a Pod and not a template of pods.
+    pub is_pod: bool,
+    /// `KIND[.GROUP]/NAMESPACE/NAME`, for messages and for the share of a fractional Partial.
+    pub key: &'a str,
+    /// The namespace of its pods.
+    pub namespace: &'a str,
+    /// Names of `volumeClaimTemplates`: the pods get a volume of each, in place of any other of that name.
+    pub volume_claims: &'a [&'a str],
+    /// The labels of that namespace.
+    pub namespace_labels: NamespaceLabels<'a>,
+}
+
+/// The labels of a namespace. `kubernetes.io/metadata.name` is always known and need not be among them.
+#[derive(Debug, Clone, Copy)]
+pub enum NamespaceLabels<'a> {
+    /// All of them.
+    Known(&'a BTreeMap<String, String>),
+    /// Unknown.
+    Unknown,
+}
+
+/// One of the two lists that containers are injected into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ContainerList {
+    /// `initContainers`
+    Init,
+    /// `containers`
+    Regular,
+}
+
+impl ContainerList {
+    /// Returns the key in the pod and in the set.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Init => "initContainers",
+            Self::Regular => "containers",
+        }
+    }
+
+    /// Returns the other one.
+    pub(super) fn opposite(self) -> Self {
+        match self {
+            Self::Init => Self::Regular,
+            Self::Regular => Self::Init,
+        }
+    }
+
+    /// Returns the pod's containers of this list.
+    pub(super) fn in_pod<'a>(self, pod: &PodView<'a>) -> &'a [Value] {
+        match self {
+            Self::Init => pod.init_containers,
+            Self::Regular => pod.containers,
+        }
+    }
+}
 
 /// The parts of a pod template that injection looks at; absent lists are empty.
 pub(super) struct PodView<'a> {
@@ -118,6 +183,16 @@ impl NewPodTemplate {
         }
         Some(Value::Object(out))
     }
+}
+
+/// Returns the path of a container in the template.
+pub(super) fn container_path(list: ContainerList, index: usize) -> FieldPath {
+    FieldPath::dotted("spec").child(list.key()).child(index)
+}
+
+/// Sets an annotation.
+pub(super) fn set_annotation(annotations: &mut JsonObject, key: &str, value: &str) {
+    annotations.insert(key.to_owned(), Value::String(value.to_owned()));
 }
 
 /// Returns the text at a key; empty where there is none.

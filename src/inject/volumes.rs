@@ -1,14 +1,15 @@
 //! Volumes that sidecars mount, and mounts and devices that they share with the application.
 
-use super::cleanup::{self, PodDispositions, PreviousInjection};
-use super::containers::{AppContainers, MergedContainers, container_label};
+use super::app_containers::AppContainers;
+use super::cleanup;
 use super::env::{is_injected, referenced_variables};
-use super::revision::SelectedSet;
-use super::selection::SetSelection;
 use super::set_store::{PreparedSet, SidecarSetStore};
-use super::template::{JsonObject, PodView, item_name, list_items};
+use super::template::{ContainerList, JsonObject, PodView, container_path, item_name, list_items};
 use super::trace::ItemSource;
-use super::{InjectionContext, containers};
+use super::types::{
+    InjectionContext, MergedContainers, PodDispositions, PreviousInjection, SelectedSet, SetSelection,
+    container_label,
+};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::SidecarContainer;
 use crate::yaml::EntryPart;
@@ -210,10 +211,7 @@ pub(super) fn shared_token_warning(
         .iter()
         .position(|m| m == mount)
         .unwrap_or_default();
-    let path = containers::container_path(containers::ContainerList::Regular, index)
-        .child("volumeMounts")
-        .child(at)
-        .child("name");
+    let path = container_path(ContainerList::Regular, index).child("volumeMounts").child(at).child("name");
     Diagnostic::warning(Code::SharesTokenMount, message)
         .at(pod.label(&path, EntryPart::Value, "mounted here"))
         .at(container_label(selected, sidecar, "shares every mount"))

@@ -1,0 +1,253 @@
+//! The types that the steps of an injection hand to each other.
+
+use super::set_store::{PreparedSet, SidecarSetStore};
+use super::template::{ContainerList, JsonObject, PodView, item_name};
+use super::trace::{InjectionTrace, ItemSource, SetTrace};
+use crate::diagnostics::{Diagnostic, Span};
+use crate::model::config::AnnotationMode;
+use crate::model::sidecar_set::SidecarContainer;
+use crate::yaml::EntryPart;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// How to inject.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Annotations to write.
+    pub annotations: AnnotationMode,
+    /// Fill [`InjectionOutcome::trace`].
+    pub trace: bool,
+}
+
+/// The result of an injection.
+#[derive(Debug, Clone, Default)]
+pub struct InjectionOutcome {
+    /// The whole new template; None if nothing changes or an error is among the diagnostics.
+    pub template: Option<Value>,
+    /// The sets that were injected, in the order of injection.
+    pub injected_sets: Vec<String>,
+    /// The diagnostics. Those of SidecarSets alone do not name the workload, so that equal ones of many
+    /// workloads can be shown once.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Which sets were looked at and what each line came from; empty unless asked for.
+    pub trace: InjectionTrace,
+}
+
+impl InjectionOutcome {
+    pub(super) fn from_errors(diagnostics: Vec<Diagnostic>) -> Self {
+        Self { diagnostics, ..Self::default() }
+    }
+}
+
+/// The state of one injection.
+pub(super) struct InjectionContext<'a> {
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) trace: Option<InjectionTrace>,
+    pub(super) options: &'a Options,
+}
+
+impl InjectionContext<'_> {
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        // Two containers of a set can meet the same trouble at the same place, one right after the other.
+        if !self.diagnostics.iter().rev().take(8).any(|other| *other == diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    pub(super) fn trace_all_skipped(&mut self, sets: &SidecarSetStore, reason: &str) {
+        if let Some(trace) = &mut self.trace {
+            trace.sets.extend(sets.current().iter().map(|s| SetTrace::skipped(s.name(), reason)));
+        }
+    }
+
+    pub(super) fn into_outcome(self, value: Option<Value>, injected: Vec<String>) -> InjectionOutcome {
+        InjectionOutcome {
+            template: value,
+            injected_sets: injected,
+            diagnostics: self.diagnostics,
+            trace: self.trace.unwrap_or_default(),
+        }
+    }
+}
+
+/// The sets that apply, in the order of injection.
+pub(super) struct SetSelection<'s> {
+    pub(super) selected: Vec<SelectedSet<'s>>,
+    /// Sets that would apply if their injection were not paused.
+    pub(super) paused_sets: Vec<&'s PreparedSet>,
+    /// The webhook is called for pods of this namespace.
+    pub(super) is_webhook_called: bool,
+}
+
+/// A set that applies, and the content it gives.
+pub(super) struct SelectedSet<'s> {
+    /// The set as it is now: name and selector.
+    pub(super) current: &'s PreparedSet,
+    /// Its content for this workload: containers, volumes, pull secrets, patches and hashes.
+    pub(super) content: &'s PreparedSet,
+    /// Why that content.
+    pub(super) reason: RevisionReason,
+    /// Kruise would know this content by a ControllerRevision.
+    pub(super) is_registered: bool,
+}
+
+impl SelectedSet<'_> {
+    /// Returns the set's name.
+    pub(super) fn name(&self) -> &str {
+        self.current.name()
+    }
+}
+
+/// Why a workload gets the content it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RevisionReason {
+    /// The set names no revision.
+    LatestRevision,
+    /// The set names a revision, and for this workload that is the one.
+    NamedRevision,
+    /// The set names a revision for a part of the workloads, and this one is not among them.
+    PartialLatest,
+}
+
+impl RevisionReason {
+    /// Returns the reason in words.
+    pub(super) fn description(self) -> &'static str {
+        match self {
+            Self::LatestRevision => "the set as it is",
+            Self::NamedRevision => "the revision that `injectionStrategy` names",
+            Self::PartialLatest => "the set as it is: `policy: Partial` leaves this workload out",
+        }
+    }
+}
+
+/// What an earlier injection says of itself.
+pub(super) struct PreviousInjection<'a> {
+    /// The names in the injected-list, not trimmed.
+    pub(super) injected_sets: BTreeSet<&'a str>,
+    /// Those of them that have to leave the list.
+    pub(super) removed_sets: BTreeSet<&'a str>,
+}
+
+impl PreviousInjection<'_> {
+    /// Returns what a pod says that no set was ever injected into.
+    pub(super) fn empty() -> Self {
+        Self { injected_sets: BTreeSet::new(), removed_sets: BTreeSet::new() }
+    }
+
+    /// Returns whether some set was injected before.
+    pub(super) fn has_injected_sets(&self) -> bool {
+        self.injected_sets.iter().any(|name| !name.is_empty())
+    }
+
+    /// Returns whether this set was injected before.
+    pub(super) fn contains(&self, set: &str) -> bool {
+        self.injected_sets.contains(&set)
+    }
+
+    /// Returns whether a set that was injected before adds this pull secret, in any content that is known of it.
+    pub(super) fn had_secret(&self, sets: &SidecarSetStore, secret: &str) -> bool {
+        self.known_sets(sets).any(|set| set.has_secret(secret))
+    }
+
+    /// The known contents of the sets that were injected before.
+    pub(super) fn known_sets<'s>(&self, sets: &'s SidecarSetStore) -> impl Iterator<Item = &'s PreparedSet> {
+        self.injected_sets.iter().flat_map(|name| sets.all_contents(name))
+    }
+}
+
+/// What becomes of a container of the pod as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ContainerDisposition {
+    /// It is the application's, or a sidecar that another program added.
+    App,
+    /// A set adds it again.
+    Replaced,
+    /// No set adds it any more.
+    Removed,
+}
+
+/// The fates of all containers.
+pub(super) struct PodDispositions {
+    pub(super) init: Vec<ContainerDisposition>,
+    pub(super) regular: Vec<ContainerDisposition>,
+}
+
+impl PodDispositions {
+    /// Returns those of one list, in its order.
+    pub(super) fn in_list(&self, list: ContainerList) -> &[ContainerDisposition] {
+        match list {
+            ContainerList::Init => &self.init,
+            ContainerList::Regular => &self.regular,
+        }
+    }
+
+    /// Returns the containers that go or are replaced.
+    pub(super) fn injected_containers<'a>(
+        &self,
+        pod: &PodView<'a>,
+    ) -> impl Iterator<Item = (ContainerList, usize, &'a Value, ContainerDisposition)> {
+        [ContainerList::Init, ContainerList::Regular].into_iter().flat_map(move |list| {
+            let with_fate = list.in_pod(pod).iter().zip(self.in_list(list)).enumerate();
+            with_fate
+                .filter(|(_, (_, f))| **f != ContainerDisposition::App)
+                .map(move |(i, (c, f))| (list, i, c, *f))
+        })
+    }
+
+    /// Returns the names of the containers that go.
+    pub(super) fn removed_names<'a>(&self, pod: &PodView<'a>) -> BTreeSet<&'a str> {
+        self.injected_containers(pod)
+            .filter(|(.., disposition)| *disposition == ContainerDisposition::Removed)
+            .map(|(_, _, c, _)| item_name(c))
+            .collect()
+    }
+}
+
+/// One container of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HotUpgradeRole {
+    /// `NAME-1`, which has the image and works at first.
+    Working,
+    /// `NAME-2`, which has the empty image.
+    Empty,
+}
+
+/// A container that a set adds, as it goes into the pod.
+#[derive(Clone)]
+pub(super) struct NewContainer<'a> {
+    /// The index of the set in the order of injection.
+    pub(super) set_index: usize,
+    pub(super) sidecar: &'a SidecarContainer,
+    pub(super) list: ContainerList,
+    /// Its name in the pod.
+    pub(super) name: String,
+    pub(super) hot_upgrade_role: Option<HotUpgradeRole>,
+    pub(super) container: JsonObject,
+    /// What in it the set's author did not write: key, index in the list below it, source.
+    pub(super) sources: Vec<(&'static str, usize, ItemSource<'a>)>,
+}
+
+/// Where a container of the new list comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ContainerSlot {
+    /// The container of this index in the pod as it came.
+    Existing(usize),
+    /// What a set adds, by its index; it may replace a container of the pod.
+    New(usize),
+}
+
+/// A new list of containers.
+pub(super) struct MergedContainers {
+    pub(super) list: ContainerList,
+    pub(super) values: Vec<Value>,
+    pub(super) slots: Vec<ContainerSlot>,
+}
+
+/// Returns a label at the name of a container of a set.
+pub(super) fn container_label(selected: &SelectedSet<'_>, sidecar: &SidecarContainer, text: &str) -> Span {
+    selected.content.set().document.label(&sidecar.path.child("name"), EntryPart::Value, text)
+}
