@@ -1,6 +1,8 @@
 //! Renders each document of a file and joins the texts again.
 
-use super::{DocumentOutput, Manifest, RenderedDocument, Renderer, WorkloadRef};
+use super::renderer::Renderer;
+use super::workload::WorkloadRef;
+use super::{DocumentOutput, Manifest, RenderedDocument};
 use crate::diagnostics::Diagnostic;
 use crate::inject::InjectionOutcome;
 use crate::yaml::{Document, split_documents};
@@ -62,7 +64,7 @@ pub(crate) fn render_file(
             document: file.documents.iter().map(|(d, _)| &**d).find(|d| d.index() == index),
         };
         let RenderedDocument { output, diagnostics, workloads } =
-            if how.explains { renderer.explain(&manifest) } else { renderer.render(&manifest) };
+            renderer.render_document(&manifest, how.explains);
         whole.diagnostics.extend(diagnostics);
         whole.workloads.extend(workloads);
         let replacement = match output {

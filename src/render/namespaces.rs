@@ -1,6 +1,6 @@
 //! Resolves the labels of namespaces.
 
-use super::CollectedObjects;
+use super::collect::CollectedObjects;
 use crate::inject::NamespaceLabels;
 use crate::model::api::NAMESPACE_NAME_LABEL;
 use crate::model::config::RepositoryConfig;

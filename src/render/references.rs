@@ -1,6 +1,6 @@
 //! Finds ConfigMaps and Secrets of sidecars that kustomize or Helm renames.
 
-use super::Renderer;
+use super::renderer::Renderer;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::workload::{api_group, is_known_to_kustomize, type_meta};
 use crate::yaml::{Document, EntryPart, FieldPath};

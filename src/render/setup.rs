@@ -1,10 +1,11 @@
 //! Builds a renderer from the collected inputs and pillion.yaml.
 
+use super::assignments::RevisionAssignments;
+use super::collect::CollectedObjects;
+use super::namespaces::NamespaceIndex;
+use super::renderer::Renderer;
 use super::replacements::find_replacements;
-use super::{
-    CollectedObjects, DocumentObject, NamespaceIndex, Renderer, RevisionAssignments, read_sets, read_states,
-    validate_sets,
-};
+use super::sidecar_sets::{DocumentObject, read_sets, read_states, validate_sets};
 use crate::diagnostics::{Code, Diagnostic, Severity, Span};
 use crate::inject::{Options, PreparedSet};
 use crate::model::config::{self, RepositoryConfig};

@@ -1,18 +1,18 @@
 //! Locates one workload in a document and injects its sidecars.
 
-use super::{Manifest, Renderer};
+use super::Manifest;
+use super::assignments::WorkloadAssignment;
+use super::renderer::Renderer;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::inject::{self, InjectionOutcome, NamespaceLabels, PodTemplate};
 use crate::model::ledger::LedgerEntry;
 use crate::model::sidecar_set::SidecarSet;
 use crate::model::workload::{self, WorkloadKind};
-use crate::yaml::{Document, EntryPart, FieldPath, PathSegment};
-use serde_json::{Map, Value};
+use crate::yaml::{Document, EntryPart, FieldPath};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use super::assignments::WorkloadAssignment;
 
 /// A workload and its place in a document.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl InjectedWorkload {
             None => Cow::Borrowed(old),
             Some((at, new)) => {
                 let mut object = old.clone();
-                set_value_at(&mut object, &at.segments()[base.segments().len()..], new.clone());
+                at.relative_to(base).replace_in(&mut object, new.clone());
                 Cow::Owned(object)
             }
         }
@@ -92,8 +92,8 @@ impl Renderer {
             return Err(Some(Box::new(template_not_mapping(document, &template, kind))));
         }
         let text = |key: &str| object.get("metadata").and_then(|m| m.get(key)).and_then(Value::as_str);
-        let explicit = text("namespace").or(Some(manifest.namespace)).filter(|n| !n.is_empty());
-        let explicit = explicit.or(Some(manifest.namespace)).filter(|n| !n.is_empty());
+        let explicit = text("namespace").filter(|n| !n.is_empty()).or(Some(manifest.namespace));
+        let explicit = explicit.filter(|n| !n.is_empty());
         let namespace = explicit.unwrap_or(&self.default_namespace);
         let name = text("name").or(text("generateName")).unwrap_or_default();
         let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
@@ -194,42 +194,15 @@ impl Renderer {
             Some((partition, at)) => {
                 let mut object = object.clone();
                 if let Some(new) = new {
-                    set_value_at(
-                        &mut object,
-                        &workload.template_path.segments()[workload.path.segments().len()..],
-                        new,
-                    );
+                    workload.template_path.relative_to(&workload.path).replace_in(&mut object, new);
                 }
-                set_value_at(&mut object, at.segments(), partition.into());
+                at.replace_in(&mut object, partition.into());
                 Some((workload.path.clone(), object))
             }
             None => new.map(|new| (workload.template_path.clone(), new)),
         };
         InjectedWorkload { change, outcome }
     }
-}
-
-/// Puts a value at a path; mappings that are missing on the way, or are not mappings, are made.
-pub(super) fn set_value_at(whole: &mut Value, path: &[PathSegment], new: Value) {
-    let mut place = whole;
-    for step in path {
-        place = match step {
-            PathSegment::Key(key) => {
-                if !place.is_object() {
-                    *place = Value::Object(Map::new());
-                }
-                match place.as_object_mut() {
-                    Some(map) => map.entry(key.clone()).or_insert(Value::Null),
-                    None => return,
-                }
-            }
-            PathSegment::Index(i) => match place.get_mut(*i) {
-                Some(item) => item,
-                None => return,
-            },
-        };
-    }
-    *place = new;
 }
 
 /// Returns whether Helm runs an object by itself, at some point of a release, instead of installing it with the others.
@@ -265,7 +238,8 @@ fn template_not_mapping(document: &Document, template: &FieldPath, kind: &Worklo
 
 /// Returns the names of the `volumeClaimTemplates` beside a pod template, or in it.
 fn volume_claim_names<'a>(object: &'a Value, template: &FieldPath, base: &FieldPath) -> Vec<&'a str> {
-    let within = template.segments().get(base.segments().len()..).unwrap_or_default();
+    let within = template.relative_to(base);
+    let within = within.segments();
     let beside = within.split_last().map_or(&[][..], |(_, above)| above);
     let owners = [beside, within].map(|path| FieldPath::from(path.to_vec()).find(object));
     let lists = owners.into_iter().flatten().filter_map(|o| o.get("volumeClaimTemplates")?.as_array());

@@ -1,7 +1,8 @@
 //! Checks that each workload has one key everywhere: a ledger needs explicit namespaces, and its entries must match
 //! existing workloads.
 
-use super::{Renderer, WorkloadRef};
+use super::renderer::Renderer;
+use super::workload::WorkloadRef;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::yaml::{Document, EntryPart};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! The path from the root of a document to a node.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt;
 
 /// One step of a path.
@@ -65,6 +65,35 @@ impl FieldPath {
             PathSegment::Key(key) => value.get(key),
             PathSegment::Index(i) => value.get(i),
         })
+    }
+
+    /// Returns the path from a place above to this one; `base` leads to that place.
+    #[must_use]
+    pub(crate) fn relative_to(&self, base: &Self) -> Self {
+        Self(self.0.get(base.0.len()..).unwrap_or_default().to_vec())
+    }
+
+    /// Puts a value at the path; mappings that are missing on the way, or are not mappings, are made.
+    pub(crate) fn replace_in(&self, whole: &mut Value, new: Value) {
+        let mut place = whole;
+        for step in &self.0 {
+            place = match step {
+                PathSegment::Key(key) => {
+                    if !place.is_object() {
+                        *place = Value::Object(Map::new());
+                    }
+                    match place.as_object_mut() {
+                        Some(map) => map.entry(key.clone()).or_insert(Value::Null),
+                        None => return,
+                    }
+                }
+                PathSegment::Index(i) => match place.get_mut(*i) {
+                    Some(item) => item,
+                    None => return,
+                },
+            };
+        }
+        *place = new;
     }
 
     /// Returns the steps.

@@ -1,0 +1,137 @@
+//! Renders one document.
+
+use super::find_objects::DocumentObjects;
+use super::renderer::{Renderer, TextRole};
+use super::unreadable::unreadable_document;
+use super::workload::InjectedWorkload;
+use super::{DocumentOutput, Manifest, RenderedDocument};
+use crate::diagnostics::Diagnostic;
+use crate::yaml::{Document, FieldPath};
+use serde_json::Value;
+
+impl Renderer {
+    /// Renders one document. `explains`: workloads that no set can select are looked at too, for `explain`.
+    pub(super) fn render_document(&self, manifest: &Manifest<'_>, explains: bool) -> RenderedDocument {
+        match self.text_role(manifest.text, explains) {
+            TextRole::PassThrough => return RenderedDocument::default(),
+            TextRole::Excluded => return RenderedDocument::excluded(),
+            TextRole::Parse => {}
+        }
+        if let Some(document) = manifest.document {
+            return self.render_parsed(document, manifest);
+        }
+        match Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text) {
+            Ok(document) => self.render_parsed(&document, manifest),
+            // `collect_objects` has reported the same.
+            Err(error) => RenderedDocument {
+                diagnostics: vec![unreadable_document(
+                    error,
+                    manifest.text,
+                    manifest.first_line,
+                    manifest.is_named,
+                )],
+                ..RenderedDocument::default()
+            },
+        }
+    }
+
+    fn render_parsed(&self, document: &Document, manifest: &Manifest<'_>) -> RenderedDocument {
+        let DocumentObjects { workloads, excluded } = self.find_objects(document, manifest);
+        if excluded.first() == Some(&FieldPath::root()) {
+            return RenderedDocument::excluded();
+        }
+        let mut rendered = RenderedDocument::default();
+        let mut changes = Vec::new();
+        for located in workloads {
+            let workload = match located {
+                Ok(workload) => workload,
+                Err(diagnostic) => {
+                    rendered.diagnostics.extend(diagnostic.map(|d| *d));
+                    continue;
+                }
+            };
+            rendered.diagnostics.extend(self.check_namespace(document, &workload));
+            let InjectedWorkload { change, mut outcome } = self.inject(document, &workload);
+            rendered.diagnostics.append(&mut outcome.diagnostics);
+            rendered.workloads.push((workload.key.to_string(), outcome));
+            changes.extend(change.map(|(at, new)| (workload.path, at, new)));
+        }
+        if let Some((at, new)) = join_changes(document, changes) {
+            apply_change(document, &at, &new, &mut rendered);
+        }
+        if !excluded.is_empty() && !rendered.diagnostics.iter().any(Diagnostic::is_error) {
+            match remove_items(document, &excluded, &rendered.output) {
+                Ok(output) => rendered.output = output,
+                Err(error) => rendered.diagnostics.push(*error),
+            }
+        }
+        rendered
+    }
+}
+
+/// Makes one change of those of all workloads, each with the path of its object, so that a long list is read once.
+fn join_changes(
+    document: &Document,
+    mut changes: Vec<(FieldPath, FieldPath, Value)>,
+) -> Option<(FieldPath, Value)> {
+    if changes.first()?.0 == FieldPath::root() {
+        return changes.pop().map(|(_, at, new)| (at, new));
+    }
+    let list = FieldPath::dotted("items");
+    let mut items = list.find(document.value())?.clone();
+    for (_, at, new) in changes {
+        at.relative_to(&list).replace_in(&mut items, new);
+    }
+    Some((list, items))
+}
+
+/// Takes items out of a List, in a step of its own: so each item that stays is known by its unchanged value, and
+/// keeps its text. Lists that this empties go too.
+fn remove_items(
+    document: &Document,
+    excluded: &[FieldPath],
+    so_far: &DocumentOutput,
+) -> Result<DocumentOutput, Box<Diagnostic>> {
+    let edited = match so_far {
+        DocumentOutput::Changed(text) => Some(Document::read(document.file(), document.index(), 1, text)?),
+        DocumentOutput::Unchanged | DocumentOutput::Excluded => None,
+    };
+    let document = edited.as_ref().unwrap_or(document);
+    match remaining_items(document.value(), &FieldPath::root(), excluded) {
+        Some(items) => Ok(DocumentOutput::Changed(document.rewrite(&FieldPath::dotted("items"), &items)?)),
+        None => Ok(DocumentOutput::Excluded),
+    }
+}
+
+/// Returns the items of a list without those at some places; None when nothing is left.
+fn remaining_items(list: &Value, base: &FieldPath, excluded: &[FieldPath]) -> Option<Value> {
+    let items = list.get("items").and_then(Value::as_array)?;
+    let mut left = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let at = base.child("items").child(i);
+        if excluded.contains(&at) {
+            continue;
+        }
+        if !excluded.iter().any(|o| o.segments().starts_with(at.segments())) {
+            left.push(item.clone());
+        } else if let Some(inner) = remaining_items(item, &at, excluded) {
+            let mut item = item.clone();
+            FieldPath::dotted("items").replace_in(&mut item, inner);
+            left.push(item);
+        }
+    }
+    (!left.is_empty()).then_some(Value::Array(left))
+}
+
+/// Writes a change into the document's text; a document with errors is left as it is.
+fn apply_change(document: &Document, at: &FieldPath, new: &Value, rendered: &mut RenderedDocument) {
+    let odd = document.diagnostics();
+    rendered.diagnostics.extend(odd.iter().cloned());
+    if rendered.diagnostics.iter().any(Diagnostic::is_error) {
+        return;
+    }
+    match document.rewrite(at, new) {
+        Ok(text) => rendered.output = DocumentOutput::Changed(text),
+        Err(error) => rendered.diagnostics.push(error),
+    }
+}

@@ -1,0 +1,154 @@
+//! What rendering a document depends on, and the role of each document.
+
+use super::assignments::RevisionAssignments;
+use super::namespaces::NamespaceIndex;
+use super::prefilter::SelectorPrefilter;
+use super::scan::{ObjectScan, scan_object};
+use crate::inject::Options;
+use crate::model::api::{KRUISE_GROUP, PILLION_GROUP};
+use crate::model::workload::{WorkloadKind, WorkloadKinds, api_group, item_type_meta, type_meta};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Everything that rendering a document depends on.
+#[derive(Debug)]
+pub struct Renderer {
+    pub(super) assignments: RevisionAssignments,
+    kinds: WorkloadKinds,
+    pub(super) namespaces: Arc<NamespaceIndex>,
+    pub(super) options: Options,
+    keeps_sidecar_sets: bool,
+    keeps_all: bool,
+    pub(super) skips_hooks: bool,
+    /// The namespace if none is configured.
+    pub(super) default_namespace: Arc<str>,
+    prefilter: SelectorPrefilter,
+}
+
+/// The role of a document in a render.
+pub(super) enum DocumentRole<'a> {
+    /// It passes through.
+    PassThrough,
+    /// It is omitted.
+    Excluded,
+    /// It holds a pod template.
+    Workload(&'a Arc<WorkloadKind>),
+    /// It holds items, each with a role of its own.
+    List,
+}
+
+/// The role of a document, as far as its text tells without parsing.
+pub(super) enum TextRole {
+    /// It passes through.
+    PassThrough,
+    /// It is omitted.
+    Excluded,
+    /// It has to be parsed.
+    Parse,
+}
+
+impl Renderer {
+    /// Prepares rendering with these contents.
+    pub(crate) fn new(
+        contents: RevisionAssignments,
+        kinds: WorkloadKinds,
+        namespaces: NamespaceIndex,
+        options: Options,
+        keeps_sidecar_sets: bool,
+    ) -> Self {
+        let needles = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
+        Self {
+            assignments: contents,
+            kinds,
+            namespaces: Arc::new(namespaces),
+            options,
+            keeps_sidecar_sets,
+            keeps_all: false,
+            skips_hooks: false,
+            default_namespace: "default".into(),
+            prefilter: needles,
+        }
+    }
+
+    /// Returns a renderer with other contents, and everything else alike.
+    pub(crate) fn with_assignments(&self, contents: RevisionAssignments) -> Self {
+        let (kinds, namespaces) = (self.kinds.clone(), Arc::clone(&self.namespaces));
+        let needles = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
+        let otherwise = Arc::clone(&self.default_namespace);
+        Self {
+            assignments: contents,
+            kinds,
+            namespaces,
+            prefilter: needles,
+            default_namespace: otherwise,
+            ..*self
+        }
+    }
+
+    /// Returns a renderer that drops no document; the caller decides about that.
+    #[must_use]
+    pub(crate) fn keep_all(self) -> Self {
+        Self { keeps_all: true, keeps_sidecar_sets: true, ..self }
+    }
+
+    /// Returns a renderer that leaves hooks of Helm as they are: Helm waits for their end, and few sidecars end.
+    #[must_use]
+    pub(crate) fn skip_hooks(self) -> Self {
+        Self { skips_hooks: true, ..self }
+    }
+
+    /// Returns a renderer that uses this namespace for manifests without one.
+    #[must_use]
+    pub(crate) fn with_default_namespace(self, namespace: &str) -> Self {
+        Self { default_namespace: namespace.into(), ..self }
+    }
+
+    /// Returns the kind of an object that holds a pod template.
+    pub(crate) fn kind_of(&self, object: &Value) -> Option<&Arc<WorkloadKind>> {
+        type_meta(object).and_then(|(api_version, kind)| self.kinds.find(api_version, kind))
+    }
+
+    /// Returns the role of a document by its text. A workload that no set can select passes through, unless `is_all`.
+    pub(super) fn text_role(&self, text: &str, is_all: bool) -> TextRole {
+        match scan_object(text) {
+            ObjectScan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
+                match self.role(api_version, kind) {
+                    DocumentRole::PassThrough => TextRole::PassThrough,
+                    DocumentRole::Excluded => TextRole::Excluded,
+                    DocumentRole::Workload(_) if !is_all && !self.prefilter.may_match(text) => {
+                        TextRole::PassThrough
+                    }
+                    DocumentRole::Workload(_) | DocumentRole::List => TextRole::Parse,
+                }
+            }
+            ObjectScan::Blank | ObjectScan::Mapping { .. } => TextRole::PassThrough,
+            ObjectScan::Unclear => TextRole::Parse,
+        }
+    }
+
+    /// Returns whether render leaves out a document.
+    pub(crate) fn excludes(&self, text: &str) -> bool {
+        matches!(self.text_role(text, true), TextRole::Excluded)
+    }
+
+    /// Returns whether render leaves out an item of a List.
+    pub(crate) fn excludes_item(&self, list: &Value, item: &Value) -> bool {
+        item_type_meta(list, item).is_some_and(|(a, k)| matches!(self.role(&a, &k), DocumentRole::Excluded))
+    }
+
+    /// Returns the role of an object.
+    pub(super) fn role(&self, api_version: &str, kind: &str) -> DocumentRole<'_> {
+        match (api_group(api_version), kind) {
+            (KRUISE_GROUP, "SidecarSet") if self.keeps_sidecar_sets => DocumentRole::PassThrough,
+            (KRUISE_GROUP, "SidecarSet") | (PILLION_GROUP, _) if !self.keeps_all => DocumentRole::Excluded,
+            ("kustomize.config.k8s.io", "Kustomization" | "Component") if !self.keeps_all => {
+                DocumentRole::Excluded
+            }
+            _ => match self.kinds.find(api_version, kind) {
+                Some(kind) => DocumentRole::Workload(kind),
+                None if kind.ends_with("List") => DocumentRole::List,
+                None => DocumentRole::PassThrough,
+            },
+        }
+    }
+}
