@@ -4,11 +4,10 @@ use super::metadata_patches;
 use super::set_store::{PreparedSet, SidecarSetStore};
 use super::template::{ContainerList, PodView, item_name};
 use super::types::{InjectionContext, SelectedSet, SetSelection};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::api::NAMESPACE_NAME_LABEL;
 use crate::model::selector::SelectorOperator;
 use crate::model::sidecar_set::{InjectPolicy, SidecarSet};
-use crate::yaml::{EntryPart, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -95,12 +94,11 @@ fn differing_order(
     {
         lists.push("containers");
     }
-    let volumes = |set: &PreparedSet| set.mounted_volumes().map(|(name, _)| name.to_owned()).collect();
+    let volumes = |set| PreparedSet::mounted_volumes(set).map(|(name, _)| name).collect();
     if is_order_visible(volumes(a), volumes(b), pod.volumes) {
         lists.push("volumes");
     }
-    let secrets = |set: &PreparedSet| set.secrets().map(str::to_owned).collect();
-    if is_order_visible(secrets(a), secrets(b), pod.image_pull_secrets) {
+    if is_order_visible(a.secrets().collect(), b.secrets().collect(), pod.image_pull_secrets) {
         lists.push("imagePullSecrets");
     }
     lists
@@ -115,15 +113,16 @@ fn adds_container(pod: &PodView<'_>, set: &PreparedSet, before: bool) -> bool {
 
 /// Returns whether two lists of names, each name once and without those of the pod, differ when joined the
 /// other way round.
-fn is_order_visible(a: Vec<String>, b: Vec<String>, in_pod: &[Value]) -> bool {
+fn is_order_visible(a: Vec<&str>, b: Vec<&str>, in_pod: &[Value]) -> bool {
     if a.is_empty() || b.is_empty() {
         return false;
     }
-    let joined = |first: &[String], second: &[String]| {
-        let mut seen: BTreeSet<String> = in_pod.iter().map(|item| item_name(item).to_owned()).collect();
-        first.iter().chain(second).filter(|name| seen.insert((*name).clone())).cloned().collect::<Vec<_>>()
-    };
-    joined(&a, &b) != joined(&b, &a)
+    let in_pod: BTreeSet<&str> = in_pod.iter().map(item_name).collect();
+    let mut seen = in_pod.clone();
+    let ab: Vec<&str> = a.iter().chain(&b).copied().filter(|name| seen.insert(name)).collect();
+    let mut seen = in_pod;
+    let ba = b.iter().chain(&a).copied().filter(|name| seen.insert(name));
+    !ba.eq(ab)
 }
 
 fn order_diagnostic(
@@ -133,9 +132,9 @@ fn order_diagnostic(
     order: &[&str],
 ) -> Diagnostic {
     let pair = format!("SidecarSets `{}` and `{}`", first.name(), second.name());
-    let place = |selected: &SelectedSet<'_>, text: &str| {
-        let set = selected.current.set();
-        set.document.label(&set.path.join(&FieldPath::dotted("metadata.name")), EntryPart::Value, text)
+    let place = |selected: &SelectedSet<'_>, text: &str| Span {
+        label: text.to_owned(),
+        ..selected.current.name_span().clone()
     };
     let diagnostic = match content {
         Some(what) => Diagnostic::warning(

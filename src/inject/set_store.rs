@@ -1,9 +1,11 @@
 //! Holds the SidecarSets of a run and the revisions of each.
 
 use super::template::{ContainerList, JsonObject, item_name, text_at};
+use crate::diagnostics::Span;
 use crate::model::go_regexp::{self, PatternError};
 use crate::model::resources_expr::{self, ResourcesExpr};
 use crate::model::sidecar_set::{ResourcesPolicy, SidecarContainer, SidecarSet};
+use crate::yaml::{EntryPart, FieldPath};
 use regex::bytes::Regex;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +23,8 @@ pub struct PreparedSet {
     /// The names of those that are defined.
     volume_indexes: BTreeMap<String, usize>,
     secrets: BTreeSet<String>,
+    /// Where its name is written.
+    name_span: Span,
 }
 
 /// One list of containers.
@@ -93,6 +97,11 @@ impl PreparedSet {
             mounted,
             volume_indexes: volumes,
             secrets: set.image_pull_secrets.iter().cloned().collect(),
+            name_span: set.document.label(
+                &set.path.join(&FieldPath::dotted("metadata.name")),
+                EntryPart::Value,
+                "",
+            ),
             set,
         }
     }
@@ -105,6 +114,11 @@ impl PreparedSet {
     /// Returns the set's name.
     pub(crate) fn name(&self) -> &str {
         &self.set.name
+    }
+
+    /// Returns the place of its name, which many workloads ask for.
+    pub(super) fn name_span(&self) -> &Span {
+        &self.name_span
     }
 
     /// Returns the names that its containers have in a pod: those of both lists.

@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
 /// Items that one thread takes at a time: waking another thread costs as much as a small item.
-const CHUNK_SIZE: usize = 16;
+const CHUNK_SIZE: usize = 64;
 
 /// Chunks that may be worked on beyond the oldest unfinished one, for each thread.
 const MAX_CHUNKS_AHEAD: usize = 8;

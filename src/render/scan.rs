@@ -22,25 +22,26 @@ pub(super) enum ObjectScan<'a> {
 
 /// Looks at the unindented lines of one document.
 pub(super) fn scan_object(text: &str) -> ObjectScan<'_> {
-    let lines = LineIter { rest: text.trim_start_matches('\u{feff}') };
+    let mut lines = LineIter { rest: text.trim_start_matches('\u{feff}') };
     let (mut api_version, mut kind) = (None, None);
     let mut is_blank = true;
     // A scalar may continue in the next line, if that is indented.
     let mut awaits_next_key = false;
     let mut is_start = true;
-    for line in lines {
+    while let Some(line) = lines.next() {
         match line.as_bytes().first() {
             None | Some(b'#') => continue,
+            Some(b' ' | b'\t' | b'\r') if !is_blank && !awaits_next_key => {
+                lines.skip_indented();
+                continue;
+            }
             Some(b' ' | b'\t' | b'\r') => {
                 if line.bytes().all(|b| b == b' ' || b == b'\t' || b == b'\r')
                     || line.trim_start().starts_with('#')
                 {
                     continue;
                 }
-                if is_blank || awaits_next_key {
-                    return ObjectScan::Unclear;
-                }
-                continue;
+                return ObjectScan::Unclear;
             }
             Some(b'-') if is_start && is_document_marker(line) => {
                 is_start = false;
@@ -71,6 +72,28 @@ pub(super) fn scan_object(text: &str) -> ObjectScan<'_> {
 
 struct LineIter<'a> {
     rest: &'a str,
+}
+
+impl LineIter<'_> {
+    /// Goes to the next line that does not start with a blank. Most lines do, so 64 bytes are looked at in one step.
+    fn skip_indented(&mut self) {
+        const STEP: usize = 64;
+        let bytes = self.rest.as_bytes();
+        if bytes.first() != Some(&b' ') {
+            return;
+        }
+        let is_start = |end: u8, first: u8| end == b'\n' && first != b' ';
+        let mut at = 0;
+        while let Some(next) = bytes.get(at + 1..at + 1 + STEP) {
+            let pairs = bytes[at..at + STEP].iter().zip(next);
+            if pairs.fold(false, |found, (&end, &first)| found | is_start(end, first)) {
+                break;
+            }
+            at += STEP;
+        }
+        let found = bytes[at..].windows(2).position(|pair| is_start(pair[0], pair[1]));
+        self.rest = found.map_or("", |i| &self.rest[at + i + 1..]);
+    }
 }
 
 impl<'a> Iterator for LineIter<'a> {

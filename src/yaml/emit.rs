@@ -127,7 +127,7 @@ fn write_value(out: &mut String, value: &Value, around: ValueContext, style: Blo
             match other {
                 Value::String(text) if style.literal && is_block_safe(text) => {
                     out.push_str(block_header(text));
-                    out.push_str(&block_lines(text, column(2, style.step)));
+                    push_block_lines(out, text, column(2, style.step));
                 }
                 other => write_flow(out, other, &FlowStyle::YAML, false, ""),
             }
@@ -139,19 +139,26 @@ fn write_value(out: &mut String, value: &Value, around: ValueContext, style: Blo
 fn start_line(out: &mut String, column: usize, goes_on: bool) {
     if !goes_on {
         out.push('\n');
-        out.extend(std::iter::repeat_n(' ', column));
+        push_blanks(out, column);
     }
+}
+
+fn push_blanks(out: &mut String, mut count: usize) {
+    const BLANKS: &str = "                                                                ";
+    while count > BLANKS.len() {
+        out.push_str(BLANKS);
+        count -= BLANKS.len();
+    }
+    out.push_str(&BLANKS[..count]);
 }
 
 fn write_entry(out: &mut String, key: &str, value: &Value, column: usize, style: BlockStyle, goes_on: bool) {
     start_line(out, column, goes_on);
-    let key = scalar_text(key, false, true);
-    if key.chars().count() > MAX_KEY {
-        out.push_str("? ");
-        out.push_str(&key);
+    let start = out.len();
+    push_scalar(out, key, false, true);
+    if out.len() - start > MAX_KEY && out[start..].chars().count() > MAX_KEY {
+        out.insert_str(start, "? ");
         start_line(out, column, false);
-    } else {
-        out.push_str(&key);
     }
     out.push(':');
     write_value(out, value, ValueContext::Key(column), style);
@@ -160,7 +167,7 @@ fn write_entry(out: &mut String, key: &str, value: &Value, column: usize, style:
 fn write_item(out: &mut String, value: &Value, column: usize, style: BlockStyle, goes_on: bool) {
     start_line(out, column, goes_on);
     out.push('-');
-    out.extend(std::iter::repeat_n(' ', style.gap.max(2) - 1));
+    push_blanks(out, style.gap.max(2) - 1);
     write_value(out, value, ValueContext::Dash(column), style);
 }
 
@@ -181,17 +188,15 @@ pub(super) fn block_header(text: &str) -> &'static str {
     if text.ends_with('\n') { "|" } else { "|-" }
 }
 
-/// Returns the lines of a block scalar, each with a line break before it.
-pub(super) fn block_lines(text: &str, column: usize) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
+/// Writes the lines of a block scalar, each with a line break before it.
+fn push_block_lines(out: &mut String, text: &str, column: usize) {
     for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
         out.push('\n');
         if !line.is_empty() {
-            out.extend(std::iter::repeat_n(' ', column));
+            push_blanks(out, column);
             out.push_str(line);
         }
     }
-    out
 }
 
 /// Returns flow text with its further lines indented below a line with some indentation.
@@ -228,7 +233,10 @@ fn write_flow(out: &mut String, value: &Value, style: &FlowStyle, nested: bool, 
             out.push('{');
             for (i, (key, value)) in map.iter().enumerate() {
                 separate(out, i == 0);
-                out.push_str(&if style.json { quoted(key) } else { scalar_text(key, true, true) });
+                match style.json {
+                    true => push_quoted(out, key),
+                    false => push_scalar(out, key, true, true),
+                }
                 out.push_str(style.colon);
                 write_flow(out, value, style, true, inner);
             }
@@ -244,8 +252,9 @@ fn write_flow(out: &mut String, value: &Value, style: &FlowStyle, nested: bool, 
             close(out);
             out.push(']');
         }
-        Value::String(text) if style.json => out.push_str(&quoted(text)),
-        Value::String(text) => out.push_str(&scalar_text(text, nested, false)),
+        Value::String(text) if style.json => push_quoted(out, text),
+        Value::String(text) => push_scalar(out, text, nested, false),
+        Value::Number(number) => out.push_str(number.as_str()),
         other => {
             let _ = write!(out, "{other}");
         }
@@ -254,38 +263,45 @@ fn write_flow(out: &mut String, value: &Value, style: &FlowStyle, nested: bool, 
 
 /// Returns a string plain where every reader takes it for one, else in double quotes.
 pub(super) fn scalar_text(text: &str, in_flow: bool, is_key: bool) -> String {
-    if is_plain_safe(text, in_flow, is_key) { text.to_owned() } else { quoted(text) }
+    let mut out = String::with_capacity(text.len() + 2);
+    push_scalar(&mut out, text, in_flow, is_key);
+    out
+}
+
+fn push_scalar(out: &mut String, text: &str, in_flow: bool, is_key: bool) {
+    if is_plain_safe(text, in_flow, is_key) { out.push_str(text) } else { push_quoted(out, text) }
 }
 
 /// Returns whether a string can go without quotes.
 pub(super) fn is_plain_safe(text: &str, in_flow: bool, is_key: bool) -> bool {
     let Some(first) = text.chars().next() else { return false };
-    let second = text.chars().nth(1);
+    let is_letter = |at: usize| text.as_bytes().get(at).is_some_and(u8::is_ascii_alphabetic);
     let starts_well = match first {
         '_' | '/' | '$' | '(' => true,
-        '-' => second.is_some_and(|c| c.is_ascii_alphabetic()) || text.starts_with("--") && is_flag(text),
+        '-' => is_letter(1) || text.starts_with("--") && is_letter(2),
         '.' => text.starts_with("./") || text.starts_with("../"),
         // A letter that is part of no number in any notation shows that this is none.
         '0'..='9' => text.chars().any(|c| c.is_ascii_alphabetic() && !"abcdefxABCDEFXTZtzoO".contains(c)),
         c => c.is_alphabetic(),
     };
-    let inside = |c: char| match c {
-        ' ' => true,
-        ',' | '[' | ']' | '{' | '}' | '?' => !in_flow,
-        ':' => !in_flow && !is_key,
-        c => c.is_ascii_graphic() || c.is_alphanumeric(),
-    };
-    starts_well
-        && text.chars().all(inside)
-        && !text.ends_with([' ', ':'])
-        && !text.contains(": ")
-        && !text.contains(" #")
-        && scalar::resolve_plain(text) == ScalarMeaning::Text
-        && !is_word(text)
-}
-
-fn is_flag(text: &str) -> bool {
-    text.chars().nth(2).is_some_and(|c| c.is_ascii_alphabetic())
+    if !starts_well {
+        return false;
+    }
+    let mut before = first;
+    for c in text.chars() {
+        let is_inside = match c {
+            ' ' => before != ':',
+            '#' => before != ' ',
+            ',' | '[' | ']' | '{' | '}' | '?' => !in_flow,
+            ':' => !in_flow && !is_key,
+            c => c.is_ascii_graphic() || c.is_alphanumeric(),
+        };
+        if !is_inside {
+            return false;
+        }
+        before = c;
+    }
+    !matches!(before, ' ' | ':') && scalar::resolve_plain(text) == ScalarMeaning::Text && !is_word(text)
 }
 
 /// Returns whether some reader takes a text for a boolean or null, in whatever case.
@@ -303,7 +319,17 @@ fn is_printable(c: char) -> bool {
 /// Returns a string in double quotes, with escapes that YAML 1.1, 1.2 and JSON share.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
+    push_quoted(&mut out, text);
+    out
+}
+
+fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
+    if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -318,7 +344,6 @@ pub(super) fn quoted(text: &str) -> String {
         }
     }
     out.push('"');
-    out
 }
 
 /// Returns a string in single quotes, where that is possible on one line.
