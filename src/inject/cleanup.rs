@@ -103,14 +103,15 @@ pub(super) fn removable_volumes<'a>(
     selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
     dispositions: &PodDispositions,
-    lists: [&MergedContainers; 2],
+    lists: [&MergedContainers<'_>; 2],
     context: &mut InjectionContext<'_>,
 ) -> BTreeSet<&'a str> {
     let mut removed = BTreeSet::new();
     if !previous.has_injected_sets() {
         return removed;
     }
-    let now = used_volumes(lists.iter().flat_map(|list| &list.values).chain(pod.ephemeral_containers));
+    let new = lists.iter().flat_map(|list| &list.values).map(AsRef::as_ref);
+    let now = used_volumes(new.chain(pod.ephemeral_containers));
     let before = used_volumes(dispositions.injected_containers(pod).map(|(_, _, container, _)| container));
     for (i, volume) in pod.volumes.iter().enumerate() {
         let name = item_name(volume);

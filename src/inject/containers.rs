@@ -13,6 +13,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::{InjectPolicy, SidecarContainer};
 use crate::yaml::{EntryPart, FieldPath};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Builds what every set adds, in the order of injection: per set its init containers, then its containers.
@@ -106,22 +107,22 @@ fn expand_hot_upgrade(one: NewContainer<'_>) -> Vec<NewContainer<'_>> {
 }
 
 /// Returns a list as the pod has it.
-pub(super) fn unchanged_containers(pod: &PodView<'_>, list: ContainerList) -> MergedContainers {
-    let values = list.in_pod(pod).to_vec();
+pub(super) fn unchanged_containers<'a>(pod: &PodView<'a>, list: ContainerList) -> MergedContainers<'a> {
+    let values: Vec<Cow<'_, Value>> = list.in_pod(pod).iter().map(Cow::Borrowed).collect();
     MergedContainers { list, slots: (0..values.len()).map(ContainerSlot::Existing).collect(), values }
 }
 
 /// Puts what sets add into one list of the pod, and takes it out of `added`.
-pub(super) fn merge_containers(
-    pod: &PodView<'_>,
+pub(super) fn merge_containers<'a>(
+    pod: &PodView<'a>,
     list: ContainerList,
     dispositions: &PodDispositions,
     new_containers: &mut [NewContainer<'_>],
-) -> MergedContainers {
+) -> MergedContainers<'a> {
     let slots = place_containers(list.in_pod(pod), dispositions.in_list(list), list, new_containers);
     let values = slots.iter().map(|slot| match slot {
-        ContainerSlot::Existing(i) => list.in_pod(pod)[*i].clone(),
-        ContainerSlot::New(i) => Value::Object(std::mem::take(&mut new_containers[*i].container)),
+        ContainerSlot::Existing(i) => Cow::Borrowed(&list.in_pod(pod)[*i]),
+        ContainerSlot::New(i) => Cow::Owned(Value::Object(std::mem::take(&mut new_containers[*i].container))),
     });
     MergedContainers { list, values: values.collect(), slots }
 }

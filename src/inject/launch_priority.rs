@@ -9,6 +9,7 @@ use super::types::{ContainerSlot, InjectionContext, MergedContainers, PreviousIn
 use crate::diagnostics::{Code, Diagnostic};
 use crate::yaml::EntryPart;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 const LAUNCH_PRIORITY_ANNOTATION: &str = "apps.kruise.io/container-launch-priority";
 const PRIORITY_ENV: &str = "KRUISE_CONTAINER_PRIORITY";
@@ -20,7 +21,7 @@ pub(super) fn apply_barriers(
     pod: &PodView<'_>,
     annotations: &JsonObject,
     previous: &PreviousInjection<'_>,
-    main: &mut MergedContainers,
+    main: &mut MergedContainers<'_>,
     context: &mut InjectionContext<'_>,
 ) {
     let pod_name = pod.name();
@@ -28,7 +29,13 @@ pub(super) fn apply_barriers(
     let priorities = match read_priorities(pod, annotations, main, context) {
         Some(priorities) if priorities.windows(2).any(|two| two[0] != two[1]) => priorities,
         _ if previous.has_injected_sets() => {
-            return main.values.iter_mut().for_each(|c| remove_barrier(c, &config_map));
+            let has_barrier =
+                |c: &&mut Cow<'_, Value>| list_items(c, "env").iter().any(|e| is_barrier(e, &config_map));
+            return main
+                .values
+                .iter_mut()
+                .filter(has_barrier)
+                .for_each(|c| remove_barrier(c.to_mut(), &config_map));
         }
         _ => return,
     };
@@ -36,7 +43,7 @@ pub(super) fn apply_barriers(
         return context.report(priority_in_cluster(pod, main));
     }
     for (i, (container, priority)) in main.values.iter_mut().zip(&priorities).enumerate() {
-        write_barrier(container, &config_map, *priority);
+        write_barrier(container.to_mut(), &config_map, *priority);
         record_origin(i, container, context);
     }
 }
@@ -45,7 +52,7 @@ pub(super) fn apply_barriers(
 fn read_priorities(
     pod: &PodView<'_>,
     annotations: &JsonObject,
-    main: &MergedContainers,
+    main: &MergedContainers<'_>,
     context: &mut InjectionContext<'_>,
 ) -> Option<Vec<i64>> {
     // Kruise v1.9.0 skips pods of one container before it reads anything.
@@ -119,7 +126,7 @@ fn record_origin(index: usize, container: &Value, context: &mut InjectionContext
     });
 }
 
-fn priority_in_cluster(pod: &PodView<'_>, main: &MergedContainers) -> Diagnostic {
+fn priority_in_cluster(pod: &PodView<'_>, main: &MergedContainers<'_>) -> Diagnostic {
     let message = format!("launch priorities of `{}` need Kruise in the cluster", pod.template.key);
     let own = main.slots.iter().find_map(|slot| match slot {
         ContainerSlot::Existing(i) => Some(*i),
@@ -141,7 +148,7 @@ fn priority_in_cluster(pod: &PodView<'_>, main: &MergedContainers) -> Diagnostic
 
 fn invalid_priority(
     pod: &PodView<'_>,
-    main: &MergedContainers,
+    main: &MergedContainers<'_>,
     (index, entry): (usize, usize),
     value: &str,
 ) -> Diagnostic {

@@ -36,21 +36,33 @@ mod volumes;
 
 pub(crate) use selection::selects_namespace;
 pub use set_store::{PreparedSet, SidecarSetStore};
+pub(crate) use template::PodTemplateChange;
 pub use template::{NamespaceLabels, PodTemplate};
 pub use trace::{InjectionTrace, InjectionVerdict, LedgerTrace, PartOrigin, SetTrace};
 pub use types::{InjectionOutcome, Options};
 
 use crate::model::sidecar_set::SidecarSet;
 use serde_json::Value;
+use std::borrow::Cow;
 use template::{ContainerList, NewPodTemplate, PodView};
 use trace_recorder::TraceRecorder;
 use types::{InjectionContext, PreviousInjection, SetSelection};
 
 /// Injects the sets that apply into a pod template.
 pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Options) -> InjectionOutcome {
+    let (outcome, change) = inject_change(template, sets, options);
+    InjectionOutcome { template: change.map(|change| change.into_value(template.value)), ..outcome }
+}
+
+/// Injects the sets that apply, and returns what changes instead of the whole template.
+pub(crate) fn inject_change<'a>(
+    template: &'a PodTemplate<'a>,
+    sets: &SidecarSetStore,
+    options: &Options,
+) -> (InjectionOutcome, Option<PodTemplateChange<'a>>) {
     let pod = match PodView::from_template(template) {
         Ok(pod) => pod,
-        Err(diagnostic) => return InjectionOutcome::from_errors(vec![*diagnostic]),
+        Err(diagnostic) => return (InjectionOutcome::from_errors(vec![*diagnostic]), None),
     };
     let mut context = InjectionContext {
         diagnostics: Vec::new(),
@@ -61,18 +73,18 @@ pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Opti
     // launch barriers does not ask for that.
     if pod.is_inactive() {
         context.trace_all_skipped(sets, "the pod has ended or is being deleted");
-        let value = build_barriers(&pod, &mut context);
-        return context.into_outcome(value, Vec::new());
+        let change = build_barriers(&pod, &mut context);
+        return (context.into_outcome(Vec::new()), change);
     }
     let choice = selection::select_sets(&pod, sets, &mut context);
     if context.has_errors() {
-        return context.into_outcome(None, Vec::new());
+        return (context.into_outcome(Vec::new()), None);
     }
     let injected = choice.selected.iter().map(|c| c.name().to_owned()).collect();
     let previous = cleanup::find_previous_injection(&pod, sets, &choice);
     let new = build_template(&pod, sets, &choice, &previous, &mut context);
-    let value = if context.has_errors() { None } else { new.into_value(&pod) };
-    context.into_outcome(value, injected)
+    let change = if context.has_errors() { None } else { new.into_change(&pod) };
+    (context.into_outcome(injected), change)
 }
 
 /// Returns whether a set selects a template, as far as is known: where the answer depends on labels of a namespace that
@@ -83,13 +95,13 @@ pub(crate) fn selects(template: &PodTemplate<'_>, set: &SidecarSet) -> bool {
 }
 
 /// The new lists of the template. Like Kruise's webhook every part looks at the pod as it came.
-fn build_template(
-    pod: &PodView<'_>,
+fn build_template<'a>(
+    pod: &PodView<'a>,
     sets: &SidecarSetStore,
     choice: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
     context: &mut InjectionContext<'_>,
-) -> NewPodTemplate {
+) -> NewPodTemplate<'a> {
     let patched = metadata_patches::apply_patches(pod, sets, choice, previous, context);
     let dispositions = cleanup::classify_containers(pod, sets, choice, previous);
     cleanup::record_removals(pod, &dispositions, context);
@@ -133,19 +145,23 @@ fn build_template(
 }
 
 /// The template with launch barriers and without sidecars; None if nothing changes or after an error.
-fn build_barriers(pod: &PodView<'_>, context: &mut InjectionContext<'_>) -> Option<Value> {
+fn build_barriers<'a>(
+    pod: &PodView<'a>,
+    context: &mut InjectionContext<'_>,
+) -> Option<PodTemplateChange<'a>> {
     if !selection::is_webhook_called(pod.template) {
         return None;
     }
     let annotations = pod.annotations.cloned().unwrap_or_default();
     let mut main = containers::unchanged_containers(pod, ContainerList::Regular);
     launch_priority::apply_barriers(pod, &annotations, &PreviousInjection::empty(), &mut main, context);
+    let borrowed = |items: &'a [Value]| items.iter().map(Cow::Borrowed).collect();
     let new = NewPodTemplate {
         annotations,
-        init_containers: pod.init_containers.to_vec(),
+        init_containers: borrowed(pod.init_containers),
         containers: main.values,
-        volumes: pod.volumes.to_vec(),
-        image_pull_secrets: pod.image_pull_secrets.to_vec(),
+        volumes: borrowed(pod.volumes),
+        image_pull_secrets: borrowed(pod.image_pull_secrets),
     };
-    if context.has_errors() { None } else { new.into_value(pod) }
+    if context.has_errors() { None } else { new.into_change(pod) }
 }

@@ -5,22 +5,23 @@ use super::set_store::SidecarSetStore;
 use super::template::{PodView, item_name};
 use super::types::{InjectionContext, PodDispositions, PreviousInjection, SetSelection};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns the new list. Kruise v1.9.0 takes the pod's own duplicates out as well, once a set matches.
-pub(super) fn merge_secrets(
-    pod: &PodView<'_>,
+pub(super) fn merge_secrets<'a>(
+    pod: &PodView<'a>,
     sets: &SidecarSetStore,
     selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
     dispositions: &PodDispositions,
     context: &mut InjectionContext<'_>,
-) -> Vec<Value> {
+) -> Vec<Cow<'a, Value>> {
     let ours: Vec<&str> = selection.selected.iter().flat_map(|c| c.content.secrets()).collect();
     let removed = cleanup::removable_secrets(pod, sets, selection, previous, dispositions, context);
     let kept = pod.image_pull_secrets.iter().filter(|s| !removed.contains(item_name(s)));
     if selection.selected.is_empty() {
-        return kept.cloned().collect();
+        return kept.map(Cow::Borrowed).collect();
     }
     let mut written = BTreeMap::new();
     let mut old = Vec::new();
@@ -35,5 +36,9 @@ pub(super) fn merge_secrets(
     let is_ours: BTreeSet<&str> = ours.iter().copied().filter(|n| previous.had_secret(sets, n)).collect();
     let own = old.iter().copied().filter(|n| !is_ours.contains(n));
     let order = cleanup::merge_order(&old, own.chain(ours));
-    order.into_iter().map(|n| written.get(n).map_or_else(|| json!({"name": n}), |s| (*s).clone())).collect()
+    let secret = |name| match written.get(name) {
+        Some(secret) => Cow::Borrowed(*secret),
+        None => Cow::Owned(json!({"name": name})),
+    };
+    order.into_iter().map(secret).collect()
 }

@@ -1,8 +1,9 @@
 //! Reads the parts of a pod template once, and assembles the new template.
 
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::yaml::{Document, EntryPart, FieldPath, PathSegment};
+use crate::yaml::{Document, EntryPart, FieldPath, PartChange, PartContent, PathSegment};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub(super) use crate::model::json::JsonObject;
@@ -140,48 +141,69 @@ impl<'a> PodView<'a> {
     }
 }
 
-/// The new parts of a template.
-pub(super) struct NewPodTemplate {
+/// The new parts of a template; items that stay are those of the old one, by reference.
+pub(super) struct NewPodTemplate<'a> {
     pub(super) annotations: JsonObject,
-    pub(super) init_containers: Vec<Value>,
-    pub(super) containers: Vec<Value>,
-    pub(super) volumes: Vec<Value>,
-    pub(super) image_pull_secrets: Vec<Value>,
+    pub(super) init_containers: Vec<Cow<'a, Value>>,
+    pub(super) containers: Vec<Cow<'a, Value>>,
+    pub(super) volumes: Vec<Cow<'a, Value>>,
+    pub(super) image_pull_secrets: Vec<Cow<'a, Value>>,
 }
 
-impl NewPodTemplate {
-    /// Returns the whole new template, its keys in their old order and new ones behind them; None if
-    /// nothing has changed.
-    pub(super) fn into_value(self, pod: &PodView<'_>) -> Option<Value> {
-        let none = JsonObject::new();
-        let has_new_notes = self.annotations != *pod.annotations.unwrap_or(&none);
+impl<'a> NewPodTemplate<'a> {
+    /// Returns what changes; None if nothing does.
+    pub(super) fn into_change(self, pod: &PodView<'a>) -> Option<PodTemplateChange<'a>> {
         let lists = [
             ("initContainers", self.init_containers, pod.init_containers),
             ("containers", self.containers, pod.containers),
             ("volumes", self.volumes, pod.volumes),
             ("imagePullSecrets", self.image_pull_secrets, pod.image_pull_secrets),
         ];
-        let changed: Vec<_> = lists.into_iter().filter(|(_, new, old)| new != old).collect();
-        if changed.is_empty() && !has_new_notes {
-            return None;
+        let is_same = |new: &[Cow<'_, Value>], old: &[Value]| {
+            let is_same_item = |(new, old): (&Cow<'_, Value>, &Value)| {
+                matches!(new, Cow::Borrowed(new) if std::ptr::eq(*new, old)) || **new == *old
+            };
+            new.len() == old.len() && new.iter().zip(old).all(is_same_item)
+        };
+        let changed = lists.into_iter().filter(|(_, new, old)| !is_same(new, old));
+        let mut parts: Vec<PartChange<'_>> = changed
+            .map(|(key, new, _)| PartChange { keys: ["spec", key], content: PartContent::Items(new) })
+            .collect();
+        if self.annotations != *pod.annotations.unwrap_or(&JsonObject::new()) {
+            let content = PartContent::Value(Value::Object(self.annotations));
+            parts.push(PartChange { keys: ["metadata", "annotations"], content });
         }
-        let mut out = pod.template.value.as_object().cloned().unwrap_or_default();
-        if !changed.is_empty() {
-            let spec = object_entry(&mut out, "spec");
-            for (key, new, _) in changed {
-                set_or_remove(spec, key, Value::Array(new));
+        (!parts.is_empty()).then_some(PodTemplateChange(parts))
+    }
+}
+
+/// What changes in a template.
+#[derive(Debug)]
+pub(crate) struct PodTemplateChange<'a>(Vec<PartChange<'a>>);
+
+impl<'a> PodTemplateChange<'a> {
+    /// Returns the parts that change: lists of `spec`, and the annotations.
+    pub(crate) fn parts(&self) -> &[PartChange<'a>] {
+        &self.0
+    }
+
+    /// Returns the whole new template, its keys in their old order and new ones behind them.
+    pub(crate) fn into_value(self, template: &Value) -> Value {
+        let mut out = template.as_object().cloned().unwrap_or_default();
+        for PartChange { keys: [parent, key], content } in self.0 {
+            if parent == "metadata" && !out.contains_key(parent) {
+                out.shift_insert(0, parent.to_owned(), Value::Null);
+            }
+            let content = match content {
+                PartContent::Items(items) => Value::Array(items.into_iter().map(Cow::into_owned).collect()),
+                PartContent::Value(value) => value,
+            };
+            set_or_remove(object_entry(&mut out, parent), key, content);
+            if parent == "metadata" && out.get(parent).is_some_and(is_empty) {
+                out.shift_remove(parent);
             }
         }
-        if has_new_notes {
-            if !out.contains_key("metadata") {
-                out.shift_insert(0, "metadata".to_owned(), Value::Null);
-            }
-            set_or_remove(object_entry(&mut out, "metadata"), "annotations", Value::Object(self.annotations));
-            if out.get("metadata").is_some_and(is_empty) {
-                out.shift_remove("metadata");
-            }
-        }
-        Some(Value::Object(out))
+        Value::Object(out)
     }
 }
 

@@ -5,6 +5,7 @@ use super::trace::{InjectionTrace, PartOrigin};
 use super::types::{ContainerSlot, MergedContainers, NewContainer, SelectedSet, SetSelection};
 use crate::yaml::FieldPath;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Writes down where the parts of a new template came from.
@@ -19,7 +20,7 @@ impl TraceRecorder<'_> {
     pub(super) fn record_containers(
         &mut self,
         new_containers: &[NewContainer<'_>],
-        merged: &MergedContainers,
+        merged: &MergedContainers<'_>,
     ) {
         for (at, slot) in merged.slots.iter().enumerate() {
             let ContainerSlot::New(index) = slot else { continue };
@@ -42,7 +43,7 @@ impl TraceRecorder<'_> {
     }
 
     /// Records the volumes that are new or other than before.
-    pub(super) fn record_volumes(&mut self, all: &[Value]) {
+    pub(super) fn record_volumes(&mut self, all: &[Cow<'_, Value>]) {
         for (at, volume) in all.iter().enumerate().filter(|(_, v)| !self.pod.volumes.contains(v)) {
             let index = |c: &SelectedSet<'_>| c.content.volume_index(item_name(volume));
             let Some((selected, at_set)) = self.selection.selected.iter().find_map(|c| Some((c, index(c)?)))
@@ -56,7 +57,7 @@ impl TraceRecorder<'_> {
     }
 
     /// Records the pull secrets that are new.
-    pub(super) fn record_secrets(&mut self, all: &[Value]) {
+    pub(super) fn record_secrets(&mut self, all: &[Cow<'_, Value>]) {
         for (at, secret) in all.iter().enumerate().filter(|(_, s)| !self.pod.image_pull_secrets.contains(s)) {
             let set = self.selection.selected.iter().find(|c| c.content.has_secret(item_name(secret)));
             if let Some(selected) = set {

@@ -8,6 +8,7 @@ use crate::model::config::AnnotationMode;
 use crate::model::sidecar_set::SidecarContainer;
 use crate::yaml::EntryPart;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// How to inject.
@@ -64,9 +65,9 @@ impl InjectionContext<'_> {
         }
     }
 
-    pub(super) fn into_outcome(self, value: Option<Value>, injected: Vec<String>) -> InjectionOutcome {
+    pub(super) fn into_outcome(self, injected: Vec<String>) -> InjectionOutcome {
         InjectionOutcome {
-            template: value,
+            template: None,
             injected_sets: injected,
             diagnostics: self.diagnostics,
             trace: self.trace.unwrap_or_default(),
@@ -241,9 +242,10 @@ pub(super) enum ContainerSlot {
 }
 
 /// A new list of containers.
-pub(super) struct MergedContainers {
+pub(super) struct MergedContainers<'a> {
     pub(super) list: ContainerList,
-    pub(super) values: Vec<Value>,
+    /// Containers that stay are those of the pod, by reference.
+    pub(super) values: Vec<Cow<'a, Value>>,
     pub(super) slots: Vec<ContainerSlot>,
 }
 

@@ -14,6 +14,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::SidecarContainer;
 use crate::yaml::EntryPart;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the API server mounts the token of the service account.
@@ -109,15 +110,15 @@ pub(super) fn append_items<'a>(
 
 /// Returns the new list: the pod's own, then what sidecars mount, each name once. A volume of the pod stays
 /// whatever its kind, unless an earlier content of the set is known to have written it.
-pub(super) fn merge_volumes(
-    pod: &PodView<'_>,
+pub(super) fn merge_volumes<'a>(
+    pod: &PodView<'a>,
     sets: &SidecarSetStore,
     selection: &SetSelection<'_>,
     previous: &PreviousInjection<'_>,
     dispositions: &PodDispositions,
-    lists: [&MergedContainers; 2],
+    lists: [&MergedContainers<'_>; 2],
     context: &mut InjectionContext<'_>,
-) -> Vec<Value> {
+) -> Vec<Cow<'a, Value>> {
     let (mut order, ours) = new_volumes(selection, context);
     // Kubernetes pkg/controller/statefulset updateStorage: a claim takes the place of a volume of its name, so in
     // the pod that Kruise's webhook sees that volume is the pod's own.
@@ -135,19 +136,25 @@ pub(super) fn merge_volumes(
         if mine.is_some() {
             is_written.insert(name);
         }
-        values
-            .entry(name)
-            .or_insert_with(|| mine.map_or_else(|| volume.clone(), |(_, d)| Value::Object((*d).clone())));
+        values.entry(name).or_insert_with(|| match mine {
+            Some((_, definition)) if volume.as_object() != Some(*definition) => new_volume(definition),
+            _ => Cow::Borrowed(volume),
+        });
     }
     if values.len() < old.len() {
         // The API server refuses two volumes of one name; they are left to it as they are.
-        let new = order.iter().filter(|n| !values.contains_key(*n)).map(|n| Value::Object(ours[n].1.clone()));
-        return pod.volumes.iter().filter(|v| !removed.contains(item_name(v))).cloned().chain(new).collect();
+        let new = order.iter().filter(|n| !values.contains_key(*n)).map(|n| new_volume(ours[n].1));
+        let kept = pod.volumes.iter().filter(|v| !removed.contains(item_name(v)));
+        return kept.map(Cow::Borrowed).chain(new).collect();
     }
     let own = old.iter().copied().filter(|n| !is_written.contains(n));
     let added = order.iter().copied().filter(|n| is_written.contains(n) || !values.contains_key(n));
     let order = cleanup::merge_order(&old, own.chain(added));
-    order.into_iter().map(|n| values.remove(n).unwrap_or_else(|| Value::Object(ours[n].1.clone()))).collect()
+    order.into_iter().map(|n| values.remove(n).unwrap_or_else(|| new_volume(ours[n].1))).collect()
+}
+
+fn new_volume<'a>(definition: &JsonObject) -> Cow<'a, Value> {
+    Cow::Owned(Value::Object(definition.clone()))
 }
 
 /// What sets add: the names in the order of mounting, and for each the first set's definition.

@@ -3,7 +3,7 @@
 use super::find_objects::DocumentObjects;
 use super::renderer::{Renderer, TextRole};
 use super::unreadable::unreadable_document;
-use super::workload::InjectedWorkload;
+use super::workload::{InjectedWorkload, WorkloadEdit};
 use super::{DocumentOutput, Manifest, RenderedDocument};
 use crate::diagnostics::Diagnostic;
 use crate::yaml::{Document, FieldPath};
@@ -41,7 +41,7 @@ impl Renderer {
             return RenderedDocument::excluded();
         }
         let mut rendered = RenderedDocument::default();
-        let mut changes = Vec::new();
+        let mut edits = Vec::new();
         for located in workloads {
             let workload = match located {
                 Ok(workload) => workload,
@@ -51,13 +51,19 @@ impl Renderer {
                 }
             };
             rendered.diagnostics.extend(self.check_namespace(document, &workload));
-            let InjectedWorkload { change, mut outcome } = self.inject(document, &workload);
+            let (edit, mut outcome) = match workload.path == FieldPath::root() {
+                true => self.inject_into_text(document, &workload),
+                false => {
+                    let InjectedWorkload { change, outcome } = self.inject(document, &workload);
+                    (change.map(|(at, new)| WorkloadEdit::Value(at, new)), outcome)
+                }
+            };
             rendered.diagnostics.append(&mut outcome.diagnostics);
             rendered.workloads.push((workload.key.to_string(), outcome));
-            changes.extend(change.map(|(at, new)| (workload.path, at, new)));
+            edits.extend(edit.map(|edit| (workload.path, edit)));
         }
-        if let Some((at, new)) = join_changes(document, changes) {
-            apply_change(document, &at, &new, &mut rendered);
+        if let Some(edit) = join_edits(document, edits) {
+            apply_edit(document, edit, &mut rendered);
         }
         if !excluded.is_empty() && !rendered.diagnostics.iter().any(Diagnostic::is_error) {
             match remove_items(document, &excluded, &rendered.output) {
@@ -69,20 +75,19 @@ impl Renderer {
     }
 }
 
-/// Makes one change of those of all workloads, each with the path of its object, so that a long list is read once.
-fn join_changes(
-    document: &Document,
-    mut changes: Vec<(FieldPath, FieldPath, Value)>,
-) -> Option<(FieldPath, Value)> {
-    if changes.first()?.0 == FieldPath::root() {
-        return changes.pop().map(|(_, at, new)| (at, new));
+/// Makes one edit of those of all workloads, each with the path of its object, so that a long list is read once.
+fn join_edits(document: &Document, mut edits: Vec<(FieldPath, WorkloadEdit)>) -> Option<WorkloadEdit> {
+    if edits.first()?.0 == FieldPath::root() {
+        return edits.pop().map(|(_, edit)| edit);
     }
     let list = FieldPath::dotted("items");
     let mut items = list.find(document.value())?.clone();
-    for (_, at, new) in changes {
-        at.relative_to(&list).replace_in(&mut items, new);
+    for (_, edit) in edits {
+        if let WorkloadEdit::Value(at, new) = edit {
+            at.relative_to(&list).replace_in(&mut items, new);
+        }
     }
-    Some((list, items))
+    Some(WorkloadEdit::Value(list, items))
 }
 
 /// Takes items out of a List, in a step of its own: so each item that stays is known by its unchanged value, and
@@ -123,14 +128,17 @@ fn remaining_items(list: &Value, base: &FieldPath, excluded: &[FieldPath]) -> Op
     (!left.is_empty()).then_some(Value::Array(left))
 }
 
-/// Writes a change into the document's text; a document with errors is left as it is.
-fn apply_change(document: &Document, at: &FieldPath, new: &Value, rendered: &mut RenderedDocument) {
-    let odd = document.diagnostics();
-    rendered.diagnostics.extend(odd.iter().cloned());
+/// Makes an edit the output of a document; a document with errors is left as it is.
+fn apply_edit(document: &Document, edit: WorkloadEdit, rendered: &mut RenderedDocument) {
+    rendered.diagnostics.extend(document.diagnostics().iter().cloned());
     if rendered.diagnostics.iter().any(Diagnostic::is_error) {
         return;
     }
-    match document.rewrite(at, new) {
+    let text = match edit {
+        WorkloadEdit::Text(text) => Ok(text),
+        WorkloadEdit::Value(at, new) => document.rewrite(&at, &new),
+    };
+    match text {
         Ok(text) => rendered.output = DocumentOutput::Changed(text),
         Err(error) => rendered.diagnostics.push(error),
     }

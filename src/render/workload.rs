@@ -4,7 +4,7 @@ use super::Manifest;
 use super::assignments::WorkloadAssignment;
 use super::renderer::Renderer;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::inject::{self, InjectionOutcome, NamespaceLabels, PodTemplate};
+use crate::inject::{self, InjectionOutcome, NamespaceLabels, PodTemplate, PodTemplateChange};
 use crate::model::ledger::LedgerEntry;
 use crate::model::sidecar_set::SidecarSet;
 use crate::model::workload::{self, WorkloadKind};
@@ -41,6 +41,18 @@ pub(crate) struct InjectedWorkload {
     /// What injection did.
     pub(crate) outcome: InjectionOutcome,
 }
+
+/// What becomes of the document of a workload.
+#[derive(Debug)]
+pub(super) enum WorkloadEdit {
+    /// Its new text.
+    Text(String),
+    /// A place of it has another value.
+    Value(FieldPath, Value),
+}
+
+/// The number of pods that a workload's own partition is to keep old, and the path of that field in the object.
+type NewPartition<'a> = (u32, &'a FieldPath);
 
 impl InjectedWorkload {
     /// Returns the whole new object, which stood at `base` of its document.
@@ -171,38 +183,88 @@ impl Renderer {
         }
     }
 
+    /// Renders a workload that is a document of its own, into the text of that document where that is simple.
+    pub(super) fn inject_into_text(
+        &self,
+        document: &Document,
+        workload: &WorkloadRef,
+    ) -> (Option<WorkloadEdit>, InjectionOutcome) {
+        let template = workload.pod_template(document);
+        let assignment = self.assignments.for_workload(&workload.key, template);
+        let (edit, mut outcome) = self.inject_with(document, workload, assignment, |change, partition| {
+            let parts = change.as_ref().map(PodTemplateChange::parts).filter(|_| partition.is_none());
+            let text = parts.and_then(|parts| document.rewrite_parts(&workload.template_path, parts));
+            let whole = || whole_change(document, workload, change, partition);
+            match text {
+                Some(text) => {
+                    debug_assert_eq!(
+                        whole().map(|(at, new)| document.rewrite(&at, &new)),
+                        Some(Ok(text.clone()))
+                    );
+                    Some(WorkloadEdit::Text(text))
+                }
+                None => whole().map(|(at, new)| WorkloadEdit::Value(at, new)),
+            }
+        });
+        if self.options.trace {
+            outcome.trace.ledgers = self.assignments.ledger_traces(&workload.key, template);
+        }
+        (edit.flatten(), outcome)
+    }
+
     fn inject_assigned(
         &self,
         document: &Document,
         workload: &WorkloadRef,
         assignment: WorkloadAssignment<'_>,
     ) -> InjectedWorkload {
-        let object = workload.object(document);
+        let (change, outcome) = self.inject_with(document, workload, assignment, |change, partition| {
+            whole_change(document, workload, change, partition)
+        });
+        InjectedWorkload { change: change.flatten(), outcome }
+    }
+
+    /// Injects, and hands on what changes: of the template, and the partition of the workload with its path.
+    fn inject_with<T>(
+        &self,
+        document: &Document,
+        workload: &WorkloadRef,
+        assignment: WorkloadAssignment<'_>,
+        write: impl FnOnce(Option<PodTemplateChange<'_>>, Option<NewPartition<'_>>) -> T,
+    ) -> (Option<T>, InjectionOutcome) {
         let value = workload.pod_template(document);
-        let claims = volume_claim_names(object, &workload.template_path, &workload.path);
+        let claims = volume_claim_names(workload.object(document), &workload.template_path, &workload.path);
         let template = self.pod_template(document, workload, &claims);
         let assignment =
             &self.assignments.apply_replacements(assignment, |set| inject::selects(&template, set));
-        let mut outcome = inject::inject(&template, &assignment.sets, &self.options);
-        let new = outcome.template.take();
-        if new.is_some() && value["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
+        let (mut outcome, change) = inject::inject_change(&template, &assignment.sets, &self.options);
+        if change.is_some() && value["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
             outcome.diagnostics.push(containers_missing(document, &workload.template_path, &workload.key));
             outcome.injected_sets.clear();
-            return InjectedWorkload { change: None, outcome };
+            return (None, outcome);
         }
-        let change = match assignment.partition().zip(workload.kind.partition_path.as_ref()) {
-            Some((partition, at)) => {
-                let mut object = object.clone();
-                if let Some(new) = new {
-                    workload.template_path.relative_to(&workload.path).replace_in(&mut object, new);
-                }
-                at.replace_in(&mut object, partition.into());
-                Some((workload.path.clone(), object))
-            }
-            None => new.map(|new| (workload.template_path.clone(), new)),
-        };
-        InjectedWorkload { change, outcome }
+        let partition = assignment.partition().zip(workload.kind.partition_path.as_ref());
+        (Some(write(change, partition)), outcome)
     }
+}
+
+/// Returns the place that changes, with its new value: the pod template, or the object if its partition changes too.
+fn whole_change(
+    document: &Document,
+    workload: &WorkloadRef,
+    change: Option<PodTemplateChange<'_>>,
+    partition: Option<NewPartition<'_>>,
+) -> Option<(FieldPath, Value)> {
+    let new = change.map(|change| change.into_value(workload.pod_template(document)));
+    let Some((partition, at)) = partition else {
+        return new.map(|new| (workload.template_path.clone(), new));
+    };
+    let mut object = workload.object(document).clone();
+    if let Some(new) = new {
+        workload.template_path.relative_to(&workload.path).replace_in(&mut object, new);
+    }
+    at.replace_in(&mut object, partition.into());
+    Some((workload.path.clone(), object))
 }
 
 /// Returns whether Helm runs an object by itself, at some point of a release, instead of installing it with the others.

@@ -94,6 +94,21 @@ pub(super) fn entry_lines(key: &str, value: &Value, column: usize, style: BlockS
     out
 }
 
+/// Returns the lines of a mapping entry with a list, each with a line break before it.
+pub(super) fn list_entry_lines<'v>(
+    key: &str,
+    items: impl Iterator<Item = &'v Value>,
+    column: usize,
+    style: BlockStyle,
+) -> String {
+    let mut out = String::new();
+    write_key(&mut out, key, column, false);
+    for item in items {
+        write_item(&mut out, item, column + style.dashes, style, false);
+    }
+    out
+}
+
 /// Returns the lines of a list item, each with a line break before it.
 pub(super) fn item_lines(value: &Value, column: usize, style: BlockStyle) -> String {
     let mut out = String::new();
@@ -153,6 +168,12 @@ fn push_blanks(out: &mut String, mut count: usize) {
 }
 
 fn write_entry(out: &mut String, key: &str, value: &Value, column: usize, style: BlockStyle, goes_on: bool) {
+    write_key(out, key, column, goes_on);
+    write_value(out, value, ValueContext::Key(column), style);
+}
+
+/// Writes a key with its colon.
+fn write_key(out: &mut String, key: &str, column: usize, goes_on: bool) {
     start_line(out, column, goes_on);
     let start = out.len();
     push_scalar(out, key, false, true);
@@ -161,7 +182,6 @@ fn write_entry(out: &mut String, key: &str, value: &Value, column: usize, style:
         start_line(out, column, false);
     }
     out.push(':');
-    write_value(out, value, ValueContext::Key(column), style);
 }
 
 fn write_item(out: &mut String, value: &Value, column: usize, style: BlockStyle, goes_on: bool) {

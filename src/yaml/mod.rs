@@ -17,6 +17,7 @@ mod value;
 mod verify;
 mod verify_walk;
 
+pub(crate) use edit::{PartChange, PartContent};
 pub use emit::{emit, emit_flow};
 pub use fast_check::is_certainly_readable;
 pub use field_path::{FieldPath, PathSegment};

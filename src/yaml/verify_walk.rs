@@ -20,9 +20,9 @@
 //!
 //! A scalar is one line: what follows deeper than its key or dash would continue it, and is "not certain".
 
-use super::field_path::PathSegment;
+use super::edit::PartContent;
 use super::scalar::{self, ScalarMeaning};
-use super::verify::ExpectedValue;
+use super::verify::{ExpectedValue, ValueStep};
 use serde_json::{Map, Value};
 
 /// Collections in one another that are walked here.
@@ -132,7 +132,9 @@ impl<'t> TextWalk<'t> {
         let column = self.column?;
         match want.value {
             Value::Object(map) if !map.is_empty() => self.block_object(map, want, column)?,
-            Value::Array(items) if !items.is_empty() => self.block_array(items, want, column)?,
+            Value::Array(items) if !items.is_empty() => {
+                self.block_array(items.len(), |n| want.item(n), column)?;
+            }
             _ => return None,
         }
         self.column.is_none().then_some(())
@@ -150,7 +152,9 @@ impl<'t> TextWalk<'t> {
         column: usize,
     ) -> Option<()> {
         self.deeper()?;
-        if map.len() > MAX_KEYS {
+        let added = || want.own_parts().filter(|(key, _)| !map.contains_key(*key));
+        let count = map.len() + added().count();
+        if count > MAX_KEYS {
             return None;
         }
         let (mut found, mut expected) = (0_u128, 0);
@@ -159,19 +163,37 @@ impl<'t> TextWalk<'t> {
             let ahead = map.iter().enumerate().skip(expected);
             let (index, key, value, colon) = ahead
                 .chain(map.iter().enumerate().take(expected))
-                .find_map(|(i, (key, value))| Some((i, key, value, self.colon_of(key)?)))?;
+                .find_map(|(i, (key, value))| Some((i, key.as_str(), Some(value), self.colon_of(key)?)))
+                .or_else(|| {
+                    let mut added = added().zip(map.len()..);
+                    added.find_map(|((key, _), i)| Some((i, key, None, self.colon_of(key)?)))
+                })?;
             let bit = 1 << index;
             if found & bit != 0 {
                 return None;
             }
             found |= bit;
             expected = index + 1;
-            let want = want.below(value, |step| matches!(step, PathSegment::Key(k) if k == key));
-            self.value_behind(colon + 1, want, Place::Entry(column))?;
+            match (want.own_parts().find(|(own, _)| *own == key), value) {
+                (Some((_, PartContent::Items(items))), _) => {
+                    self.end_line(colon + 1)?;
+                    let dashes = self.column.filter(|next| *next >= column && self.is_dash())?;
+                    let item = |n: usize| items.get(n).map(|item| ExpectedValue::unchanged(item));
+                    self.block_array(items.len(), item, dashes)?;
+                }
+                (Some((_, PartContent::Value(new))), _) => {
+                    self.value_behind(colon + 1, ExpectedValue::unchanged(new), Place::Entry(column))?;
+                }
+                (None, Some(value)) => {
+                    let want = want.below(value, ValueStep::Key(key));
+                    self.value_behind(colon + 1, want, Place::Entry(column))?;
+                }
+                (None, None) => return None,
+            }
         }
         let is_over = self.column.is_none_or(|next| next < column);
         self.depth -= 1;
-        (is_over && found.count_ones() as usize == map.len()).then_some(())
+        (is_over && found.count_ones() as usize == count).then_some(())
     }
 
     /// Returns where the `:` behind a key is, if that key is here, plain or in quotes without escapes.
@@ -200,18 +222,21 @@ impl<'t> TextWalk<'t> {
     }
 
     /// Walks the items of a list with its dashes in a column.
-    fn block_array(&mut self, items: &[Value], want: ExpectedValue<'_>, column: usize) -> Option<()> {
+    fn block_array<'v>(
+        &mut self,
+        length: usize,
+        item: impl Fn(usize) -> Option<ExpectedValue<'v>>,
+        column: usize,
+    ) -> Option<()> {
         self.deeper()?;
         let mut count = 0;
         while self.column == Some(column) && self.is_dash() {
-            let item =
-                want.below(items.get(count)?, |step| matches!(step, PathSegment::Index(n) if *n == count));
-            self.value_behind(self.at + 1, item, Place::Item(column))?;
+            self.value_behind(self.at + 1, item(count)?, Place::Item(column))?;
             count += 1;
         }
         let is_over = self.column.is_none_or(|next| next <= column);
         self.depth -= 1;
-        (is_over && count == items.len()).then_some(())
+        (is_over && count == length).then_some(())
     }
 
     /// Walks a value behind a colon or dash: on its line, or below it.
@@ -254,7 +279,7 @@ impl<'t> TextWalk<'t> {
             }
             Value::Array(items) if !items.is_empty() && !is_flow => {
                 self.column = Some(column);
-                self.block_array(items, want, column)
+                self.block_array(items.len(), |n| want.item(n), column)
             }
             _ => self.one_line_value(want, place),
         }
@@ -419,6 +444,9 @@ impl<'t> TextWalk<'t> {
     /// Walks a flow collection on one line; returns the byte behind it.
     fn flow(&mut self, want: ExpectedValue<'_>) -> Option<usize> {
         self.deeper()?;
+        if want.own_parts().next().is_some() {
+            return None;
+        }
         let open = self.byte(self.at);
         self.at = self.after_spaces(self.at + 1);
         match (open, want.value) {
@@ -430,13 +458,13 @@ impl<'t> TextWalk<'t> {
                         return None;
                     }
                     self.at = self.after_spaces(colon + 1);
-                    self.flow_value(want.below(value, |s| matches!(s, PathSegment::Key(k) if k == key)))?;
+                    self.flow_value(want.below(value, ValueStep::Key(key)))?;
                 }
             }
             (b'[', Value::Array(items)) => {
                 for (n, item) in items.iter().enumerate() {
                     self.flow_comma(n)?;
-                    self.flow_value(want.below(item, |s| matches!(s, PathSegment::Index(i) if *i == n)))?;
+                    self.flow_value(want.below(item, ValueStep::Index(n)))?;
                 }
             }
             _ => return None,

@@ -223,11 +223,22 @@ impl NodeEditor<'_> {
         new: &[Value],
         slot: &NodeSlot,
     ) -> EditResult {
-        let items: Vec<NodeId> = self.tree.children(list).collect();
         let steps = align_items(old, new);
         if !steps.iter().any(|s| matches!(s, AlignStep::Keep(..))) {
             return self.replace(list, &Value::Array(new.to_vec()), slot);
         }
+        self.edit_items(list, &steps, old, |j| &new[j])
+    }
+
+    /// Changes a block list in known steps, of which one keeps an item.
+    pub(super) fn edit_items<'v>(
+        &mut self,
+        list: NodeId,
+        steps: &[AlignStep],
+        old: &[Value],
+        new: impl Fn(usize) -> &'v Value,
+    ) -> EditResult {
+        let items: Vec<NodeId> = self.tree.children(list).collect();
         let first = self.tree.span(list).start;
         let at = column(self.text, first);
         let mut style = self.style(list);
@@ -244,14 +255,15 @@ impl NodeEditor<'_> {
         let mut removed = vec![false; items.len()];
         // New items go behind the last old one that stays before them.
         let (mut stayed, mut front) = (None, String::new());
-        for alignment in steps {
+        for &alignment in steps {
             match alignment {
+                AlignStep::Keep(i, j) if std::ptr::eq(&old[i], new(j)) => stayed = Some(i),
                 AlignStep::Keep(i, j) => {
                     let slot = NodeSlot {
                         value_start: dashes[i] + 1,
                         context: SlotContext::Block(ValueContext::Dash(at)),
                     };
-                    self.edit_node(items[i], &old[i], &new[j], slot)?;
+                    self.edit_node(items[i], &old[i], new(j), slot)?;
                     stayed = Some(i);
                 }
                 AlignStep::Remove(i) => {
@@ -259,7 +271,7 @@ impl NodeEditor<'_> {
                     removed[i] = true;
                 }
                 AlignStep::Insert(j) => {
-                    let text = emit::item_lines(&new[j], at, style);
+                    let text = emit::item_lines(new(j), at, style);
                     match stayed {
                         None => front.push_str(&text),
                         Some(i) => self.insert(end_with_comments(self.text, units[i].end, at, true), text),

@@ -7,10 +7,13 @@ mod align;
 mod block;
 mod flow;
 mod lines;
+mod parts;
 mod replace;
 mod style;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use parts::{PartChange, PartContent};
 
 use super::emit::{BlockStyle, FlowStyle, ValueContext};
 use super::syntax::Error;

@@ -1,0 +1,135 @@
+//! Edits that only add to some places of a value: what stays is not copied, compared or aligned.
+
+use super::align::AlignStep;
+use super::lines::{column, end_with_comments};
+use super::{NodeEditor, NodeSlot, has_noncanonical_number};
+use crate::yaml::tree::{NodeId, NodeKind};
+use crate::yaml::{Document, FieldPath, emit, verify};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// The new content of a place below a node.
+#[derive(Debug)]
+pub(crate) struct PartChange<'a> {
+    /// The keys from the node to the place.
+    pub(crate) keys: [&'static str; 2],
+    /// What is to be there.
+    pub(crate) content: PartContent<'a>,
+}
+
+/// What is to be at a place.
+#[derive(Debug)]
+pub(crate) enum PartContent<'a> {
+    /// A list. Items that stay are those of the document's value, by reference.
+    Items(Vec<Cow<'a, Value>>),
+    /// Another value.
+    Value(Value),
+}
+
+impl PartContent<'_> {
+    /// Returns whether it is a list or mapping without content.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Items(items) => items.is_empty(),
+            Self::Value(Value::Object(entries)) => entries.is_empty(),
+            Self::Value(value) => value.is_null(),
+        }
+    }
+
+    fn has_noncanonical_number(&self) -> bool {
+        match self {
+            Self::Items(items) => {
+                items.iter().any(|item| matches!(item, Cow::Owned(new) if has_noncanonical_number(new)))
+            }
+            Self::Value(value) => has_noncanonical_number(value),
+        }
+    }
+}
+
+impl Document {
+    /// Returns the text with the changes below a node; `None` where they do more than adding items and entries to block
+    /// collections, or where the edited text is not certainly the intended one: then [`Document::rewrite`] decides.
+    pub(crate) fn rewrite_parts(&self, at: &FieldPath, parts: &[PartChange<'_>]) -> Option<String> {
+        let mut editor = NodeEditor::new(self);
+        let is_plain = editor.aliases.is_empty()
+            && self.text.ends_with('\n')
+            && memchr::memchr(b'\r', self.text.as_bytes()).is_none();
+        if !is_plain || parts.iter().any(|p| p.content.is_empty() || p.content.has_noncanonical_number()) {
+            return None;
+        }
+        let mut root = (self.tree.root()?, &self.value, editor.root_slot());
+        for step in at.segments() {
+            root = editor.find_own_child(root.0, root.1, step, &root.2)?;
+        }
+        for of_parent in parts.chunk_by(|a, b| a.keys[0] == b.keys[0]) {
+            let parent = editor.find_own_child(root.0, root.1, &of_parent[0].keys[0].into(), &root.2)?;
+            editor.add_parts(parent, of_parent)?;
+        }
+        let text = editor.apply_splices();
+        verify::certainly_has_parts(&text, &self.value, at.segments(), parts).then_some(text)
+    }
+}
+
+impl<'a> NodeEditor<'a> {
+    /// Makes the changes below one mapping.
+    fn add_parts(
+        &mut self,
+        (map, old, slot): (NodeId, &'a Value, NodeSlot),
+        parts: &[PartChange<'_>],
+    ) -> Option<()> {
+        let old = old.as_object()?;
+        let (last_key, last_value) = self.tree.entries(map).last()?;
+        if self.tree.node(map).kind != NodeKind::BlockMapping {
+            return None;
+        }
+        let (at, style) = (column(self.text, self.tree.span(map).start), self.style(map));
+        let mut added = String::new();
+        for PartChange { keys: [_, key], content } in parts {
+            let Some(old) = old.get(*key) else {
+                match content {
+                    PartContent::Items(items) => {
+                        added.push_str(&emit::list_entry_lines(
+                            key,
+                            items.iter().map(AsRef::as_ref),
+                            at,
+                            style,
+                        ));
+                    }
+                    PartContent::Value(new) => added.push_str(&emit::entry_lines(key, new, at, style)),
+                }
+                continue;
+            };
+            let entry = self.find_own_entry(map, key)?;
+            let slot = self.entry_slot(map, entry, &slot);
+            match content {
+                PartContent::Items(items) => self.insert_items(entry.1, old.as_array()?, items)?,
+                PartContent::Value(new) => self.edit_node(entry.1, old, new, slot).ok()?,
+            }
+        }
+        let end = self.entry_end(last_key, last_value);
+        self.insert(end_with_comments(self.text, end, at, false), added);
+        Some(())
+    }
+
+    /// Adds the items of a block list that are not in it.
+    fn insert_items(&mut self, list: NodeId, old: &[Value], new: &[Cow<'_, Value>]) -> Option<()> {
+        let mut kept = 0;
+        let mut steps = Vec::with_capacity(new.len());
+        for (j, item) in new.iter().enumerate() {
+            steps.push(match item {
+                Cow::Owned(_) => AlignStep::Insert(j),
+                Cow::Borrowed(item) => {
+                    old.get(kept).filter(|old| std::ptr::eq(*old, *item))?;
+                    kept += 1;
+                    AlignStep::Keep(kept - 1, j)
+                }
+            });
+        }
+        let is_addition =
+            kept > 0 && kept == old.len() && self.tree.node(list).kind == NodeKind::BlockSequence;
+        if !is_addition {
+            return None;
+        }
+        self.edit_items(list, &steps, old, |j| new[j].as_ref()).ok()
+    }
+}
