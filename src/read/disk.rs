@@ -5,12 +5,12 @@ use super::file_source::{EntryKind, FileKind, FileSource, ResolveError};
 use super::walk::{IgnoreRules, WalkFilter, WalkResult};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::sandbox::{AccessError, RepositoryRoot, SandboxPath, display_path};
-use ignore::WalkBuilder;
+use ignore::{WalkBuilder, WalkState};
 use std::ffi::OsStr;
 use std::fs::FileType;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The disk.
 #[derive(Debug, Clone, Copy)]
@@ -40,29 +40,37 @@ impl FileSource for Disk {
     fn find_manifests(&self, folder: &Path, skips: &IgnoreRules) -> WalkResult {
         let judge = Arc::new(WalkFilter::new(&Self, folder, skips));
         let filter = Arc::clone(&judge);
-        let entries = WalkBuilder::new(folder)
+        let walker = WalkBuilder::new(folder)
             .hidden(false)
             .ignore(false)
             .git_global(false)
             // Without a repository no ignore file applies, and those above are not read.
             .parents(RepositoryRoot::of_git_repository(folder).is_some())
             .follow_links(false)
-            .sort_by_file_name(OsStr::cmp)
             .filter_entry(move |e| {
                 e.file_type().and_then(entry_kind).is_some_and(|what| filter.admits(e.path(), what))
             })
-            .build();
-        let mut walk = WalkResult::default();
-        for entry in entries {
-            match entry {
-                Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
-                    walk.files.push(judge.manifest_file(entry.path()));
+            // The parallel walk lists a folder before it asks which ignore files are in it; the other one asks the disk
+            // for each of them in each folder.
+            .threads(1)
+            .build_parallel();
+        let walk = Mutex::new(WalkResult::default());
+        walker.run(|| {
+            Box::new(|entry| {
+                let mut walk = walk.lock().unwrap_or_else(PoisonError::into_inner);
+                match entry {
+                    Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
+                        walk.files.push(judge.manifest_file(entry.path()));
+                    }
+                    Ok(_) => {}
+                    Err(error) => walk.diagnostics.push(walk_error(&error)),
                 }
-                Ok(_) => {}
-                Err(error) => walk.diagnostics.push(walk_error(&error)),
-            }
-        }
-        judge.finish(walk)
+                WalkState::Continue
+            })
+        });
+        let mut walk = judge.finish(walk.into_inner().unwrap_or_else(PoisonError::into_inner));
+        walk.files.sort_unstable_by(|a, b| a.relative_path.cmp(&b.relative_path));
+        walk
     }
 
     fn list_all_files(&self, folder: &Path) -> Vec<PathBuf> {

@@ -183,6 +183,10 @@ impl<'a> WalkFilter<'a> {
     /// Adds the collected diagnostics to a walk.
     pub(crate) fn finish(&self, mut walk: WalkResult) -> WalkResult {
         let mut seen = self.lock();
+        // Whatever the order of the walk was: component by component, as the files.
+        seen.kustomizations.sort();
+        let place = |found: &Diagnostic| found.spans.first().map(|span| PathBuf::from(&*span.file));
+        seen.diagnostics.sort_by_cached_key(place);
         walk.kustomizations.append(&mut seen.kustomizations);
         walk.diagnostics.append(&mut seen.diagnostics);
         walk

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 
 /// Bytes of output of its own that are kept in memory; more goes to an unnamed temporary file.
-const MAX_IN_MEMORY_BYTES: usize = 48 << 20;
+const MAX_IN_MEMORY_BYTES: usize = 64 << 20;
 
 /// Output that is being collected. Texts that the caller keeps are not copied.
 #[derive(Debug)]
