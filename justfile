@@ -48,6 +48,13 @@ fuzz TARGET SECONDS="60":
     cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
     cargo +nightly fuzz run --sanitizer none {{ TARGET }} -- -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=2048
 
+# Fuzz a reader of YAML (read_block_form, verify_walk), from manifests that projects publish. Requires Go and nightly.
+fuzz-readers TARGET SECONDS="60":
+    tests/e2e/tools/manifests.sh target/manifests
+    mkdir -p fuzz/corpus/{{ TARGET }}
+    cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+    cargo +nightly fuzz run -O --sanitizer none {{ TARGET }} fuzz/corpus/{{ TARGET }} target/manifests -- -max_total_time={{ SECONDS }} -timeout=10 -rss_limit_mb=2048 -max_len=6000
+
 # Compare with further recordings of the real Kruise: folders with injection/, rollout/ and so on, joined by `:`.
 conformance FOLDERS:
     PILLION_CONFORMANCE={{ FOLDERS }} cargo test --test all -- inject::conformance model::validation:: rollout::pods

@@ -3,6 +3,7 @@
 //! This module knows nothing of Kubernetes' objects.
 
 mod block_reader;
+mod differential;
 mod edit;
 mod emit;
 mod fast_check;
@@ -17,6 +18,7 @@ mod value;
 mod verify;
 mod verify_walk;
 
+pub use differential::{compare_block_reader, compare_verify_walk};
 pub(crate) use edit::{PartChange, PartContent};
 pub use emit::{emit, emit_flow};
 pub use fast_check::is_certainly_readable;
@@ -62,8 +64,8 @@ impl Document {
     pub fn read(file: &Arc<str>, index: usize, first_line: usize, text: &str) -> Result<Self, Diagnostic> {
         let place = SourceText { file, first_line, text };
         let read = || {
-            syntax::check_characters(text)?;
-            let tree = SyntaxTree::read(text)?;
+            let characters = syntax::check_characters(text)?;
+            let tree = SyntaxTree::read(text, characters)?;
             syntax::check_libyaml_rules(text, &tree)?;
             let reading = value::read_value(text, &tree)?;
             Ok((tree, reading))

@@ -137,7 +137,7 @@ mod tests {
             "a: |\n  \tx\n",
             "-\t\n- ",
         ] {
-            let tree = SyntaxTree::read(bad);
+            let tree = SyntaxTree::parse(bad);
             assert!(tree.is_err() || misplaced_tab(bad, &tree.unwrap()).is_some(), "{bad:?}");
         }
         for good in [
@@ -147,7 +147,7 @@ mod tests {
             "- a\t\n- b: \t\"x\ty\"\t\n",
             "{\n\t\"a\": 1\n}\n",
         ] {
-            assert_eq!(misplaced_tab(good, &SyntaxTree::read(good).unwrap()), None, "{good:?}");
+            assert_eq!(misplaced_tab(good, &SyntaxTree::parse(good).unwrap()), None, "{good:?}");
         }
     }
 }

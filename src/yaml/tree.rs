@@ -2,7 +2,7 @@
 
 use super::block_reader::read_block_form;
 use super::scalar::ScalarTag;
-use super::syntax::Error;
+use super::syntax::{Characters, Error};
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -93,9 +93,10 @@ pub(super) struct SyntaxTree {
 }
 
 impl SyntaxTree {
-    /// Reads the text of one document.
-    pub(super) fn read(text: &str) -> Result<Self, Box<Error>> {
-        let Some(tree) = read_block_form(text) else { return Self::parse(text) };
+    /// Reads the text of one document, which has such characters.
+    pub(super) fn read(text: &str, characters: Characters) -> Result<Self, Box<Error>> {
+        let taken = (characters == Characters::Ordinary).then(|| read_block_form(text)).flatten();
+        let Some(tree) = taken else { return Self::parse(text) };
         // What tests and fuzzing run reads every document in both ways.
         debug_assert_eq!(Some(&tree), Self::parse(text).ok().as_ref(), "{text}");
         Ok(tree)
@@ -154,6 +155,25 @@ impl SyntaxTree {
         self.decoded.push_str(text);
         self.ranges.push(from..to_offset(self.decoded.len()));
         self.nodes[id as usize].text = to_offset(self.ranges.len()) + 1;
+    }
+
+    /// Returns the last node and its end, where it is a plain scalar.
+    pub(super) fn last_plain(&self) -> Option<(NodeId, usize)> {
+        let last = self.nodes.last().filter(|node| node.kind == NodeKind::Plain)?;
+        Some((to_offset(self.nodes.len()) - 1, last.end as usize))
+    }
+
+    /// Adds another line of the text to a plain scalar, which is the last node.
+    pub(super) fn extend_plain(&mut self, id: NodeId, source: &str, separator: &str, line: Range<usize>) {
+        if self.is_as_written(id) {
+            self.set_decoded(id, &source[self.span(id)]);
+        }
+        self.decoded.push_str(separator);
+        self.decoded.push_str(&source[line.clone()]);
+        if let Some(range) = self.ranges.last_mut() {
+            range.end = to_offset(self.decoded.len());
+        }
+        self.nodes[id as usize].end = to_offset(line.end);
     }
 
     /// Returns a node.

@@ -2,23 +2,29 @@
 //! has to be one that the value allows at its place.
 //!
 //! [`certainly_says`] knows few spellings of each value; "false" means "not certain" and leaves the text to
-//! yaml-rust2 (`verify.rs`). It shares no code with the readers of `tree.rs` and `block_reader.rs`: these follow the
-//! text and keep a stack of columns, this follows the value, which says what has to come. What they could
-//! misread alike is outside of both: tabs, CR, anchors, aliases, tags, merge keys, scalars of several lines, folded
-//! scalars, indentation indicators and the marks of a document's end.
+//! yaml-rust2 (`verify.rs`). The spellings:
 //!
 //! ```text
-//! text      ended by LF; no other control character, no DEL, none of the bytes C2, E2 and EF
-//! document  [ "---" rest ] value
+//! text      ended by LF; no other control character, no DEL, NEL, NBSP, line or paragraph separator, byte order mark,
+//!           U+FFFE, U+FFFF
+//! document  [ "---" rest ] value                  a value that is an object or array with content
 //! object    its keys, each once, in one column, in any order (at most 128) | flow
 //! array     its items behind dashes in one column; below a key also in the column of the key | flow
-//! string    plain, where that means a string | '...' with '' for ' | "..." with \n \t \" \\ | literal "|", "|-"
+//! key       [A-Za-z0-9_./-]+ but no leading "-", where that means a string | '...' or "..." as it is; at most 512 bytes
+//! string    plain, where that means a string | '...' with '' for ' | "..." with \n \t \" \\ | literal
+//! literal   "|" or "|-" without a digit or comment; its first line has content
 //! others    plain, with the meaning that Kubernetes gives it | null: nothing
 //! flow      on one line, "{key: value, ...}" in the order of the value, "[item, ...]"
 //! rest      blanks, and after a blank a comment
 //! ```
 //!
-//! A scalar is one line: what follows deeper than its key or dash would continue it, and is "not certain".
+//! A scalar is one line: what follows deeper than its key or dash would continue it, and is "not certain". So is every
+//! other spelling: tabs, CR, anchors, aliases, tags, merge keys, `? ` keys, scalars of several lines, folded scalars,
+//! indentation indicators, other escapes, a doubled key, `...` and whatever follows the value.
+//!
+//! It shares no code with `tree.rs` and `block_reader/` but the resolver of plain scalars: these follow the text and keep
+//! a stack of columns, this follows the value, which says what has to come. The documentation of `block_reader` compares
+//! the two rule by rule, and says why both cannot be wrong alike.
 
 use super::edit::PartContent;
 use super::scalar::{self, ScalarMeaning};
@@ -37,16 +43,30 @@ const MAX_KEY_BYTES: usize = 512;
 /// Returns whether a text certainly says what is wanted.
 pub(super) fn certainly_says(text: &str, want: ExpectedValue<'_>) -> bool {
     let bytes = text.as_bytes();
-    if bytes.last() != Some(&b'\n') || !bytes.chunks(256).all(is_ordinary) {
+    if bytes.last() != Some(&b'\n')
+        || !bytes.chunks(256).enumerate().all(|(n, chunk)| is_ordinary(bytes, n * 256, chunk))
+    {
         return false;
     }
     let mut walk = TextWalk { bytes, at: 0, column: None, depth: 0 };
     walk.document(want.resolve()).is_some()
 }
 
-fn is_ordinary(chunk: &[u8]) -> bool {
-    let is_excluded = |b: u8| (b < b' ' && b != b'\n') || matches!(b, 0x7f | 0xc2 | 0xe2 | 0xef);
-    !chunk.iter().fold(false, |found, &b| found | is_excluded(b))
+/// Returns whether the bytes of a text from one on have no character that readers of YAML treat alone.
+fn is_ordinary(text: &[u8], start: usize, chunk: &[u8]) -> bool {
+    let may_be_excluded = |b: u8| (b < b' ' && b != b'\n') || matches!(b, 0x7f | 0xc2 | 0xe2 | 0xef);
+    if !chunk.iter().fold(false, |found, &b| found | may_be_excluded(b)) {
+        return true;
+    }
+    chunk.iter().zip(start..).filter(|(b, _)| may_be_excluded(**b)).all(|(_, at)| match text[at..] {
+        // NEL, other control characters and NBSP; the line and paragraph separators; the byte order mark, U+FFFE, U+FFFF.
+        [0xc2, second, ..] => second > 0xa0,
+        [0xe2, 0x80, third, ..] => !matches!(third, 0xa8 | 0xa9),
+        [0xef, 0xbb, third, ..] => third != 0xbf,
+        [0xef, 0xbf, third, ..] => third < 0xbe,
+        [0xe2 | 0xef, ..] => true,
+        _ => false,
+    })
 }
 
 /// Where in its parent a value is.

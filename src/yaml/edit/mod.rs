@@ -91,7 +91,7 @@ fn check_tabs(text: &str) -> Result<(), String> {
     if memchr::memchr(b'\t', text.as_bytes()).is_none() {
         return Ok(());
     }
-    let read = SyntaxTree::read(text).and_then(|tree| syntax::check_libyaml_rules(text, &tree));
+    let read = SyntaxTree::parse(text).and_then(|tree| syntax::check_libyaml_rules(text, &tree));
     read.map_err(|_| "a tab ended up in the indentation".to_owned())
 }
 

@@ -1,7 +1,9 @@
 //! Runs the bodies of the fuzz targets over their seeds, and over bytes derived from the seeds with a fixed generator.
 
 use crate::fuzz::manifests::{decode_sidecar_set, read_edit_write};
-use crate::fuzz::untrusted_input;
+use crate::fuzz::mutations::{Numbers, mutate_part};
+use crate::fuzz::{readers, untrusted_input};
+use std::fs;
 use std::path::Path;
 
 /// Texts that are put into seeds.
@@ -45,16 +47,6 @@ const WORDS: &[&str] = &[
     "é",
     "\u{2028}",
 ];
-
-/// A small generator of numbers, always the same ones.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap_or(0) % n.max(1)
-    }
-}
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/fuzz").join(target);
@@ -157,14 +149,57 @@ fn trees_are_written_nowhere_else() {
     run("read_git_tree", SENT, untrusted_input::read_git_tree);
 }
 
+#[test]
+fn the_plain_block_form_is_read_as_the_parsers_read_it() {
+    compare_readers(readers::read_block_form, |compared, texts| compared * 5 > texts);
+}
+
+#[test]
+fn what_the_walk_is_certain_of_the_parsers_say_too() {
+    compare_readers(readers::verify_walk, |compared, texts| compared * 5 > texts);
+}
+
+/// Runs a body over the repository's manifests and over changed parts of them. `are_enough` decides whether the body took
+/// enough of the texts for the comparison to mean something.
+fn compare_readers(body: fn(&[u8]) -> usize, are_enough: fn(usize, usize) -> bool) {
+    let (manifests, mut numbers, count) = (manifests(), Numbers(1), fuzz_count());
+    let taken: usize = manifests.iter().map(|text| body(text.as_bytes())).sum();
+    assert!(are_enough(taken, manifests.len()), "{taken} of {} manifests", manifests.len());
+    let mutated = (0..count).map(|_| mutate_part(&manifests[numbers.below(manifests.len())], &mut numbers));
+    let taken: usize = mutated.map(|text| body(text.as_bytes())).sum();
+    assert!(are_enough(taken, count), "{taken} of {count} changed texts");
+}
+
+/// Returns the documents of the repository's manifests.
+fn manifests() -> Vec<String> {
+    fn add(folder: &Path, texts: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.is_symlink() {
+                add(&path, texts);
+            } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml")
+                && let Ok(text) = fs::read_to_string(&path)
+                && text.len() < 1 << 16
+            {
+                texts.extend(text.split_inclusive("\n---\n").map(str::to_owned));
+            }
+        }
+    }
+    let mut texts = Vec::new();
+    for folder in ["golden", "examples", "deploy", "tests/conformance"] {
+        add(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut texts);
+    }
+    texts.sort();
+    texts.dedup();
+    texts
+}
+
 /// Runs a body over its seeds, and over seeds into which pieces were put or out of which bytes were cut.
 fn run(target: &str, pieces: &[&str], body: fn(&[u8])) {
     let (seeds, mut numbers) = (seeds(target), Numbers(1));
     assert!(seeds.len() > 2);
     seeds.iter().for_each(|seed| body(seed));
-    // FUZZ_COUNT=1000000 for a long run by hand.
-    let count = std::env::var("FUZZ_COUNT").ok().and_then(|c| c.parse().ok()).unwrap_or(3000);
-    for _ in 0..count {
+    for _ in 0..fuzz_count() {
         let mut bytes = seeds[numbers.below(seeds.len())].clone();
         for _ in 0..=numbers.below(4) {
             let at = numbers.below(bytes.len() + 1);
@@ -180,4 +215,9 @@ fn run(target: &str, pieces: &[&str], body: fn(&[u8])) {
         }
         body(&bytes);
     }
+}
+
+/// Returns how many generated inputs a body gets: FUZZ_COUNT=1000000 for a long run by hand.
+fn fuzz_count() -> usize {
+    std::env::var("FUZZ_COUNT").ok().and_then(|c| c.parse().ok()).unwrap_or(3000)
 }
