@@ -333,20 +333,87 @@ fn check_character(text: &str, at: usize) -> Result<Characters, Box<Error>> {
     }
 }
 
-/// Finds what the parser accepts and Kubernetes' older one does not: some escapes and some tabs.
+/// Finds what the parser accepts and Kubernetes' older one does not: some escapes, question marks, block scalars, document
+/// ends and tabs.
 pub(super) fn check_libyaml_rules(text: &str, tree: &SyntaxTree) -> Result<(), Box<Error>> {
-    if memchr(b'\\', text.as_bytes()).is_some() {
+    let bytes = text.as_bytes();
+    if memchr(b'\\', bytes).is_some() {
         for id in 0..NodeId::try_from(tree.len()).unwrap_or(NodeId::MAX) {
             if tree.node(id).kind == NodeKind::DoubleQuoted {
                 check_escapes(text, tree.span(id))?;
             }
         }
     }
-    match memchr(b'\t', text.as_bytes()).and_then(|_| misplaced_tab(text, tree)) {
+    if memchr(b'?', bytes).is_some() {
+        check_question_marks(text, tree)?;
+    }
+    check_root(text, tree)?;
+    match memchr(b'\t', bytes).and_then(|_| misplaced_tab(text, tree)) {
         Some(at) => Err(Error::invalid("a tab is used as indentation", at..at + 1)
             .help("indent with spaces; Kubernetes' reader does not allow tabs there")),
         None => Ok(()),
     }
+}
+
+// go-yaml v2.4.2 scannerc.go yaml_parser_scan_plain_scalar: in a flow collection, `?` ends a plain scalar.
+fn check_question_marks(text: &str, tree: &SyntaxTree) -> Result<(), Box<Error>> {
+    let mut flow_end = 0;
+    for id in 0..NodeId::try_from(tree.len()).unwrap_or(NodeId::MAX) {
+        let node = tree.node(id);
+        if matches!(node.kind, NodeKind::FlowSequence | NodeKind::FlowMapping) {
+            flow_end = flow_end.max(node.next);
+        }
+        if id < flow_end && node.kind == NodeKind::Plain && text[tree.span(id)].contains('?') {
+            return Err(Error::invalid(
+                "Kubernetes' reader allows no `?` in plain text inside brackets",
+                tree.span(id),
+            )
+            .help("put the text in quotes"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks what only a document as a whole can be: a block scalar without indentation, and an end without a beginning.
+// go-yaml v2.4.2 scannerc.go yaml_parser_scan_block_scalar: the indentation is at least one blank; parserc.go
+// yaml_parser_parse_document_start: `...` starts no document.
+fn check_root(text: &str, tree: &SyntaxTree) -> Result<(), Box<Error>> {
+    match tree.root() {
+        Some(root) if tree.node(root).kind.is_block_scalar() => {
+            let span = tree.span(root);
+            let is_outside =
+                |&(at, line): &(usize, &str)| at > span.start && !line.starts_with([' ', '\n', '\r']);
+            let mut lines = lines_with_offsets(text, span.start).take_while(|&(at, _)| at < span.end);
+            match lines.find(is_outside) {
+                Some((at, line)) => {
+                    let range = at..at + line.trim_end().len();
+                    Err(Error::invalid("the text of a block scalar must be indented", range)
+                        .help("indent all of its lines by at least one blank"))
+                }
+                None => Ok(()),
+            }
+        }
+        Some(_) => Ok(()),
+        None => {
+            let is_content = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
+            match lines_with_offsets(text, 0).find(|&(_, line)| is_content(line)) {
+                Some((at, line)) if line.starts_with("...") => {
+                    Err(Error::invalid("`...` ends a document that has not begun", at..at + 3)
+                        .help("remove the line"))
+                }
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+/// Returns the lines of a text from a byte on, with their offsets.
+fn lines_with_offsets(text: &str, from: usize) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text[from..].split_inclusive(['\n', '\r']);
+    lines.scan(from, |at, line| {
+        *at += line.len();
+        Some((*at - line.len(), line))
+    })
 }
 
 // go-yaml v2.4.2 scannerc.go yaml_parser_scan_flow_scalar: no `\/`, and no halves of a surrogate pair.

@@ -171,7 +171,11 @@ impl<'a> ValueReader<'a> {
         }
         // libyaml takes a key of several lines behind a `?` only.
         let is_long = !self.tree.is_as_written(target.unwrap_or(id));
-        if is_long && target.is_none() && self.text[at.clone()].contains('\n') && !self.is_explicit_key(id) {
+        if is_long
+            && target.is_none()
+            && self.text[at.clone()].contains(['\n', '\r'])
+            && !self.is_explicit_key(id)
+        {
             return Err(Error::new(Code::InvalidYaml, "a key must be on one line", at)
                 .help("close the quote, or join the lines"));
         }

@@ -535,7 +535,8 @@ impl<'t> TextWalk<'t> {
             match byte {
                 b',' | b']' | b'}' => return Some(self.at + end),
                 b' ' => {}
-                b'[' | b'{' | b'#' | b'"' | b'\'' => return None,
+                // `?` ends a plain scalar for libyaml.
+                b'[' | b'{' | b'#' | b'"' | b'\'' | b'?' => return None,
                 b':' if !line.get(i + 1).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'/') => {
                     return None;
                 }
