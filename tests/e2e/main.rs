@@ -4,8 +4,14 @@
 #[path = "../all/support/git_fixtures.rs"]
 #[expect(dead_code, reason = "shared with the tests of the modules, which use all of it")]
 mod git_fixtures;
+#[path = "../all/fuzz/mutations.rs"]
+mod mutations;
 #[path = "../all/support/transcript_runner.rs"]
 mod transcript_runner;
+#[path = "../all/support/yaml_edits.rs"]
+mod yaml_edits;
+#[path = "../all/support/yaml_generator.rs"]
+mod yaml_generator;
 
 mod harness;
 
@@ -15,6 +21,7 @@ mod argocd;
 mod chart;
 mod cluster;
 mod counterpart;
+mod go_reader;
 mod helm;
 mod in_place;
 mod kustomize;

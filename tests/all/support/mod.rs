@@ -20,4 +20,5 @@ pub(crate) mod scripted_servers;
 #[cfg(feature = "watch")]
 pub(crate) mod simulated_cluster;
 pub(crate) mod transcript_runner;
+pub(crate) mod yaml_edits;
 pub(crate) mod yaml_generator;

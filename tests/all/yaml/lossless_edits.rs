@@ -1,136 +1,13 @@
 //! Edits of unusual documents: the result has the wanted meaning, and all other lines are preserved.
 
-use crate::support::yaml_generator::{Choices, STRINGS, Written, write};
+use crate::support::yaml_edits::{Act, apply, document, edits, runner, value};
+use crate::support::yaml_generator::{Choices, Written, write};
 use pillion::diagnostics::Code;
 use pillion::yaml::{Document, FieldPath, PathSegment, emit};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-fn runner(cases: u32, seed: u8) -> TestRunner {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
-    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]))
-}
-
-fn leaf() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        6 => (0..STRINGS.len()).prop_map(|i| Value::from(STRINGS[i])),
-        1 => (-9i64..99999).prop_map(Value::from),
-        1 => any::<bool>().prop_map(Value::from),
-        1 => Just(Value::Null),
-        1 => prop_oneof![Just(json!([])), Just(json!({}))],
-    ]
-}
-
-fn key() -> impl Strategy<Value = String> {
-    let keys = [
-        "name",
-        "image",
-        "env",
-        "spec",
-        "containers",
-        "labels",
-        "value",
-        "x/y",
-        "a.b-c",
-        "yes",
-        "1",
-        "with space",
-        "ключ",
-        "# k",
-        "a: b",
-        "on",
-    ];
-    (0..keys.len()).prop_map(move |i| keys[i].to_owned())
-}
-
-fn value() -> impl Strategy<Value = Value> {
-    leaf().prop_recursive(4, 40, 5, |inner| {
-        let map = prop::collection::vec((key(), inner.clone()), 0..5)
-            .prop_map(|e| Value::Object(e.into_iter().collect()));
-        let named = prop::collection::vec(inner.clone(), 1..4).prop_map(|items| {
-            items
-                .into_iter()
-                .enumerate()
-                .map(|(i, v)| json!({"name": format!("n{i}"), "v": v}))
-                .collect::<Value>()
-        });
-        prop_oneof![3 => map, 2 => prop::collection::vec(inner, 0..4).prop_map(Value::Array), 2 => named]
-    })
-}
-
-fn document() -> impl Strategy<Value = Value> {
-    let shared = prop::collection::vec((key(), leaf()), 1..3)
-        .prop_map(|e| e.into_iter().collect::<Map<String, Value>>());
-    let entries = prop::collection::vec((key(), value()), 1..5);
-    (entries, prop::option::weighted(0.3, shared)).prop_map(|(entries, shared)| {
-        let mut root: Map<String, Value> = entries.into_iter().collect();
-        if let Some(shared) = shared {
-            root.insert("shared".to_owned(), Value::Object(shared.clone()));
-            root.insert("again".to_owned(), Value::Object(shared.clone()));
-            let mut merged = shared;
-            merged.insert("own".to_owned(), json!("kept"));
-            root.insert("merged".to_owned(), Value::Object(merged));
-        }
-        Value::Object(root)
-    })
-}
-
-/// What is done to a node.
-#[derive(Debug, Clone)]
-enum Act {
-    Replace(Value),
-    Remove,
-    /// Into a list at a place, or into a mapping under a new key.
-    Add(usize, Value),
-}
-
-fn edits() -> impl Strategy<Value = Vec<(usize, Act)>> {
-    let act = prop_oneof![
-        2 => value().prop_map(Act::Replace),
-        1 => Just(Act::Remove),
-        4 => (0usize..4, value()).prop_map(|(n, v)| Act::Add(n, v)),
-    ];
-    prop::collection::vec((any::<usize>(), act), 1..4)
-}
-
-fn paths(value: &Value, at: &FieldPath, out: &mut Vec<FieldPath>) {
-    out.push(at.clone());
-    match value {
-        Value::Object(map) => map.iter().for_each(|(k, v)| paths(v, &at.child(k.as_str()), out)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| paths(v, &at.child(i), out)),
-        _ => {}
-    }
-}
-
-fn at<'v>(value: &'v mut Value, path: &[PathSegment]) -> Option<&'v mut Value> {
-    path.iter().try_fold(value, |v, step| match step {
-        PathSegment::Key(k) => v.get_mut(k),
-        PathSegment::Index(i) => v.get_mut(i),
-    })
-}
-
-/// Does one act; returns the paths, in the document as it was, that it is about. Acts on what an earlier one made are left out.
-fn act(root: &mut Value, path: &FieldPath, act: &Act, added: usize) -> Option<FieldPath> {
-    match act {
-        Act::Replace(new) => *at(root, path.segments())? = new.clone(),
-        Act::Remove => {
-            let (last, above) = path.segments().split_last()?;
-            match (at(root, above)?, last) {
-                (Value::Object(map), PathSegment::Key(k)) if map.len() > 1 => _ = map.shift_remove(k)?,
-                _ => return None,
-            }
-        }
-        Act::Add(n, new) => match at(root, path.segments())? {
-            Value::Array(items) => items.insert((*n).min(items.len()), new.clone()),
-            Value::Object(map) => _ = map.insert(format!("added{added}"), new.clone()),
-            _ => return None,
-        },
-    }
-    Some(path.clone())
-}
 
 /// Returns the lines of the text that the edits may change or take away.
 fn may_change(written: &Written, touched: &[(FieldPath, bool)]) -> BTreeSet<usize> {
@@ -191,19 +68,7 @@ fn case(root: &Value, choices: &[u16], edits: &[(usize, Act)]) -> Result<(), Str
     if document.value() != root {
         return Err(format!("read as {} instead of {root}", document.value()));
     }
-    let mut all = Vec::new();
-    paths(root, &FieldPath::root(), &mut all);
-    let (mut new, mut touched) = (root.clone(), Vec::new());
-    for (n, (pick, what)) in edits.iter().enumerate() {
-        let path = &all[pick % all.len()];
-        // A list that shrinks or grows moves its items: later acts on those would be about others.
-        let moved = touched.iter().any(|(p, _): &(FieldPath, bool)| {
-            p.segments().starts_with(path.segments()) || path.segments().starts_with(p.segments())
-        });
-        if !moved && let Some(path) = act(&mut new, path, what, n) {
-            touched.push((path, matches!(what, Act::Add(..))));
-        }
-    }
+    let (new, touched) = apply(root, edits);
     let text = match document.rewrite(&FieldPath::root(), &new) {
         Ok(text) => text,
         Err(d) if d.code == Code::AliasedNode && root.get("shared").is_some() => return Ok(()),

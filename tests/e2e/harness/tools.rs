@@ -27,6 +27,8 @@ const PARTS: &[(&str, &[&str])] = &[
             "schema/rust.go",
         ],
     ),
+    ("yaml", &["yaml/build.sh", "yaml/main.go", "yaml/go.mod", "yaml/go.sum"]),
+    ("manifests", &["manifests.sh"]),
 ];
 
 /// A program, or a folder of manifests, of one of the parts.
