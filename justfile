@@ -38,6 +38,11 @@ schema:
 bench *OPTIONS:
     cargo bench --bench render -- {{ OPTIONS }}
 
+# Print the table of goals (docs/benchmarks.md); KUSTOMIZE=/path adds kustomize, AGAINST=/path another pillion.
+goals *OPTIONS:
+    cargo bench --bench goals -- {{ OPTIONS }}
+    cargo bench --bench observe -- --pods 150000 --pods-per-deployment 15 --replica-sets-per-deployment 2 --nodes 5000
+
 # Measure plan and stage: 100 to 50,000 workloads in 100 batches; options: `just bench-rollout --sizes 1000`.
 bench-rollout *OPTIONS:
     cargo bench --bench plan -- {{ OPTIONS }}

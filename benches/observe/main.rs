@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench observe` watches a simulated API server in its own process, and prints the resident memory of
 //! the one that watches: after the lists were read, after every pod changed several times, after all was read again.
-//! Options follow `--`: `--pods 1000,10000` (default 1000,10000,50000), `--rounds 5` (changes of each pod).
+//! Options follow `--`: `--pods 1000,10000` (default 1000,10000,50000), `--rounds 5` (changes of each pod),
+//! `--pods-per-deployment 10`, `--replica-sets-per-deployment 10`, `--nodes 100`.
 //! Linux only: the figures are those of /proc/self/status.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::print_stderr, reason = "and what it is doing")]
@@ -14,6 +15,7 @@ mod server;
 use pillion::model::workload::WorkloadKinds;
 use pillion::watch::observe::{KubeContext, MemoryBudget, Observer, ObserverSettings, runtime};
 use pillion::watch::snapshot::{ObservationScope, Snapshot};
+use server::ClusterSize;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -27,23 +29,28 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["serve", pods] => server::serve(pods.parse().unwrap()),
-        ["watch", pods, rounds] => watch(pods.parse().unwrap(), rounds.parse().unwrap()),
+        ["serve", size @ ..] => server::serve(ClusterSize::from_words(size)),
+        ["watch", rounds, size @ ..] => watch(ClusterSize::from_words(size), rounds.parse().unwrap()),
         words => bench(words),
     }
 }
 
 fn bench(words: &[&str]) {
     let (mut sizes, mut rounds) = ("1000,10000,50000", "5");
+    let mut size = ClusterSize { pods: 0, per_deployment: 10, replica_sets: 10, nodes: 100 };
     // `cargo test --all-targets` runs a benchmark without `--bench`: then a smoke run is wanted.
     if !std::env::args().any(|a| a == "--bench") {
         (sizes, rounds) = ("50", "1");
     }
     let mut words = words.iter();
     while let Some(word) = words.next() {
+        let mut value = || *words.next().unwrap();
         match *word {
-            "--pods" => sizes = words.next().unwrap(),
-            "--rounds" => rounds = words.next().unwrap(),
+            "--pods" => sizes = value(),
+            "--rounds" => rounds = value(),
+            "--pods-per-deployment" => size.per_deployment = value().parse().unwrap(),
+            "--replica-sets-per-deployment" => size.replica_sets = value().parse().unwrap(),
+            "--nodes" => size.nodes = value().parse().unwrap(),
             other => {
                 eprintln!("unknown option {other}");
                 std::process::exit(2);
@@ -56,7 +63,9 @@ fn bench(words: &[&str]) {
     println!("|---|---|---|---|---|---|---|---|---|");
     for pods in sizes.split(',') {
         let this = std::env::current_exe().unwrap();
-        assert!(Command::new(this).args(["watch", pods, rounds]).status().unwrap().success());
+        let size = ClusterSize { pods: pods.parse().unwrap(), ..size };
+        let words = ["watch", rounds].map(str::to_owned).into_iter().chain(size.words());
+        assert!(Command::new(this).args(words).status().unwrap().success());
     }
 }
 
@@ -65,17 +74,19 @@ fn tell(server: &mut Child, word: &str) {
     writeln!(server.stdin.as_mut().unwrap(), "{word}").unwrap();
 }
 
-fn watch(pods: usize, rounds: usize) {
+fn watch(size: ClusterSize, rounds: usize) {
+    let pods = size.pods;
     let this = std::env::current_exe().unwrap();
     let mut server = Command::new(this)
-        .args(["serve", &pods.to_string()])
+        .arg("serve")
+        .args(size.words())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let address = lines.next().unwrap().unwrap();
-    let size = lines.next().unwrap().unwrap();
+    let pod_size = lines.next().unwrap().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config");
     std::fs::write(&path, server::kubeconfig(&address)).unwrap();
@@ -113,7 +124,7 @@ fn watch(pods: usize, rounds: usize) {
     }
     let look = begun.elapsed() / 5;
     println!(
-        "| {pods} | {size} | {:.1} | {first:.1} | {} | {changed:.1} | {again:.1} | {:.1} | {:.1} |",
+        "| {pods} | {pod_size} | {:.1} | {first:.1} | {} | {changed:.1} | {again:.1} | {:.1} | {:.1} |",
         read.as_secs_f64(),
         pods * rounds,
         resident("VmHWM:"),

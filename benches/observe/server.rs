@@ -4,8 +4,32 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 
-/// Pods of one Deployment.
-const TOGETHER: usize = 10;
+/// The cluster that is served.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClusterSize {
+    pub(super) pods: usize,
+    /// Pods of one Deployment.
+    pub(super) per_deployment: usize,
+    /// ReplicaSets of one Deployment: the present one, and those that are kept.
+    pub(super) replica_sets: usize,
+    pub(super) nodes: usize,
+}
+
+impl ClusterSize {
+    /// Reads what `words` returns.
+    pub(super) fn from_words(words: &[&str]) -> Self {
+        let number = |n: usize| words[n].parse().unwrap();
+        Self { pods: number(0), per_deployment: number(1), replica_sets: number(2), nodes: number(3) }
+    }
+
+    pub(super) fn words(self) -> [String; 4] {
+        [self.pods, self.per_deployment, self.replica_sets, self.nodes].map(|number| number.to_string())
+    }
+
+    pub(super) fn deployments(self) -> usize {
+        self.pods.div_ceil(self.per_deployment)
+    }
+}
 
 #[derive(Default)]
 struct ServerState {
@@ -24,16 +48,16 @@ pub(super) fn kubeconfig(address: &str) -> String {
     )
 }
 
-pub(super) fn serve(pods: usize) {
+pub(super) fn serve(size: ClusterSize) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{}", listener.local_addr().unwrap());
-    println!("{} B", pod(1, 0).len());
+    println!("{} B", pod(size, 1, 0).len());
     let shared = Shared::default();
     let served = Arc::clone(&shared);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let shared = Arc::clone(&served);
-            std::thread::spawn(move || connection(stream.unwrap(), &shared, pods));
+            std::thread::spawn(move || connection(stream.unwrap(), &shared, size));
         }
     });
     for line in std::io::stdin().lines() {
@@ -47,7 +71,7 @@ pub(super) fn serve(pods: usize) {
     }
 }
 
-fn connection(stream: TcpStream, shared: &Shared, pods: usize) -> Option<()> {
+fn connection(stream: TcpStream, shared: &Shared, size: ClusterSize) -> Option<()> {
     let mut out = stream.try_clone().ok()?;
     let mut lines = BufReader::new(stream).lines();
     loop {
@@ -55,10 +79,10 @@ fn connection(stream: TcpStream, shared: &Shared, pods: usize) -> Option<()> {
         while !lines.next()?.ok()?.is_empty() {}
         let path = request.split(' ').nth(1)?;
         if path.contains("watch=1") {
-            return watch(&mut out, path, shared, pods);
+            return watch(&mut out, path, shared, size);
         }
         let round = shared.0.lock().unwrap().round;
-        let body = answer(path, round, pods);
+        let body = answer(path, round, size);
         write!(
             out,
             "HTTP/1.1 200 OK\r\nDate: Fri, 27 Nov 2026 10:00:00 GMT\r\nContent-Length: {}\r\n\r\n",
@@ -69,7 +93,7 @@ fn connection(stream: TcpStream, shared: &Shared, pods: usize) -> Option<()> {
     }
 }
 
-fn watch(out: &mut TcpStream, path: &str, shared: &Shared, pods: usize) -> Option<()> {
+fn watch(out: &mut TcpStream, path: &str, shared: &Shared, size: ClusterSize) -> Option<()> {
     write!(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
     let version = path.split("resourceVersion=").nth(1)?.split('&').next()?;
     let (mut seen, expired) = {
@@ -88,8 +112,8 @@ fn watch(out: &mut TcpStream, path: &str, shared: &Shared, pods: usize) -> Optio
             return write!(out, "0\r\n\r\n").ok();
         }
         drop(state);
-        for number in 0..pods {
-            chunk(out, &format!("{{\"type\":\"MODIFIED\",\"object\":{}}}\n", pod(number, round)))?;
+        for number in 0..size.pods {
+            chunk(out, &format!("{{\"type\":\"MODIFIED\",\"object\":{}}}\n", pod(size, number, round)))?;
         }
         seen = round;
     }
@@ -99,7 +123,7 @@ fn chunk(out: &mut TcpStream, text: &str) -> Option<()> {
     write!(out, "{:x}\r\n{text}\r\n", text.len()).ok()
 }
 
-fn answer(path: &str, round: usize, pods: usize) -> String {
+fn answer(path: &str, round: usize, size: ClusterSize) -> String {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let resources = |all: &[(&str, &str)]| {
         let one = |(name, kind): &(&str, &str)| {
@@ -122,7 +146,7 @@ fn answer(path: &str, round: usize, pods: usize) -> String {
             "{{\"kind\":\"SomeList\",\"metadata\":{{\"resourceVersion\":\"{version}\",\"continue\":\"{next}\"}},\"items\":[{items}]}}"
         )
     };
-    let groups = pods.div_ceil(TOGETHER);
+    let groups = size.deployments();
     match path {
         "/apis" => "{\"groups\":[{\"name\":\"apps\",\"versions\":[{\"version\":\"v1\"}]}]}".to_owned(),
         "/api/v1" => resources(&[("pods", "Pod")]),
@@ -133,10 +157,9 @@ fn answer(path: &str, round: usize, pods: usize) -> String {
             ("daemonsets", "DaemonSet"),
             ("controllerrevisions", "ControllerRevision"),
         ]),
-        "/api/v1/pods" => list(pods, &|number| pod(number, round)),
-        "/apis/apps/v1/deployments" => list(groups, &deployment),
-        // The present one and nine that are kept.
-        "/apis/apps/v1/replicasets" => list(groups * 10, &replica_set),
+        "/api/v1/pods" => list(size.pods, &|number| pod(size, number, round)),
+        "/apis/apps/v1/deployments" => list(groups, &|number| deployment(size, number)),
+        "/apis/apps/v1/replicasets" => list(groups * size.replica_sets, &|number| replica_set(size, number)),
         "/version" => "{}".to_owned(),
         _ => list(0, &|_| String::new()),
     }
@@ -159,7 +182,7 @@ fn uid(kind: usize, number: usize) -> String {
     format!("{kind:08x}-0000-4000-8000-{number:012x}")
 }
 
-fn template() -> String {
+fn template(node: usize) -> String {
     let env: Vec<String> = (0..15)
         .map(|n| format!("{{\"name\":\"SETTING_NUMBER_{n}\",\"value\":\"a value of some length, {n}\"}}"))
         .collect();
@@ -171,15 +194,15 @@ fn template() -> String {
         )
     };
     format!(
-        "{{\"nodeName\":\"node-1\",\"containers\":[{},{},{}],\"volumes\":[{{\"name\":\"data\",\"emptyDir\":{{}}}}]}}",
+        "{{\"nodeName\":\"node-{node}\",\"containers\":[{},{},{}],\"volumes\":[{{\"name\":\"data\",\"emptyDir\":{{}}}}]}}",
         container("app"),
         container("agent"),
         container("proxy")
     )
 }
 
-fn pod(number: usize, round: usize) -> String {
-    let group = number / TOGETHER;
+fn pod(size: ClusterSize, number: usize, round: usize) -> String {
+    let group = number / size.per_deployment;
     let name = format!("service-{group}-7d9f8c6b5-{number:05x}");
     let labels = ",\"labels\":{\"app\":\"service\",\"pod-template-hash\":\"7d9f8c6b5\"}";
     let status = |name: &str, id: usize| {
@@ -200,8 +223,8 @@ fn pod(number: usize, round: usize) -> String {
     format!(
         "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{},\"spec\":{},\"status\":{{\"phase\":\"Running\",\"conditions\":[{}],\
          \"containerStatuses\":[{},{},{}]}}}}",
-        meta(&name, &uid(3, number), Some(&uid(2, group * 10)), labels, round),
-        template(),
+        meta(&name, &uid(3, number), Some(&uid(2, group * size.replica_sets)), labels, round),
+        template(number % size.nodes),
         conditions.join(","),
         status("app", 1),
         status("agent", round),
@@ -209,25 +232,27 @@ fn pod(number: usize, round: usize) -> String {
     )
 }
 
-fn deployment(number: usize) -> String {
-    let more = ",\"annotations\":{\"deployment.kubernetes.io/revision\":\"10\"}";
+fn deployment(size: ClusterSize, number: usize) -> String {
+    let more =
+        format!(",\"annotations\":{{\"deployment.kubernetes.io/revision\":\"{}\"}}", size.replica_sets);
     format!(
-        "{{\"metadata\":{},\"spec\":{{\"replicas\":{TOGETHER},\"template\":{{\"spec\":{}}}}},\"status\":{{\"observedGeneration\":1}}}}",
-        meta(&format!("service-{number}"), &uid(1, number), None, more, 0),
-        template()
+        "{{\"metadata\":{},\"spec\":{{\"replicas\":{},\"template\":{{\"spec\":{}}}}},\"status\":{{\"observedGeneration\":1}}}}",
+        meta(&format!("service-{number}"), &uid(1, number), None, &more, 0),
+        size.per_deployment,
+        template(0)
     )
 }
 
-fn replica_set(number: usize) -> String {
-    let (group, age) = (number / 10, number % 10);
+fn replica_set(size: ClusterSize, number: usize) -> String {
+    let (group, age) = (number / size.replica_sets, number % size.replica_sets);
     let more = format!(
         ",\"annotations\":{{\"deployment.kubernetes.io/revision\":\"{}\"}},\"labels\":{{\"pod-template-hash\":\"7d9f8c6b{}\"}}",
-        10 - age,
+        size.replica_sets - age,
         5 + age
     );
     format!(
         "{{\"metadata\":{},\"spec\":{{\"template\":{{\"spec\":{}}}}}}}",
         meta(&format!("service-{group}-{age}"), &uid(2, number), Some(&uid(1, group)), &more, 0),
-        template()
+        template(0)
     )
 }

@@ -23,7 +23,7 @@ use pillion::model::ledger::{Ledger, Revision, emit};
 use pillion::read::Disk;
 use pillion::stage::ClusterView;
 use pillion::workspace::{ClusterSources, Configuration};
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -116,11 +116,6 @@ fn batches(repository: &Path, words: &[&str]) -> usize {
         self::command(&[&[PILLION], &words[..], &["-o", "json"]].concat()).current_dir(repository).output();
     let text = String::from_utf8_lossy(&output.unwrap().stdout).into_owned();
     text.matches("\"batch\":").count()
-}
-
-/// Opens where a program's output goes.
-fn sink(path: Option<&Path>) -> std::process::Stdio {
-    path.map_or_else(std::process::Stdio::null, |p| File::create(p).unwrap().into())
 }
 
 fn command(words: &[impl AsRef<str>]) -> Command {

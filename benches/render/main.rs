@@ -21,8 +21,7 @@ mod yardstick;
 use measure::{Cost, measure};
 use options::Options;
 use report::{Row, Table};
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const PILLION: &str = env!("CARGO_BIN_EXE_pillion");
@@ -75,7 +74,7 @@ fn one_size(repository: &Path, workloads: usize, runs: usize, facts: &generate::
                 continue;
             }
             eprintln!("round {} of {runs}: {}.", round + 1, step.name);
-            costs.push(measure(&step.command, repository, step.stdout.as_deref()));
+            costs.push(measure(&step.command, repository, None));
         }
     }
     let rows = steps.into_iter().zip(costs).map(|(step, costs)| Row::new(step.name, costs)).collect();
@@ -95,8 +94,6 @@ fn proof(repository: &Path, sidecars: usize) -> String {
 struct Step {
     name: &'static str,
     command: Vec<String>,
-    /// Where standard output goes; None: nowhere.
-    stdout: Option<PathBuf>,
     is_slow: bool,
 }
 
@@ -106,7 +103,6 @@ fn steps(repository: &Path, workloads: usize) -> Vec<Step> {
     let step = |name, words: &[&str]| Step {
         name,
         command: words.iter().map(|&w| w.to_owned()).collect(),
-        stdout: None,
         is_slow: false,
     };
     let mut steps = vec![
@@ -128,11 +124,6 @@ fn steps(repository: &Path, workloads: usize) -> Vec<Step> {
         steps.push(step);
     }
     steps
-}
-
-/// Opens where a program's output goes.
-fn sink(path: Option<&Path>) -> std::process::Stdio {
-    path.map_or_else(std::process::Stdio::null, |p| File::create(p).unwrap().into())
 }
 
 fn command(words: &[impl AsRef<str>]) -> Command {

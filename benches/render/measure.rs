@@ -2,6 +2,7 @@
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
+use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
@@ -19,14 +20,15 @@ pub(crate) struct Cost {
     pub(crate) failure: Option<String>,
 }
 
-/// Runs a command in a folder by way of a process of its own, and returns what it cost.
-pub(crate) fn measure(words: &[String], folder: &Path, stdout: Option<&Path>) -> Cost {
+/// Runs a command in a folder by way of a process of its own, and returns what it cost. It reads a file as its standard
+/// input, or nothing.
+pub(crate) fn measure(words: &[String], folder: &Path, stdin: Option<&Path>) -> Cost {
     let me = std::env::current_exe().unwrap().display().to_string();
     let wrapped: Vec<String> = [me, "measure".into()].into_iter().chain(words.iter().cloned()).collect();
     let output = super::command(&wrapped)
         .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(super::sink(stdout))
+        .stdin(stdin.map_or_else(Stdio::null, |path| File::open(path).unwrap().into()))
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .output()
         .unwrap();

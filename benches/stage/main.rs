@@ -11,10 +11,11 @@ mod generate;
 mod measure;
 #[path = "../render/options.rs"]
 mod options;
+mod release;
 
 use measure::{Cost, measure};
 use options::Options;
-use std::fs::File;
+use release::{command, release_and_change, run};
 use std::path::Path;
 use std::process::Command;
 
@@ -38,7 +39,7 @@ fn bench(options: &Options) {
         let _ = std::fs::remove_dir_all(&repository);
         eprintln!("making {workloads} workloads.");
         let pods = generate::repository(&repository, workloads).unwrap();
-        prepare(&repository);
+        release_and_change(&repository, PILLION);
         let cpu = one_size(&repository, workloads, pods, options.runs);
         if let Some((small, before)) = last {
             let exponent = (cpu / before).ln() / (workloads as f64 / small as f64).ln();
@@ -49,31 +50,6 @@ fn bench(options: &Options) {
             let _ = std::fs::remove_dir_all(&repository);
         }
     }
-}
-
-/// Releases the first image, and commits the second.
-fn prepare(repository: &Path) {
-    let git = |args: &[&str]| run("git", args, repository);
-    git(&["init", "-q", "-b", "main"]);
-    let text = std::fs::read_to_string(repository.join("pillion.yaml")).unwrap();
-    std::fs::write(repository.join("pillion.yaml"), text.replace("ledgers: ledgers\n", "")).unwrap();
-    run(PILLION, &["render", "--out", "rendered"], repository);
-    std::fs::write(repository.join("pillion.yaml"), text).unwrap();
-    git(&["add", "-A"]);
-    git(&["-c", "gc.auto=0", "commit", "-q", "-m", "start"]);
-    git(&["switch", "-q", "--detach"]);
-    run(PILLION, &["init", "rollout", "--push"], repository);
-    git(&["switch", "-q", "main"]);
-    git(&["reset", "-q", "--hard"]);
-    let set = repository.join("sidecars/log.yaml");
-    let text = std::fs::read_to_string(&set).unwrap();
-    std::fs::write(&set, text.replace("1.4.2", "1.5.0")).unwrap();
-    git(&["commit", "-q", "-a", "-m", "log 1.5.0"]);
-}
-
-fn run(program: &str, args: &[&str], folder: &Path) {
-    let output = command(&[&[program], args].concat()).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Measures staging for the first time and once more, and returns the CPU time of the first.
@@ -107,19 +83,4 @@ fn one_size(repository: &Path, workloads: usize, pods: usize, runs: usize) -> f6
 fn median(costs: &mut [Cost]) -> Cost {
     costs.sort_by(|a, b| a.cpu.total_cmp(&b.cpu));
     costs[(costs.len() - 1) / 2].clone()
-}
-
-/// Opens where a program's output goes.
-fn sink(path: Option<&Path>) -> std::process::Stdio {
-    path.map_or_else(std::process::Stdio::null, |p| File::create(p).unwrap().into())
-}
-
-fn command(words: &[impl AsRef<str>]) -> Command {
-    let mut command = Command::new(words[0].as_ref());
-    command.args(words[1..].iter().map(AsRef::as_ref));
-    command.envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")]);
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "bench").env(format!("GIT_{who}_EMAIL"), "bench@localhost");
-    }
-    command
 }
