@@ -11,7 +11,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "render",
         &[
             ("pillion render --diff", "Show what injection changes"),
-            ("pillion render --out rendered", "Write the rendered files to a folder"),
+            ("pillion render --write", "Write the rendered files to the folder that pillion.yaml names"),
             ("pillion render --check", "Fail if the rendered files are not up to date (CI)"),
             ("kustomize build overlays/eu | pillion render -", "Render what another tool builds"),
             ("pillion render --branch env/prod --push", "Render HEAD onto the deploy branch"),

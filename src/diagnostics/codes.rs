@@ -268,7 +268,7 @@ codes! {
     /// The existing output differs from a new render.
     NotUpToDate "not-up-to-date" [Warning]
         "pillion render --check after an edit of apps/ without a render"
-        "Run `pillion render --out FOLDER` (or `--in-place`) and commit the result."
+        "Run `pillion render --write` (or `--out FOLDER`, `--in-place`) and commit the result."
     /// A node to change has an anchor, and an alias elsewhere would change with it.
     AliasedNode "aliased-node" [Error]
         "spec: {containers: &c [{name: a}], initContainers: *c}"
@@ -311,6 +311,11 @@ codes! {
     InvalidValue "invalid-value" [Error Warning]
         "metadata:\n  name: a.b"
         "Write a value that fits the rule in the message."
+    /// The kubelet does not accept the name of an image (`InvalidImageName`): it has spaces or upper-case letters, or the
+    /// digest has the wrong length.
+    InvalidImage "invalid-image" [Warning]
+        "image: Registry.example/Log Tail:1"
+        "Correct the name. A digest is `sha256:` and 64 lower-case hexadecimal digits."
     /// The value of a field is not one of the allowed values.
     UnsupportedValue "unsupported-value" [Error]
         "imagePullPolicy: Sometimes"

@@ -34,8 +34,11 @@ fn cause_kind(code: Code) -> CauseKind {
         Code::FolderSkipped
         | Code::ForeignManifest
         | Code::NamespaceUnspecified
+        | Code::AutoscalerWithoutRequest
         | Code::NotUpToDate
-        | Code::SymlinkSkipped => CauseKind::Code,
+        | Code::QosClassLowered
+        | Code::SymlinkSkipped
+        | Code::WorkloadExceedsMaxUnavailable => CauseKind::Code,
         Code::AnnotationNotJson
         | Code::ContainerNameInBothLists
         | Code::ContainerNameTaken
@@ -181,7 +184,8 @@ impl DiagnosticGroup<'_> {
         shown.message = format!("{} ({count})", shown.message);
         let listed: Vec<String> =
             self.others.iter().take(MAX_SHOWN_PLACES - 1).map(|other| self.describe_other(other)).collect();
-        let also = if is_one_place { "also" } else { "also in" };
+        let is_place = self.others.iter().take(listed.len()).all(|other| self.is_alike(other));
+        let also = if is_place && !is_one_place { "also in" } else { "also" };
         let rest = self.others.len() - listed.len();
         shown.notes.push(match rest {
             0 => format!("{also} {}", listed.join(" and ")),
@@ -193,13 +197,16 @@ impl DiagnosticGroup<'_> {
         shown
     }
 
+    /// Returns whether the place says all about another diagnostic of the group.
+    fn is_alike(&self, other: &Diagnostic) -> bool {
+        other.message == self.first.message || cause_kind(self.first.code) != CauseKind::Message
+    }
+
     /// Returns in what another diagnostic of the group differs: its place, its message or both.
     fn describe_other(&self, other: &Diagnostic) -> String {
         let place = other.spans.first().filter(|span| self.first.spans.first() != Some(*span));
-        let is_alike =
-            other.message == self.first.message || cause_kind(self.first.code) != CauseKind::Message;
         match place.map(format_place) {
-            Some(place) if is_alike => place,
+            Some(place) if self.is_alike(other) => place,
             Some(place) => format!("{place}: {}", other.message),
             None => other.message.clone(),
         }

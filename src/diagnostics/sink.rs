@@ -73,10 +73,29 @@ impl DiagnosticSink {
 
     /// Returns everything added so far, sorted, and removes it.
     pub fn take(&mut self) -> Vec<Diagnostic> {
+        self.remove_repeated_fields();
         sort(&mut self.diagnostics);
         self.indices_by_message.clear();
         self.suppressed_locations.clear();
         std::mem::take(&mut self.diagnostics)
+    }
+}
+
+impl DiagnosticSink {
+    /// Removes warnings about unknown fields with which an error at the same place begins.
+    fn remove_repeated_fields(&mut self) {
+        let errors: Vec<(Option<SourceLocation>, String)> = self
+            .diagnostics
+            .iter()
+            .filter(|d| d.code == Code::MissingField && d.is_error())
+            .map(|d| (source_location(d), d.message.clone()))
+            .collect();
+        let is_repeated = |d: &Diagnostic| {
+            let begins =
+                |(at, message): &(_, String)| *at == source_location(d) && message.starts_with(&d.message);
+            d.code == Code::UnknownField && errors.iter().any(begins)
+        };
+        self.diagnostics.retain(|d| !is_repeated(d));
     }
 }
 

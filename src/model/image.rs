@@ -42,6 +42,12 @@ pub(crate) fn split_digest(image: &str) -> Option<(&str, &str)> {
     (encoded.len() == length && is_hex(encoded)).then_some((name, digest))
 }
 
+/// Returns whether the kubelet accepts the name of an image (`ParseNormalizedNamed` of distribution/reference).
+pub(crate) fn is_valid(image: &str) -> bool {
+    let is_reference = |found: Captures<'_>| found.get(3).is_none() || split_digest(image).is_some();
+    !is_image_id(image) && match_reference(image).is_some_and(is_reference)
+}
+
 /// Name, tag and digest.
 fn match_reference(image: &str) -> Option<Captures<'_>> {
     // A reference is far shorter; a longer text is none and not worth matching.

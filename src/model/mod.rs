@@ -36,6 +36,9 @@ pub mod workload;
 /// Image references (`registry/name:tag`).
 pub(crate) mod image;
 
+/// What is wrong with an image reference.
+pub(crate) mod image_problem;
+
 /// Resource quantities (`100m`, `1Gi`).
 pub mod quantity;
 

@@ -51,14 +51,14 @@ impl Renderer {
                 }
             };
             rendered.diagnostics.extend(self.check_namespace(document, &workload));
-            let (edit, mut outcome) = match workload.path == FieldPath::root() {
+            let (edit, outcome) = match workload.path == FieldPath::root() {
                 true => self.inject_into_text(document, &workload),
                 false => {
                     let InjectedWorkload { change, outcome } = self.inject(document, &workload);
                     (change.map(|(at, new)| WorkloadEdit::Value(at, new)), outcome)
                 }
             };
-            rendered.diagnostics.append(&mut outcome.diagnostics);
+            rendered.diagnostics.extend(outcome.diagnostics.iter().cloned());
             rendered.workloads.push((workload.key.to_string(), outcome));
             edits.extend(edit.map(|edit| (workload.path, edit)));
         }

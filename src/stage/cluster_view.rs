@@ -267,7 +267,7 @@ impl ClusterView {
 }
 
 /// Returns the settings of a SidecarSet: those of pillion.yaml, overridden by its annotation.
-fn settings_of_set(set: &SidecarSet, rollout: &RolloutConfig) -> (RolloutConfig, Vec<Diagnostic>) {
+pub(crate) fn settings_of_set(set: &SidecarSet, rollout: &RolloutConfig) -> (RolloutConfig, Vec<Diagnostic>) {
     let Some(text) = set.annotation(ROLLOUT_ANNOTATION) else { return (rollout.clone(), Vec::new()) };
     let name: Arc<str> = format!("annotation {ROLLOUT_ANNOTATION} of SidecarSet {}", set.name).into();
     match Document::read(&name, 0, 1, text) {

@@ -39,6 +39,7 @@ pub(crate) use branch_position::{BranchPosition, UnpublishedFile};
 pub(crate) use branch_render::{BranchRender, render_branch};
 pub use branches::BranchConfig;
 pub use cluster_view::ClusterView;
+pub(crate) use cluster_view::settings_of_set;
 pub(crate) use commit_action::CommitAction;
 pub(crate) use commit_stack::{CommitStack, StagedCommit, build_stack};
 pub use deploy_branch::{DeployBranch, no_deploy_branch, read_configuration};

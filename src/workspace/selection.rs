@@ -5,8 +5,10 @@ use super::{
     BuildPolicy, ClusterLayout, Configuration, Input, InputOptions, InputSource, ManifestSource,
     NamespaceRules, input_from_build, select_inputs,
 };
-use crate::diagnostics::Diagnostic;
-use crate::read::{Disk, FileSource};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::model::suggestion::closest_match;
+use crate::read::{Disk, FileSource, normalize_path};
+use crate::yaml::{EntryPart, FieldPath};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -95,7 +97,9 @@ impl Workspace {
             is_complete,
             configuration,
         };
-        diagnostics.append(&mut selector.diagnostics);
+        diagnostics.extend(
+            selector.diagnostics.drain(..).map(|d| locate_missing_source(d, &workspace.configuration)),
+        );
         ((!selector.has_missing_path).then_some(workspace), diagnostics)
     }
 
@@ -114,6 +118,33 @@ impl Workspace {
     pub(crate) fn selected_clusters(&self) -> Vec<Option<ClusterLayout>> {
         self.configuration.layout.selected_clusters(self.cluster.as_deref())
     }
+}
+
+/// Adds the place in pillion.yaml to the diagnostic of a source that does not exist, and the name that was probably meant.
+fn locate_missing_source(mut diagnostic: Diagnostic, configuration: &Configuration) -> Diagnostic {
+    let Configuration { repository, layout, document } = configuration;
+    let (Some(document), Some(span)) = (document, diagnostic.spans.first()) else { return diagnostic };
+    let path = PathBuf::from(&*span.file);
+    let is_source = |written: &String| normalize_path(&layout.root.join(written)) == normalize_path(&path);
+    let index = repository.sources.iter().position(is_source);
+    let Some(index) = index.filter(|_| diagnostic.code == Code::UnreadableFile) else { return diagnostic };
+    let at = FieldPath::dotted("sources").child(index);
+    diagnostic.spans.insert(0, document.label(&at, EntryPart::Value, ""));
+    diagnostic.spans.truncate(1);
+    if let Some(near) = similar_name(&path) {
+        diagnostic.help = Some(format!("did you mean `{near}`?"));
+    }
+    diagnostic
+}
+
+/// Returns the name of a file or folder beside a missing one that was probably meant.
+fn similar_name(path: &Path) -> Option<String> {
+    let wanted = path.file_name()?.to_str()?;
+    let entries = std::fs::read_dir(or_current_dir(path.parent()?)).ok()?;
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    closest_match(wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// Selects files with one set of options, and collects what it finds wrong.

@@ -109,7 +109,15 @@ impl Error {
     }
 
     /// Returns the diagnostic, with a hint where the text shows what went wrong.
-    pub(super) fn into_diagnostic(self, place: &SourceText<'_>) -> Diagnostic {
+    pub(super) fn into_diagnostic(mut self, place: &SourceText<'_>) -> Diagnostic {
+        // The parser takes a line with a tab for the rest of the value above it.
+        if self.message == "found a tab"
+            && let Some((range, _)) = self.at.first_mut()
+            && let Some(tab) = tab_in_next_line(place.text, range.start)
+        {
+            *range = tab;
+            self.message = scan_error_reason(&ErrorKind::TabInIndentation);
+        }
         let mut at = self.at.into_iter();
         let (mut range, label) = at.next().unwrap_or_default();
         if self.message == "a quote is not closed"
@@ -153,6 +161,15 @@ fn clamp_to_visible(text: &str, range: Range<usize>) -> Range<usize> {
     let end = text.trim_end().len();
     let start = text[..end].char_indices().next_back().map_or(0, |(i, _)| i);
     start..end
+}
+
+/// Returns the place of a tab in the indentation of the line after a place.
+fn tab_in_next_line(text: &str, at: usize) -> Option<Range<usize>> {
+    let next = at + text.get(at..)?.find('\n')? + 1;
+    let line = text[next..].lines().next()?;
+    let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+    let tab = next + line[..indent].find('\t')?;
+    Some(tab..tab + 1)
 }
 
 /// Returns the parser's reason in our words.

@@ -7,7 +7,7 @@ use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
 use crate::cli::terminal::print_report;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, clock, print_text};
-use crate::diagnostics::{Code, explain_code};
+use crate::diagnostics::{Code, Diagnostic, explain_code};
 use crate::inject::{InjectionTrace, InjectionVerdict, LedgerTrace};
 use crate::model::ledger::LedgerEntry;
 use crate::model::workload::{WorkloadQuery, WorkloadQueryError};
@@ -54,10 +54,12 @@ pub(in crate::cli) fn run(
         progress.step();
         let is_wanted = done.rendered.workloads.iter().any(|(key, _)| wanted.matches(key));
         if is_wanted {
-            reporter.add(done.rendered.diagnostics);
+            // Warnings about the other workloads of the file would hide the answer.
+            reporter.add(done.rendered.diagnostics.into_iter().filter(Diagnostic::is_error));
         }
         for (key, outcome) in done.rendered.workloads {
             if wanted.matches(&key) {
+                reporter.add(outcome.diagnostics);
                 let text = explain_workload(&key, &done.input.name, &outcome.trace, &today);
                 found.push((key, text));
             } else {

@@ -96,8 +96,8 @@ pub(super) enum CliCommand {
 }
 
 impl CliCommand {
-    /// Returns whether it renders or plans SidecarSets: only then a person can act on advice about the order of sets
-    /// and about pods that do not heal by themselves. In other commands such advice hides the answer.
+    /// Returns whether it renders or plans SidecarSets: only then a person can act on warnings about manifests and
+    /// SidecarSets. In other commands they hide the answer.
     fn can_act_on_advice(&self) -> bool {
         matches!(
             self,
@@ -107,9 +107,41 @@ impl CliCommand {
                 | Self::Stage(_)
                 | Self::Start(_)
                 | Self::Cmp(_)
+                | Self::Doctor(_)
         )
     }
 }
+
+/// Advice about several SidecarSets, and about pods after a rollout.
+const ADVICE_ON_SETS: &[Code] = &[Code::SidecarSetOrderMatters, Code::OrderedReadyStuck];
+
+/// The same, and warnings about the manifests and SidecarSets that a command reads and does not change.
+const ADVICE: &[Code] = &[
+    Code::ContainerNameInBothLists,
+    Code::DanglingReference,
+    Code::DeprecatedSyntax,
+    Code::FolderSkipped,
+    Code::IgnoredValue,
+    Code::InitBeforeApp,
+    Code::InvalidExpression,
+    Code::InvalidImage,
+    Code::LaunchPriorityInCluster,
+    Code::MissingEmptyImage,
+    Code::NamespaceDropped,
+    Code::NamespaceSelectorIgnored,
+    Code::NoContainers,
+    Code::OrderedReadyStuck,
+    Code::PatchNotJson,
+    Code::PercentageByWorkload,
+    Code::ResourcesLimitOmitted,
+    Code::ResourcesPlainNumber,
+    Code::SharesTokenMount,
+    Code::SidecarSetOrderMatters,
+    Code::SymlinkSkipped,
+    Code::TransferEnvMissing,
+    Code::UnknownField,
+    Code::UnknownOwner,
+];
 
 /// Runs a command and returns its exit code.
 pub(super) fn run(
@@ -122,8 +154,10 @@ pub(super) fn run(
             CommandError::usage(format!("cannot change to `{}`: {error}", folder.display()))
         })?;
     }
-    if !command.can_act_on_advice() {
-        reporter.suppress_codes(&[Code::SidecarSetOrderMatters, Code::OrderedReadyStuck]);
+    match command {
+        _ if command.can_act_on_advice() => {}
+        CliCommand::Explain(_) => reporter.suppress_codes(ADVICE_ON_SETS),
+        _ => reporter.suppress_codes(ADVICE),
     }
     match command {
         CliCommand::Render(args) => render::run(args, global, reporter),

@@ -3,13 +3,13 @@
 use crate::cli::error::CommandError;
 use crate::cli::inputs::{InputArgs, collect_inputs};
 use crate::cli::reporter::Reporter;
-use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, print_text};
+use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, OutputFormat, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span, json, sarif};
 use crate::model::ledger::decode;
 use crate::model::sidecar_set::DecodeMode;
 use crate::read::Disk;
 use crate::render::{read_sets, read_states, validate_sets};
-use crate::stage::{ClusterView, unmatched_selector};
+use crate::stage::{ClusterView, settings_of_set, unmatched_selector};
 use crate::workspace::{
     ClusterSources, Configuration, Workspace, collect_files, gather_ledgers, inputs_from_paths,
 };
@@ -35,6 +35,8 @@ enum ValidateOutput {
     Text,
     /// A `Diagnostics` document on standard output
     Json,
+    /// The same document as YAML
+    Yaml,
     /// A SARIF 2.1.0 log on standard output
     Sarif,
 }
@@ -65,6 +67,9 @@ pub(in crate::cli) fn run(
         ))?,
         ValidateOutput::Text => {}
         ValidateOutput::Json => print_text(&json::render(&reporter.take_diagnostics()))?,
+        ValidateOutput::Yaml => {
+            print_text(&OutputFormat::Yaml.convert(json::render(&reporter.take_diagnostics())))?
+        }
         ValidateOutput::Sarif => {
             print_text(&sarif::render(&reporter.take_diagnostics(), env!("CARGO_PKG_VERSION")))?
         }
@@ -103,6 +108,8 @@ fn validate_inputs(
     // What is wrong with an old state cannot be mended any more.
     let (old, _) = read_states(&old.sidecar_sets, DecodeMode::Validate);
     diagnostics.extend(validate_sets(&sets, &old, &history));
+    let rollout = workspace.configuration.repository.rollout.clone().unwrap_or_default();
+    diagnostics.extend(sets.iter().flat_map(|set| settings_of_set(set, &rollout).1));
     if workspace.is_complete {
         diagnostics.extend(check_ledgers(&workspace.configuration));
     }

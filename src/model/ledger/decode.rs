@@ -100,17 +100,25 @@ impl LedgerDecoder<'_> {
             decode_content(&self.name, &wire.sidecar_set, self.document, &self.base.join(path));
         self.diagnostics.extend(diagnostics);
         let set = Arc::new(set?);
-        for (field, says, is) in [
+        let names = [
             ("name", &wire.name, revision_name(&set)),
             ("hash", &wire.hash, set.hash.clone()),
             ("hashWithoutImage", &wire.hash_without_image, set.hash_without_image.clone()),
-        ] {
-            if *says != is {
-                let message = format!(
-                    "the content of revision `{}` does not match its {field}; expected `{is}`",
-                    wire.name
-                );
-                self.report(message, &path.child(field), "edited by hand");
+        ];
+        // One edit of the content changes all of them, and is one error.
+        let mut wrong = names.into_iter().filter(|(_, says, is)| **says != *is);
+        if let Some((field, _, is)) = wrong.next() {
+            let message = format!(
+                "the content of revision `{}` does not match its {field}; expected `{is}`",
+                wire.name
+            );
+            let others: Vec<FieldPath> = wrong.map(|(field, ..)| path.child(field)).collect();
+            self.report(message, &path.child(field), "edited by hand");
+            let labels = others
+                .iter()
+                .map(|other| self.document.label(&self.base.join(other), EntryPart::Value, "nor this"));
+            if let Some(diagnostic) = self.diagnostics.last_mut() {
+                diagnostic.spans.extend(labels);
             }
         }
         Some(Revision { name: wire.name.as_str().into(), set })

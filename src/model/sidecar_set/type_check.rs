@@ -87,7 +87,7 @@ impl TypeChecker<'_> {
         self.error(
             Code::InvalidQuantity,
             format!("`{}` is not a valid quantity", shorten(text)),
-            e.to_string(),
+            meant_quantities(text).unwrap_or_else(|| e.to_string()),
         );
         None
     }
@@ -192,6 +192,28 @@ impl TypeChecker<'_> {
     fn field_path(&self) -> FieldPath {
         self.path.iter().fold(FieldPath::root(), |p, s| p.child(s.clone()))
     }
+}
+
+/// Returns what a quantity in bytes was meant to be (`64MB`, `64 GiB`).
+fn meant_quantities(text: &str) -> Option<String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+    let unit = unit.trim_start().to_ascii_lowercase();
+    let unit = unit.strip_suffix('b')?;
+    let prefix = unit.strip_suffix('i').unwrap_or(unit);
+    let decimal = match prefix {
+        "k" => "k".to_owned(),
+        "m" | "g" | "t" | "p" | "e" => prefix.to_uppercase(),
+        _ => return None,
+    };
+    Some(match unit.ends_with('i') {
+        true => format!("did you mean `{number}{}i`?", decimal.to_uppercase()),
+        false => {
+            format!(
+                "did you mean `{number}{}i` (powers of 1024) or `{number}{decimal}`?",
+                decimal.to_uppercase()
+            )
+        }
+    })
 }
 
 fn is_omitted(value: &Value, field: &FieldSchema) -> bool {

@@ -4,7 +4,7 @@ use super::{PlanArgs, PlanOutput};
 use crate::cli::error::CommandError;
 use crate::cli::inputs::collect_inputs;
 use crate::cli::reporter::Reporter;
-use crate::cli::{EXIT_SUCCESS, GlobalArgs, print_text};
+use crate::cli::{EXIT_SUCCESS, GlobalArgs, OutputFormat, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::api::PILLION_API_VERSION;
 use crate::model::sidecar_set::{DecodeMode, SidecarSet};
@@ -30,6 +30,7 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
     let (set, step) = step.ok_or_else(|| CommandError::from_diagnostics([]))?;
     print_text(&match args.output {
         PlanOutput::Json => to_json(&step),
+        PlanOutput::Yaml => OutputFormat::Yaml.convert(to_json(&step)),
         _ => to_text(&set.name, &step),
     })?;
     Ok(EXIT_SUCCESS)

@@ -8,12 +8,13 @@ use crate::cli::paint::ReportKind;
 use crate::cli::reporter::Reporter;
 use crate::cli::sidecar_set_names::SidecarSetNames;
 use crate::cli::terminal::print_report;
-use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, MessageFormat, clock, print_text};
+use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, MessageFormat, OutputFormat, clock, print_text};
 use crate::diagnostics::Diagnostic;
+use crate::model::ledger::RevisionName;
 use crate::read::Disk;
 use crate::rollout::cluster_state::{ClusterState, read_cluster_state};
 use crate::rollout::report::{PlanExtent, build_report};
-use crate::rollout::{ExternalState, RelatedObject};
+use crate::rollout::{ExternalState, RelatedObject, RolloutContext};
 use crate::stage::{ClusterView, unmatched_selector};
 use crate::workspace::{inputs_from_paths, read_input as text_of};
 use std::path::Path;
@@ -37,6 +38,7 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
     match args.output {
         PlanOutput::Text => print_report(&text::render(&shown), ReportKind::Plan, common)?,
         PlanOutput::Json => print_text(&json::render(&shown))?,
+        PlanOutput::Yaml => print_text(&OutputFormat::Yaml.convert(json::render(&shown)))?,
         PlanOutput::Markdown => print_text(&markdown::render(&shown))?,
         PlanOutput::Html => print_text(&html::render(&shown))?,
     }
@@ -45,6 +47,14 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
         reporter.add(warnings().cloned());
     }
     Ok(if warnings().any(Diagnostic::is_error) { EXIT_FINDINGS } else { EXIT_SUCCESS })
+}
+
+/// Returns what keeps workloads from getting a revision: they are in no batch, or hold the rollout up.
+fn injection_errors(context: &RolloutContext<'_>, target: &RevisionName) -> Vec<Diagnostic> {
+    let workloads = context.workloads.as_slice().iter();
+    workloads
+        .filter_map(|workload| context.workloads.render_revision(workload, target).error.clone())
+        .collect()
 }
 
 fn read_observed(file: &std::path::PathBuf) -> Result<ClusterState, Diagnostic> {
@@ -87,6 +97,7 @@ fn plan_rollouts<'s>(
         reporter.add(diagnostics);
         let mut report = build_report(&course, &site.ledger(name), &external, &near, extent);
         report.warnings.extend(unmatched_selector(site, &all, name));
+        report.warnings.extend(injection_errors(&course, &report.to));
         report.warnings = reporter.apply_lint_levels(report.warnings);
         plans.push(ClusterRolloutPlan { cluster_view: site, context: course, report });
     }

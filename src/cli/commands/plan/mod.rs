@@ -63,6 +63,8 @@ enum PlanOutput {
     Text,
     /// A document with `apiVersion` and `kind`
     Json,
+    /// The same document as YAML
+    Yaml,
     /// For a pull request
     Markdown,
     /// One page with a timeline, for a browser
@@ -102,8 +104,8 @@ fn usage_error(args: &PlanArgs) -> Option<&'static str> {
     if is_by_pod && (args.manifests.is_some() || args.from.is_some() || !args.strategy.is_empty()) {
         return Some("`--manifests`, `--from`, `--to` and `--strategy` are for plans by workload");
     }
-    if is_by_pod && !matches!(args.output, PlanOutput::Text | PlanOutput::Json) {
-        return Some("a plan by pod is printed as `text` or `json`");
+    if is_by_pod && !matches!(args.output, PlanOutput::Text | PlanOutput::Json | PlanOutput::Yaml) {
+        return Some("a plan by pod is printed as `text`, `json` or `yaml`");
     }
     if !is_by_pod && args.paths.iter().any(|p| is_stdin(&p.as_path())) {
         return Some("give manifests on standard input with `--manifests -`");

@@ -17,6 +17,8 @@ pub(in crate::cli) struct RenderCheck {
     /// What lies in the folder by right: ledgers, and where it is the folder of pillion.yaml what that names.
     managed_paths: Vec<PathBuf>,
     shows_diff: bool,
+    /// The command that writes the files.
+    command: String,
     pub(in crate::cli) diff: String,
     pub(in crate::cli) differs: bool,
 }
@@ -26,6 +28,7 @@ impl RenderCheck {
         folder: Option<OutputFolder>,
         name: Option<PathBuf>,
         shows_diff: bool,
+        command: String,
         layout: &Layout,
     ) -> Self {
         let config = layout.root.join("pillion.yaml");
@@ -36,6 +39,7 @@ impl RenderCheck {
             folder_name: name,
             managed_paths: own.unwrap_or_default(),
             shows_diff,
+            command,
             diff: String::new(),
             differs: false,
         }
@@ -73,7 +77,7 @@ impl RenderCheck {
             Some(_) => format!("`{}` is not what render makes of its sources", name.display()),
             None => format!("`{}` does not exist, and render makes it", name.display()),
         };
-        Some(not_up_to_date(name, line, present, message))
+        Some(self.not_up_to_date(name, line, present, message))
     }
 }
 
@@ -87,7 +91,7 @@ impl RenderCheck {
                 Ok(None) => {}
                 Ok(present) => {
                     let message = format!("`{}` is no longer made by render", root.join(&name).display());
-                    found.push(not_up_to_date(&root.join(&name), 1, present.as_deref(), message));
+                    found.push(self.not_up_to_date(&root.join(&name), 1, present.as_deref(), message));
                 }
                 Err(diagnostic) => found.push(*diagnostic),
             }
@@ -96,7 +100,7 @@ impl RenderCheck {
         // Of a file that is not as it should be that is said already.
         if let Some(name) = folder.unlisted_files().next().filter(|_| !self.differs) {
             let message = format!("`{}` does not list `{name}`, which is made by render", list.display());
-            found.push(not_up_to_date(&list, 1, None, message));
+            found.push(self.not_up_to_date(&list, 1, None, message));
         }
         match folder.foreign_files() {
             Ok(foreign) => {
@@ -123,19 +127,20 @@ impl RenderCheck {
                 None => name.extension().is_none() || may_be_applied(name),
             }
     }
-}
 
-fn not_up_to_date(name: &Path, line: usize, present: Option<&str>, message: String) -> Diagnostic {
-    let source = present.and_then(|p| p.lines().nth(line - 1)).unwrap_or_default();
-    let label = Span {
-        file: name.to_string_lossy().into(),
-        line,
-        column: 1,
-        width: source.chars().count().clamp(1, crate::diagnostics::MAX_LINE_CHARS),
-        source_line: source.chars().take(crate::diagnostics::MAX_LINE_CHARS).collect::<String>().into(),
-        label: "the first line that differs".to_owned(),
-    };
-    Diagnostic::warning(Code::NotUpToDate, message)
-        .at(label)
-        .help("run `pillion render` with `--out` or `--in-place` and commit the result; `--diff` shows what changes")
+    fn not_up_to_date(&self, name: &Path, line: usize, present: Option<&str>, message: String) -> Diagnostic {
+        let source = present.and_then(|p| p.lines().nth(line - 1)).unwrap_or_default();
+        let label = Span {
+            file: name.to_string_lossy().into(),
+            line,
+            column: 1,
+            width: source.chars().count().clamp(1, crate::diagnostics::MAX_LINE_CHARS),
+            source_line: source.chars().take(crate::diagnostics::MAX_LINE_CHARS).collect::<String>().into(),
+            label: "the first line that differs".to_owned(),
+        };
+        Diagnostic::warning(Code::NotUpToDate, message).at(label).help(format!(
+            "run `{}` and commit the result; `pillion render --diff` shows what changes",
+            self.command
+        ))
+    }
 }

@@ -40,11 +40,14 @@ pub(in crate::cli) struct RenderArgs {
     /// Folder to write the files to, instead of standard output
     #[arg(long, value_name = "DIR", conflicts_with = "in_place")]
     out: Option<PathBuf>,
+    /// Write the files to the folder that `rendered:` of pillion.yaml names
+    #[arg(long, conflicts_with_all = ["out", "in_place", "paths"])]
+    write: bool,
     /// Write the files back to where they were read
     #[arg(long)]
     in_place: bool,
     /// Deploy branch to render the commit of HEAD onto, with the ledgers on that branch
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "in_place", "check", "diff", "paths"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "in_place", "write", "check", "diff", "paths"])]
     branch: Option<String>,
     /// Create the branch of `--branch`: a cluster that follows it gets every sidecar at once
     #[arg(long, requires = "branch")]
@@ -189,6 +192,7 @@ fn run_with(
         reporter.add([empty_output()]);
     }
     reporter.fail_on_errors()?;
+    check_target(args, &workspace.configuration)?;
     let code = finish_render(target, reporter, &tally, started, common)?;
     if stdin.is_some() {
         // Another program started it, and shows what it says as a problem.
@@ -219,27 +223,56 @@ fn empty_output() -> Diagnostic {
         .help("hand applications to it; `pillion render --keep-sidecarsets -` leaves SidecarSets in")
 }
 
+/// Fails if pillion.yaml names another place for the rendered files, or none where one is needed.
+fn check_target(args: &RenderArgs, configuration: &Configuration) -> Result<(), CommandError> {
+    match &configuration.repository.rendered {
+        _ if args.check || args.diff => Ok(()),
+        Some(rendered) if args.in_place => Err(CommandError::usage(format!(
+            "pillion.yaml has `rendered: {rendered}`, so the sources stay as they are: `pillion render --write` writes the rendered files there"
+        ))),
+        Some(rendered) if args.write && rendered == "." => Err(CommandError::usage(
+            "pillion.yaml has `rendered: .`, the root of the deploy branch: `pillion render --branch NAME` renders onto it",
+        )),
+        None if args.write => Err(CommandError::usage(
+            "`--write` writes to the folder that `rendered:` of pillion.yaml names, and it names none: set it, or use `--out DIR`",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn render_target<'a>(
     args: &RenderArgs,
     configuration: &Configuration,
 ) -> Result<RenderTarget<'a>, Box<Diagnostic>> {
     if args.check || args.diff {
         // Without a place of its own, the output is compared with the folder of rendered files, if there is one.
-        let rendered = configuration.repository.rendered.as_ref().map(|r| configuration.layout.root.join(r));
+        let rendered = rendered_folder(configuration);
         let name = args.out.clone().or(rendered).filter(|_| !args.in_place);
+        let command = match (&args.out, &name) {
+            (Some(out), _) => format!("pillion render --out {}", out.display()),
+            (None, Some(_)) => "pillion render --write".to_owned(),
+            (None, None) => "pillion render --in-place".to_owned(),
+        };
         let folder = name.as_deref().map(|name| open_output_folder(name, configuration)).transpose()?;
         return Ok(RenderTarget::Comparison(Box::new(RenderCheck::new(
             folder,
             name,
             args.diff,
+            command,
             &configuration.layout,
         ))));
     }
-    Ok(match (&args.out, args.in_place) {
+    let out = args.out.clone().or(rendered_folder(configuration).filter(|_| args.write));
+    Ok(match (&out, args.in_place) {
         (Some(name), _) => RenderTarget::Folder(Box::new(open_output_folder(name, configuration)?)),
         (None, true) => RenderTarget::InPlace(Vec::new()),
         (None, false) => RenderTarget::Stdout(Box::default()),
     })
+}
+
+/// Returns the folder of rendered files that pillion.yaml names.
+fn rendered_folder(configuration: &Configuration) -> Option<PathBuf> {
+    configuration.repository.rendered.as_ref().map(|rendered| configuration.layout.root.join(rendered))
 }
 
 /// Opens a folder of rendered files. One in the repository may be anybody's: no link is followed on the way to it.

@@ -2,16 +2,16 @@
 
 use super::phrases;
 use super::{ClusterRolloutPlan, PlanView};
+use crate::diagnostics::grouping::{DiagnosticGroup, group_by_cause, split_by_limit, summarize, ungrouped};
 use crate::diagnostics::{Diagnostic, pluralize, short};
 use crate::rollout::report::{BatchReport, HeldWorkloadReport};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Workloads of a batch that are listed; `-v` lists all.
 const MAX_WORKLOADS: usize = 40;
 
-/// Warnings of one kind that are shown; `-v` shows all.
-const MAX_WARNINGS: usize = 5;
+/// Groups of warnings that are shown; `-v` shows all warnings.
+const MAX_WARNINGS: usize = 20;
 
 const HEADER: [&str; 8] =
     ["BATCH", "WORKLOAD", "PODS", "HOW", "UPDATED", "UNAVAILABLE", "RESTARTED", "REQUESTS"];
@@ -131,15 +131,14 @@ fn table(text: &mut String, rows: &[[String; 8]]) {
     }
 }
 
-/// Warnings in short: the message, where it is, and what to do.
+/// Warnings in short, grouped by cause: the message, where it is, and what to do.
 fn warnings(text: &mut String, warnings: &[Diagnostic], is_verbose: bool) {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for warning in warnings {
-        let count = counts.entry(warning.code.name()).or_default();
-        *count += 1;
-        if *count > MAX_WARNINGS && !is_verbose {
-            continue;
-        }
+    let (groups, limit) = match is_verbose {
+        true => (ungrouped(warnings), usize::MAX),
+        false => (group_by_cause(warnings), MAX_WARNINGS),
+    };
+    let (printed, left_out) = split_by_limit(groups, limit);
+    for warning in printed.iter().map(DiagnosticGroup::to_diagnostic) {
         let _ = writeln!(
             text,
             "{}[{}]: {}",
@@ -157,8 +156,8 @@ fn warnings(text: &mut String, warnings: &[Diagnostic], is_verbose: bool) {
             let _ = writeln!(text, "  help: {help}");
         }
     }
-    for (code, count) in counts.iter().filter(|(_, count)| **count > MAX_WARNINGS && !is_verbose) {
-        let _ = writeln!(text, "[{code}]: and {} more (-v shows them)", count - MAX_WARNINGS);
+    if !left_out.is_empty() {
+        let _ = writeln!(text, "not shown: {}; `-v` shows all", summarize(&left_out));
     }
 }
 

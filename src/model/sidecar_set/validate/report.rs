@@ -74,6 +74,18 @@ impl<'a> ValidationReport<'a> {
         self.diagnostics.into_vec(self.locations)
     }
 
+    /// Returns a key of an object as it is written that was probably meant to be one of `fields`, and which.
+    pub(super) fn misspelled_key(
+        &self,
+        object: &FieldPath,
+        fields: &[&'static str],
+    ) -> Option<(String, &'static str)> {
+        let written = self.locations.locate(object).find(self.locations.document.value())?.as_object()?;
+        let unknown = written.keys().filter(|key| field_at(&object.child(key.as_str())).is_none());
+        let meant = |key: &String| Some((key.clone(), closest_match(key, fields.iter().copied())?));
+        unknown.filter_map(meant).next()
+    }
+
     /// Returns the number of diagnostics so far.
     pub(super) fn count(&self) -> usize {
         self.diagnostics.count()

@@ -4,6 +4,7 @@ use super::format;
 use super::report::{FieldRef, ValidationReport, list_alternatives};
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::model::go_regexp;
+use crate::model::image_problem::check_image_name;
 use crate::model::json::{JsonObject, object_at, objects_at, string_at, strings_at, text_at};
 use crate::model::quantity::{Quantity, QuantityFormat};
 use crate::model::resources_expr::{self, EvalError, ExprResource};
@@ -15,14 +16,14 @@ pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject) {
     let at = FieldRef::new(FieldPath::dotted("spec"));
     let lists = ["initContainers", "containers"];
     if lists.iter().all(|list| objects_at(spec, list).next().is_none()) {
-        let message = "a SidecarSet needs at least one container or init container".into();
-        report.error(Code::MissingField, &at, EntryPart::Key, message, "write `containers`");
+        report_no_containers(report, &at);
     }
     for list in lists {
         for (i, container) in objects_at(spec, list).enumerate() {
             let field = at.child(list).item(i);
             let is_init = list == "initContainers";
             let own = at.item(i).reported_path;
+            check_image(report, container, &field);
             check_policies(report, container, &field, is_init);
             check_transfer_env(report, container, &field, &own, is_init);
             check_upgrade(report, container, &field);
@@ -36,6 +37,34 @@ pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject) {
             }
         }
     }
+}
+
+/// A misspelled `containers` is the error itself, and not only the reason of one.
+fn report_no_containers(report: &mut ValidationReport<'_>, at: &FieldRef) {
+    let message = "a SidecarSet needs at least one container or init container";
+    match report.misspelled_key(&at.path, &["containers", "initContainers"]) {
+        Some((key, meant)) => {
+            let message = format!("unknown field `{}`: {message}", shorten(&key));
+            let help = format!("did you mean `{meant}`?");
+            report.error(Code::MissingField, &at.child(&key), EntryPart::Key, message, &help);
+        }
+        None => report.error(Code::MissingField, at, EntryPart::Key, message.into(), "write `containers`"),
+    }
+}
+
+/// Neither Kruise nor the API server checks the names of images; the kubelet does.
+fn check_image(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
+    let image = text_at(container, "image");
+    let Some(found) = check_image_name(image) else { return };
+    let field = at.child("image");
+    report.add(Severity::Warning, |locations| {
+        let message = format!("`{}` is not a valid image name: {}", shorten(image), found.reason);
+        Diagnostic::warning(Code::InvalidImage, message)
+            .at(locations.label(&field.path, EntryPart::Value, ""))
+            .field(&field.reported_path)
+            .because("the kubelet reports InvalidImageName, and the container never starts")
+            .help(found.help)
+    });
 }
 
 /// Kruise checks these only in `containers`, and reports them without an index. Elsewhere it ignores other values.
