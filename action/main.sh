@@ -334,6 +334,17 @@ stage() {
   finish "$code"
 }
 
+# Renders the commit of HEAD onto the deploy branch of the two-branch layout.
+render() {
+  whole_history
+  with_token
+  [ -n "${PILLION_DEPLOY_BRANCH:-}" ] || reject 'deploy-branch: `render` needs the branch that the cluster follows'
+  run "$work/render" render --push "--branch=$PILLION_DEPLOY_BRANCH"
+  show "$work/render"
+  summarize_output Rendered "$work/render"
+  finish "$code"
+}
+
 watch() {
   whole_history
   with_token
@@ -362,6 +373,7 @@ case ${PILLION_COMMAND:-check} in
     ;;
   comment) comment ;;
   stage) stage ;;
+  render) render ;;
   watch) watch ;;
-  *) reject "command: \`${PILLION_COMMAND}\` must be check, plan, comment, stage or watch" ;;
+  *) reject "command: \`${PILLION_COMMAND}\` must be check, plan, comment, stage, render or watch" ;;
 esac

@@ -109,6 +109,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     (
         "init",
         &[
+            ("pillion init", "Look at the repository, and write pillion.yaml and what belongs to it"),
             ("pillion init rollout", "Write the first ledgers"),
             ("pillion init github", "Write the workflows for GitHub Actions"),
         ],

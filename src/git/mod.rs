@@ -33,6 +33,7 @@ mod remote_errors;
 mod repository;
 mod revision;
 mod signing;
+mod survey;
 pub mod trailer;
 mod tree;
 mod working_tree;

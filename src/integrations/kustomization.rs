@@ -2,17 +2,15 @@
 
 use crate::read::{MAX_FILE_BYTES, decode_text};
 use crate::sandbox::SandboxPath;
+pub(crate) use crate::workspace::KUSTOMIZATION_NAMES as FILE_NAMES;
 use crate::yaml::Document;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The names that a kustomization may have (kustomize api/konfig).
-pub(crate) const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
-
 /// Returns the kustomization of a folder.
-pub(super) fn find_in_folder(folder: &Path) -> Option<PathBuf> {
+pub(crate) fn find_in_folder(folder: &Path) -> Option<PathBuf> {
     FILE_NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod kustomization;
 pub(crate) mod kustomize_exec;
 mod session;
 mod stream_objects;
+pub(crate) mod template_merge;
 pub(crate) mod templates;
 
 use crate::diagnostics::{Code, Diagnostic, Span};

@@ -6,6 +6,7 @@ mod pager;
 mod pipe;
 mod process_group;
 mod running_program;
+mod search_path;
 mod secrets;
 #[cfg(unix)]
 mod signals;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub(crate) use pager::{run_pager, terminal_size};
 pub(crate) use process_group::terminate_all;
+pub(crate) use search_path::{find_on_path, is_program};
 pub(crate) use secrets::{CredentialAccess, command_without_secrets, remove_own_secrets};
 #[cfg(unix)]
 pub(crate) use signals::disable_signal_handler;

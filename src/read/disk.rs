@@ -139,6 +139,26 @@ impl FileSource for Disk {
     }
 }
 
+/// Returns at most `most` files below a folder that git does not ignore, relative to it and sorted; hidden files and folders
+/// are left out, and links are not followed.
+pub(crate) fn list_visible_files(
+    folder: &Path,
+    most: usize,
+    is_wanted: impl Fn(&Path) -> bool,
+) -> Vec<PathBuf> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = WalkBuilder::new(folder)
+        .ignore(false)
+        .git_global(false)
+        .parents(RepositoryRoot::of_git_repository(folder).is_some())
+        .follow_links(false)
+        .sort_by_file_name(OsStr::cmp)
+        .build();
+    let files = entries.flatten().filter(|entry| entry.file_type().is_some_and(|t| t.is_file()));
+    let relative = files.filter_map(|entry| Some(entry.path().strip_prefix(folder).ok()?.to_owned()));
+    relative.filter(|path| is_wanted(path)).take(most).collect()
+}
+
 /// The most bytes of a `.gitignore`: 16 MiB.
 const MAX_IGNORE_FILE_BYTES: u64 = 16 << 20;
 

@@ -10,6 +10,7 @@ mod walk;
 
 pub use commit::list_tree;
 pub use disk::Disk;
+pub(crate) use disk::list_visible_files;
 pub(crate) use file::{MAX_FILE_BYTES, decode_text, read_file, read_stream};
 pub use file_source::{EntryKind, FileKind, FileSource, ResolveError, normalize_path};
 pub use listing::{CommitListing, ListingEntry};

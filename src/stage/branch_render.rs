@@ -9,7 +9,7 @@ use crate::git::{Commit, NewCommit, ObjectId, Repository, Signature, Signing, Tr
 use crate::model::file_list::{self, to_slash};
 use crate::read::list_tree;
 use crate::read::{CommitListing, FileSource as _};
-use crate::workspace::{ClusterSources, Configuration, ManifestSource, TreeFiles};
+use crate::workspace::{ClusterSources, Configuration, ManifestSource, TreeFiles, WhatIf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(crate) struct BranchRender<'r> {
     pub(crate) is_pushed: bool,
     /// A person lets the render continue although the newest render before it is not trusted.
     pub(crate) accepts_untrusted_source: bool,
+    /// A new branch gets no sidecars, so that their first injection is a rollout.
+    pub(crate) leaves_out_sidecars: bool,
     /// Manifests that are not plain files.
     pub(crate) manifests: &'r ManifestSource,
 }
@@ -66,7 +68,8 @@ pub(crate) fn render_branch(
     let (configuration, problems) = read_configuration(repository, source.id, config)?;
     diagnostics.extend(problems);
     let Some(mut configuration) = configuration else { return Ok((None, diagnostics)) };
-    if head.is_none() {
+    let leaves_out_sidecars = head.is_none() && landing.leaves_out_sidecars;
+    if head.is_none() && !leaves_out_sidecars {
         // `init rollout` derives ledgers from the deploy branch, so it has to come first.
         configuration.repository.rollout.get_or_insert_default().require_ledger = Some(false);
     }
@@ -89,7 +92,12 @@ pub(crate) fn render_branch(
         };
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let from = ClusterSources { files: &sources, ledgers: &folder.files, built, cluster };
-        let (site, problems) = ClusterView::load(&configuration, &from);
+        let what_if = WhatIf { ledgers: leaves_out_sidecars.then(BTreeMap::new), ..WhatIf::default() };
+        let (site, mut problems) = ClusterView::hypothetical(&configuration, &from, &what_if);
+        if leaves_out_sidecars {
+            // Nothing is released until `init rollout` writes that down.
+            problems.retain(|problem| problem.code != Code::NoLedger);
+        }
         let is_sound = !problems.iter().any(Diagnostic::is_error);
         diagnostics.extend(problems);
         if let Some(before) = before.as_ref().filter(|_| is_sound) {
@@ -252,7 +260,7 @@ impl<'r> RenderedTree<'r> {
         text: &str,
     ) -> Result<Option<Diagnostic>, Error> {
         if let Some(first) = self.inputs.insert(name.to_owned(), Arc::clone(input)) {
-            return Ok(Some(collision(place, &first, input)));
+            return Ok(Some(output_collision(place, &first, input)));
         }
         if !self.listed.contains(name)
             && let Some(present) = self.files.file_id(Path::new(place))
@@ -287,7 +295,8 @@ fn unmanaged_file(place: &str) -> Diagnostic {
     ))
 }
 
-fn collision(place: &str, first: &Arc<str>, second: &Arc<str>) -> Diagnostic {
+/// Reports two inputs with the same rendered file.
+pub(super) fn output_collision(place: &str, first: &Arc<str>, second: &Arc<str>) -> Diagnostic {
     let message = format!("`{first}` and `{second}` would both be written to `{place}`");
     Diagnostic::error(Code::OutputCollision, message)
         .at(Span::whole_file(Arc::clone(second)))

@@ -51,6 +51,11 @@ impl BranchConfig {
         })
     }
 
+    /// Returns the branch of the sources: the deploy branch where that has them.
+    pub(crate) fn source_branch(&self) -> &str {
+        self.source.as_deref().unwrap_or(&self.deploy)
+    }
+
     /// Returns the ref of the staged branch of a SidecarSet. A pattern without `{cluster}` gets the cluster before
     /// the SidecarSet, where pillion.yaml names clusters.
     pub(crate) fn staged_ref(&self, cluster: Option<&str>, sidecar_set: &str) -> String {

@@ -1,6 +1,7 @@
 //! Creates the first ledgers. They change no rendered byte: the rendered files show what is released; where they do
 //! not, nothing is, and the first injection is a rollout like any other.
 
+use super::branch_render::output_collision;
 use super::drift::{check_rendered_files, first_difference};
 use super::ledger_history::find_ledger_removal;
 use super::{ClusterView, DeployBranch, Error};
@@ -94,12 +95,17 @@ pub(crate) fn init_ledgers(
         (_, Some(_)) => render_errors(view),
     };
     let (mut files, mut listed) = (BTreeMap::new(), BTreeSet::new());
+    let mut diagnostics = diagnostics;
+    let mut inputs: BTreeMap<String, Arc<str>> = BTreeMap::new();
     for (number, (input, text)) in view.inputs().iter().enumerate() {
         let Some(path) = deploy_branch.configuration.rendered_path(view.cluster.as_deref(), input) else {
             continue;
         };
         let file = view.render_input(number, &view.prepared.renderer);
         if !file.is_dropped {
+            if let Some(first) = inputs.insert(path.clone(), Arc::clone(&input.name)) {
+                diagnostics.push(output_collision(&path, &first, &input.name));
+            }
             listed.insert(to_slash(&input.output_path));
             if evidence == RevisionEvidence::Sources {
                 files.insert(path, file.text.unwrap_or_else(|| text.to_string()));

@@ -79,6 +79,15 @@ impl Configuration {
         (is_valid.then_some(Self { repository, layout, document }), diagnostics)
     }
 
+    /// Reads the text of a pillion.yaml that is not written yet; None: it is invalid.
+    pub(crate) fn from_text(text: &str, folder: &Path) -> Option<Self> {
+        let document = Document::read(&"pillion.yaml".into(), 0, 1, text).ok()?;
+        let (repository, diagnostics) = config::decode(&document);
+        let layout = layout_of(&repository, folder);
+        let is_valid = !diagnostics.iter().any(Diagnostic::is_error);
+        is_valid.then(|| Self { repository, layout, document: Some(Arc::new(document)) })
+    }
+
     /// Returns how inputs are selected; nothing below the `output` folder is one.
     ///
     /// # Errors

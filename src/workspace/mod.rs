@@ -17,6 +17,7 @@ mod path_bounds;
 mod rendered_paths;
 mod renderers;
 mod selection;
+mod survey;
 mod texts;
 mod unread_ledgers;
 mod what_if;
@@ -39,6 +40,10 @@ use path_bounds::{PathBounds, resolve_within};
 pub(crate) use rendered_paths::shared_files;
 pub(crate) use renderers::{ClusterRenderers, RenderedInput, WorkspaceRenderOptions};
 pub(crate) use selection::{InputSelection, Workspace};
+pub(crate) use survey::{
+    BuildPart, BuiltCluster, KUSTOMIZATION_NAMES, ManifestFolder, RepositorySurvey, SourceChoice, SourcePlan,
+    SurveyedWorkload, shown_path, survey_folder, workloads_in_text,
+};
 pub(crate) use texts::{CollectedInputs, InputTexts, collect_files, collect_manifests, read_documents};
 pub(crate) use what_if::WhatIf;
 pub(crate) use workload_files::{TreeFiles, WorkloadFile, WorkloadFiles, contains_workload};

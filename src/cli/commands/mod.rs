@@ -67,7 +67,7 @@ pub(super) enum CliCommand {
     Rollback(rollback::RollbackArgs),
     /// Keep a workload at its revision, or give it an emergency image
     Hold(hold::HoldArgs),
-    /// Write the first ledgers, or the files of an integration
+    /// Set up a repository; write the first ledgers, or the files of an integration
     Init(init::InitArgs),
     /// Check that everything in git is what pillion makes
     Verify(verify::VerifyArgs),

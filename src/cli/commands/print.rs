@@ -3,7 +3,7 @@
 
 use crate::cli::error::CommandError;
 use crate::cli::{EXIT_SUCCESS, command, print_data, print_text};
-use crate::integrations::templates::{INTEGRATIONS, TemplateFile, find_integration};
+use crate::integrations::templates::{INTEGRATIONS, TemplateFile, TemplateValues, find_integration};
 use crate::model::own_kinds::{OWN_KINDS, OwnSchema};
 use crate::model::suggestion::closest_match;
 use crate::write;
@@ -34,6 +34,8 @@ pub(in crate::cli) fn print_templates(args: &PrintArgs) -> Result<u8, CommandErr
         print_text(&list)?;
         return Ok(EXIT_SUCCESS);
     };
+    // Without a repository: the same text everywhere.
+    let values = TemplateValues::default();
     let wanted = |file: &&TemplateFile| args.file.as_ref().is_none_or(|name| file.path == name);
     let files: Vec<&TemplateFile> = integration.files.iter().filter(wanted).collect();
     let text = match &files[..] {
@@ -46,8 +48,8 @@ pub(in crate::cli) fn print_templates(args: &PrintArgs) -> Result<u8, CommandErr
                 names.join(", ")
             )));
         }
-        [one] => one.text(),
-        several => several.iter().map(|f| format!("# ---- {}\n{}", f.path, f.text())).collect(),
+        [one] => one.text(&values),
+        several => several.iter().map(|f| format!("# ---- {}\n{}", f.path, f.text(&values))).collect(),
     };
     print_text(&text)?;
     Ok(EXIT_SUCCESS)

@@ -1,6 +1,7 @@
 //! `pillion doctor` finds problems before they occur, and suggests a fix for each.
 #![cfg(unix)]
 
+use crate::support::git_fixtures::{Repo, TestEnvironment};
 use indoc::indoc;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -88,4 +89,62 @@ fn its_json_names_every_check() {
     assert_eq!(read["kind"], "Doctor");
     let errors = read["items"].as_array().unwrap().iter().filter(|i| i["state"] == "error").count();
     assert_eq!(errors, 2, "{text}");
+}
+
+/// Runs doctor in a clone; returns its exit code and output.
+fn doctor_in(repo: &Repo, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = repo.command(env!("CARGO_BIN_EXE_pillion"));
+    let output = command.arg("doctor").args(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn it_compares_the_clone_with_its_remote() {
+    let test_env = TestEnvironment::new();
+    let first = test_env.init("first", &[]);
+    first.put(
+        "pillion.yaml",
+        "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [apps]\nsidecarSets: [sidecars]\nledgers: ledgers\nnamespaces: [{folder: apps, name: a}]\n",
+    );
+    first.put("apps/web.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {metadata: {labels: {app: web}}, spec: {containers: [{name: a, image: a}]}}}\n");
+    first.put("sidecars/log.yaml", "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: log}\nspec: {selector: {matchLabels: {app: web}}, containers: [{name: log, image: log}]}\n");
+    first.put(".github/workflows/ci.yaml", "steps:\n- uses: acme/pillion@main\n");
+    first.commit("files");
+    let origin = test_env.clone(&first, "origin.git", &["--bare"]);
+    let repo = test_env.clone(&origin, "clone", &[]);
+    let (code, text) = doctor_in(&repo, &[]);
+    assert_eq!(code, Some(1), "{text}");
+    for expected in [
+        "√ remote: `origin`",
+        "√ push: this user may push",
+        "√ branch: `origin/main` is at",
+        "× ledgers: 1 SidecarSet without a ledger\n      `pillion init rollout --push`",
+        "`.github/workflows/ci.yaml` uses `main`, which moves",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    // The repository has no kustomization and names no cluster.
+    assert!(!text.contains("kustomize") && !text.contains("cluster:"), "{text}");
+    repo.pillion(&["init", "rollout", "--push"]);
+    repo.put("notes", "x").commit("mine");
+    let (code, text) = doctor_in(&repo, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("· branch: your `main` is 1 ahead of `origin/main` and 1 behind"), "{text}");
+    assert!(text.contains("√ ledgers: 1 SidecarSet, 1 ledger"), "{text}");
+    assert!(text.trim_end().ends_with("1 warning: rollouts work"), "{text}");
+    let (_, yaml) = doctor_in(&repo, &["-o", "yaml"]);
+    assert!(yaml.starts_with("apiVersion: pillion.dev/v1alpha1\nkind: Doctor\n"), "{yaml}");
+    // A remote that is gone, and one without the branch.
+    fs::rename(&origin.path, test_env.path("gone.git")).unwrap();
+    let (code, text) = doctor_in(&repo, &[]);
+    assert!(code == Some(1) && text.contains("× remote: `origin`"), "{text}");
+    let (code, text) = doctor_in(&repo, &["--offline"]);
+    assert!(code == Some(0) && !text.contains("× remote"), "{text}");
+    test_env.init("origin.git", &["--bare"]);
+    let (code, text) = doctor_in(&repo, &[]);
+    assert!(
+        code == Some(1)
+            && text.contains("`origin` has no branch `main`\n      `git push --set-upstream origin main`"),
+        "{text}"
+    );
 }

@@ -2,6 +2,8 @@
 
 mod command_line;
 mod doctor;
+#[cfg(unix)]
+mod init;
 mod invocation;
 mod plan;
 mod promote;

@@ -19,6 +19,9 @@ fn stdout(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The workflow for repositories with two branches only.
+const RENDER_WORKFLOW: &str = ".github/workflows/pillion-render.yaml";
+
 /// Every integration with its files, as `pillion print` lists them.
 fn integrations() -> Vec<(String, Vec<String>)> {
     let mut integrations: Vec<(String, Vec<String>)> = Vec::new();
@@ -59,7 +62,7 @@ fn init_writes_what_print_prints_and_never_over_other_files() {
             pillion(&["init", &integration, "--dir", "new"], folder.path()).status.success(),
             "{integration}"
         );
-        for file in &files {
+        for file in files.iter().filter(|file| *file != RENDER_WORKFLOW) {
             let written = fs::read_to_string(folder.path().join("new").join(file)).unwrap();
             assert_eq!(written, stdout(&["print", &integration, file]), "{integration}/{file}");
         }
@@ -73,6 +76,94 @@ fn init_writes_what_print_prints_and_never_over_other_files() {
         assert_eq!(refused.status.code(), Some(1), "{integration}");
         assert_eq!(fs::read_to_string(&first).unwrap(), "mine\n");
         assert!(pillion(&["init", &integration, "--dir", "new", "--force"], folder.path()).status.success());
+    }
+}
+
+/// Runs a line of shell in a folder, with a git that has no configuration.
+fn sh(folder: &Path, line: &str) {
+    let identity = ["AUTHOR", "COMMITTER"]
+        .map(|who| [(format!("GIT_{who}_NAME"), "A"), (format!("GIT_{who}_EMAIL"), "a@b.c")]);
+    let status = Command::new("sh")
+        .args(["-ec", line])
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1")])
+        .envs(identity.into_iter().flatten())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{line}");
+}
+
+#[test]
+fn files_are_filled_in_from_the_repository() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nsources: [workloads]\nsidecarSets: [platform/sets]\nrendered: out\nledgers: state\nnamespaces: [{folder: workloads, name: prod}]\ngit: {deploy: env/live, source: trunk, remote: upstream}\n";
+    fs::write(folder.path().join("pillion.yaml"), config).unwrap();
+    sh(
+        folder.path(),
+        "git init -q -b trunk; git remote add upstream https://user:secret@git.acme.example/a/b.git; git add .; git commit -qm files",
+    );
+    let init = |integration: &str| {
+        let output = pillion(&["init", integration], folder.path());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{integration}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let read = |file: &str| fs::read_to_string(folder.path().join(file)).unwrap();
+    let text = init("argocd-rendered");
+    assert!(text.starts_with("created application.yaml\nnext: "), "{text}");
+    let application = read("application.yaml");
+    for expected in [
+        "targetRevision: \"env/live\"",
+        "path: \"out\"",
+        "@git.acme.example/a/b.git\"",
+        "namespace: \"prod\"",
+    ] {
+        assert!(application.contains(expected), "{expected}: {application}");
+    }
+    assert!(!application.contains("secret"), "{application}");
+    fs::remove_file(folder.path().join("application.yaml")).unwrap();
+    init("argocd");
+    let application = read("application.yaml");
+    assert!(application.contains(": .;/state;/platform/sets;/pillion.yaml\n"), "{application}");
+    assert!(application.contains("path: \"workloads\""), "{application}");
+    let text = init("github");
+    assert!(text.contains(&format!("created {RENDER_WORKFLOW}")), "{text}");
+    assert!(text.contains("a required check of `env/live`"), "{text}");
+    assert!(read(RENDER_WORKFLOW).contains("branches: [\"trunk\"]"));
+    assert!(read(".github/workflows/pillion-stage.yaml").contains("branches: [\"env/live\"]"));
+    // Nothing that pillion would read as its configuration.
+    init("krew");
+    assert_eq!(read("pillion.yaml"), config);
+    assert!(read("plugins/pillion.yaml").contains("kind: Plugin"));
+}
+
+#[test]
+fn files_of_others_are_merged_where_the_format_allows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let hooks = "# ours\nrepos:\n- repo: https://git.example/other\n  rev: v1\n  hooks: [{id: x}]\n";
+    let kustomization = "# ours\nresources:\n- ../base\n";
+    fs::write(folder.path().join(".pre-commit-config.yaml"), hooks).unwrap();
+    fs::write(folder.path().join("kustomization.yml"), kustomization).unwrap();
+    for (integration, file, old) in
+        [("pre-commit", ".pre-commit-config.yaml", hooks), ("kustomize", "kustomization.yml", kustomization)]
+    {
+        let output = pillion(&["init", integration], folder.path());
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.contains(&format!("merged into {file}\n")), "{stdout}");
+        let merged = fs::read_to_string(folder.path().join(file)).unwrap();
+        assert!(
+            merged.starts_with(old)
+                && merged.contains(if integration == "kustomize" {
+                    "sidecars.yaml"
+                } else {
+                    "pillion-check"
+                }),
+            "{merged}"
+        );
+        let again = String::from_utf8(pillion(&["init", integration], folder.path()).stdout).unwrap();
+        assert!(again.contains(&format!("unchanged {file}\n")), "{again}");
     }
 }
 
@@ -110,7 +201,7 @@ fn the_examples_hold_what_init_writes() {
 
 #[test]
 fn workflows_give_no_more_rights_than_they_need() {
-    for file in [".github/workflows/pillion.yaml", ".github/workflows/pillion-stage.yaml"] {
+    for file in [".github/workflows/pillion.yaml", ".github/workflows/pillion-stage.yaml", RENDER_WORKFLOW] {
         let text = stdout(&["print", "github", file]);
         assert!(text.contains("\npermissions: {}\n"), "{file}");
         for line in text.lines().filter(|l| l.contains("uses: ") && !l.contains("/pillion@")) {

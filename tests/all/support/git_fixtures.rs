@@ -98,6 +98,12 @@ fn copy(from: &Path, to: &Path) {
 }
 
 impl Repo {
+    /// The same repository, seen from one of its folders.
+    #[cfg(unix)]
+    pub(crate) fn in_folder(other: &Self, folder: &str) -> Self {
+        Self { path: other.path.join(folder), home: other.home.clone() }
+    }
+
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.path).env_clear().stdin(Stdio::null());

@@ -3,6 +3,7 @@
 use super::{CheckState, DoctorCheck};
 use crate::programs::{
     self, CredentialAccess, NO_SLOW_NOTICE, OutputLimit, ProgramLimits, command_without_secrets,
+    find_on_path, is_program,
 };
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,28 +12,14 @@ use std::time::Duration;
 /// Below the home of plugins: group, version and kind of the configuration.
 const PLUGIN_PATH: &str = "pillion.dev/v1alpha1/sidecars/Sidecars";
 
-pub(super) fn check() -> Vec<DoctorCheck> {
-    let mut checks = vec![check_pillion(), check_kustomize(), check_kubectl()];
-    checks.push(check_exec_plugin());
-    checks.push(check_temp_folder());
-    checks
+/// Checks what every command needs.
+pub(super) fn check_program() -> Vec<DoctorCheck> {
+    vec![check_pillion(), check_temp_folder()]
 }
 
-/// Finds a program on PATH; the first that is there and may be run.
-fn find_on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_program(file))
-}
-
-#[cfg(unix)]
-fn is_program(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_program(file: &Path) -> bool {
-    file.is_file()
+/// Checks what kustomizations need.
+pub(super) fn check_kustomize_tools() -> Vec<DoctorCheck> {
+    vec![check_kustomize(), check_kubectl(), check_exec_plugin()]
 }
 
 fn check_pillion() -> DoctorCheck {

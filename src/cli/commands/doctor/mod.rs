@@ -1,22 +1,31 @@
-//! `pillion doctor`: what pillion uses on this machine and in this repository, and what to fix.
+//! `pillion doctor`: what pillion works with on this machine and in this repository, in groups, with a hint for each
+//! problem and a verdict at the end.
 //!
-//! It reads and starts `kustomize version` and `git config`; it changes nothing.
+//! It reads, and starts `kustomize version` and git, also for the remote; it changes nothing.
 
 mod applications;
+mod ci_versions;
+#[cfg(feature = "watch")]
+mod cluster;
 mod environment;
 mod kustomizations;
+mod remote;
+mod report;
 mod repository;
+mod rollouts;
 mod yaml_files;
 
 use crate::cli::error::CommandError;
 use crate::cli::paint::ReportKind;
 use crate::cli::reporter::Reporter;
+use crate::cli::repository::RepositoryArgs;
 use crate::cli::terminal::print_report;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, print_text};
-use crate::model::api::PILLION_API_VERSION;
+use crate::integrations::kustomization::FILE_NAMES;
+use crate::read::Disk;
+use crate::workspace::{Configuration, find_config};
 use clap::Args;
-use serde_json::json;
-use std::fmt::Write as _;
+use report::DoctorReport;
 use std::path::PathBuf;
 
 /// Arguments of `pillion doctor`.
@@ -28,6 +37,12 @@ pub(in crate::cli) struct DoctorArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
+    /// Context of the kubeconfig to check besides those of pillion.yaml
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Do not contact the remote or a cluster
+    #[arg(long, conflicts_with = "context")]
+    offline: bool,
 }
 
 /// How a check came out.
@@ -70,54 +85,40 @@ pub(in crate::cli) fn run(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    let mut checks = environment::check();
-    checks.extend(repository::check(&args.path));
     let found = kustomizations::find_documents(&args.path, common);
-    checks.extend(kustomizations::check(&found));
-    checks.extend(applications::check(&found, &args.path));
+    let is_kustomization = |found: &kustomizations::DoctorDocument| {
+        found.file.file_name().is_some_and(|n| FILE_NAMES.iter().any(|k| n == *k))
+    };
+    let configuration = find_config(&args.path).and_then(|file| Configuration::read(&Disk, &file).0);
+    let mut report = DoctorReport::default();
+    report.add("pillion", environment::check_program());
+    report.add("repository", repository::check(&args.path));
+    if !args.offline {
+        report.add("remote", remote::check(&args.path, configuration.as_ref()));
+    }
+    if configuration.as_ref().is_some_and(|c| c.repository.ledgers.is_some()) {
+        report.add("rollouts", rollouts::check(&RepositoryArgs::default(), common));
+    }
+    // Repositories without kustomizations need none of it.
+    if found.iter().any(is_kustomization) {
+        let mut checks = environment::check_kustomize_tools();
+        checks.extend(kustomizations::check(&found));
+        report.add("kustomize", checks);
+    }
+    report.add("Argo CD", applications::check(&found, &args.path));
+    report.add("CI", ci_versions::check(&args.path));
+    #[cfg(feature = "watch")]
+    if !args.offline {
+        report.add("cluster", cluster::check(args.context.as_deref(), configuration.as_ref()));
+    }
     let text = match args.output {
-        OutputFormat::Text => to_text(&checks),
-        OutputFormat::Json | OutputFormat::Yaml => args.output.convert(to_json(&checks)),
+        OutputFormat::Text => report.to_text(),
+        OutputFormat::Json | OutputFormat::Yaml => args.output.convert(report.to_json()),
     };
     match args.output {
         OutputFormat::Text => print_report(&text, ReportKind::Status, common)?,
         OutputFormat::Json | OutputFormat::Yaml => print_text(&text)?,
     }
-    let count = |state| checks.iter().filter(|c| c.state == state).count();
-    let (errors, warnings) = (count(CheckState::Error), count(CheckState::Warning));
-    reporter.print_verbose(&format!("{} checks, {errors} errors, {warnings} warnings", checks.len()));
-    Ok(if errors > 0 { EXIT_FINDINGS } else { EXIT_SUCCESS })
-}
-
-fn state_name(state: CheckState) -> &'static str {
-    match state {
-        CheckState::Ok => "ok",
-        CheckState::Note => "note",
-        CheckState::Warning => "warning",
-        CheckState::Error => "error",
-    }
-}
-
-fn to_text(checks: &[DoctorCheck]) -> String {
-    let mut text = String::new();
-    for check in checks {
-        let _ = writeln!(text, "{:<8}{:<16}{}", state_name(check.state), check.about, check.message);
-        if let Some(help) = &check.help {
-            let _ = writeln!(text, "{:<8}{:<16}  {help}", "", "");
-        }
-    }
-    text
-}
-
-fn to_json(checks: &[DoctorCheck]) -> String {
-    let items: Vec<_> = checks
-        .iter()
-        .map(
-            |c| json!({"state": state_name(c.state), "about": c.about, "message": c.message, "help": c.help}),
-        )
-        .collect();
-    let document = json!({"apiVersion": PILLION_API_VERSION, "kind": "Doctor", "items": items});
-    let mut text = serde_json::to_string_pretty(&document).expect("texts always serialize");
-    text.push('\n');
-    text
+    reporter.print_verbose(&report.verdict());
+    Ok(if report.count(CheckState::Error) > 0 { EXIT_FINDINGS } else { EXIT_SUCCESS })
 }

@@ -14,6 +14,8 @@ use crate::stage::{BranchConfig, BranchRender, Error, no_deploy_branch, render_b
 pub(in crate::cli) struct Options {
     /// It is made where there is none.
     pub(in crate::cli) creates: bool,
+    /// A new branch gets no sidecars.
+    pub(in crate::cli) leaves_out_sidecars: bool,
     /// The commit goes to the remote.
     pub(in crate::cli) pushes: bool,
     /// It goes on although a branch was rewritten.
@@ -59,7 +61,7 @@ fn render_onto_branch(
     options: Options,
     reporter: &mut Reporter,
 ) -> Result<String, CommandError> {
-    let Options { creates, pushes, accepts_rewritten } = options;
+    let Options { creates, leaves_out_sidecars, pushes, accepts_rewritten } = options;
     let RepoContext { repository, config, branches, manifest_source: manifests } = context;
     reporter.add(context.check_rewritten()?);
     reporter.fail_on_errors()?;
@@ -79,6 +81,7 @@ fn render_onto_branch(
         manifests,
         is_pushed: pushes,
         accepts_untrusted_source: accepts_rewritten,
+        leaves_out_sidecars,
     };
     let (rendered, diagnostics) = render_branch(&render, &context.signing()?)?;
     reporter.add(diagnostics);

@@ -52,6 +52,9 @@ pub(in crate::cli) struct RenderArgs {
     /// Create the branch of `--branch`: a cluster that follows it gets every sidecar at once
     #[arg(long, requires = "branch")]
     create: bool,
+    /// With `--create`: leave all sidecars out, so that their first injection is a rollout
+    #[arg(long, requires = "create")]
+    without_sidecars: bool,
     /// Push the commit of `--branch` to the remote
     #[arg(long, requires = "branch")]
     push: bool,
@@ -131,8 +134,12 @@ fn run_with(
 ) -> Result<u8, CommandError> {
     let started = Instant::now();
     if let Some(branch) = &args.branch {
-        let options =
-            Options { creates: args.create, pushes: args.push, accepts_rewritten: args.accept_rewritten };
+        let options = Options {
+            creates: args.create,
+            leaves_out_sidecars: args.without_sidecars,
+            pushes: args.push,
+            accepts_rewritten: args.accept_rewritten,
+        };
         return branch::run(branch, options, common, reporter);
     }
     let (sources, out) = (&args.inputs.sources, args.out.as_deref());

@@ -1,0 +1,67 @@
+//! Clusters of pillion.yaml and `--context`: does the API server answer, and may pillion list what `watch` needs?
+
+use super::{CheckState, DoctorCheck};
+use crate::watch::observe::{Error, KubeContext, ReadOnlyClient, runtime};
+use crate::workspace::Configuration;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long a cluster may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Lists that every watcher reads: pods, and what creates them.
+const LISTS: &[(&str, &str)] = &[
+    ("pods", "/api/v1/pods?limit=1"),
+    ("deployments.apps", "/apis/apps/v1/deployments?limit=1"),
+    ("replicasets.apps", "/apis/apps/v1/replicasets?limit=1"),
+    ("statefulsets.apps", "/apis/apps/v1/statefulsets?limit=1"),
+    ("daemonsets.apps", "/apis/apps/v1/daemonsets?limit=1"),
+    ("controllerrevisions.apps", "/apis/apps/v1/controllerrevisions?limit=1"),
+];
+
+pub(super) fn check(named: Option<&str>, configuration: Option<&Configuration>) -> Vec<DoctorCheck> {
+    let clusters = configuration.into_iter().flat_map(|c| &c.repository.clusters);
+    let contexts: BTreeSet<&str> = clusters.filter_map(|c| c.context.as_deref()).chain(named).collect();
+    let Ok(runtime) = runtime() else { return Vec::new() };
+    contexts.into_iter().flat_map(|context| runtime.block_on(check_context(context))).collect()
+}
+
+async fn check_context(context: &str) -> Vec<DoctorCheck> {
+    let settings = KubeContext { context: Some(context.to_owned()), ..KubeContext::default() };
+    let answer = match ReadOnlyClient::new(&settings, TIMEOUT).await {
+        Ok(client) => client.get("/version").await.map(|_| client),
+        Err(error) => Err(error),
+    };
+    let client = match answer {
+        Ok(client) => client,
+        Err(error) => {
+            return vec![
+                DoctorCheck::new(CheckState::Error, "cluster", format!("context `{context}`: {error}"))
+                    .help("`kubectl config get-contexts` lists the contexts; `kubectl --context NAME version` tries one"),
+            ];
+        }
+    };
+    let mut denied = Vec::new();
+    for (resource, path) in LISTS {
+        match client.get(path).await {
+            Ok(_) | Err(Error::NotFound { .. }) => {}
+            Err(Error::Forbidden { .. }) => denied.push(*resource),
+            Err(error) => {
+                return vec![DoctorCheck::new(
+                    CheckState::Error,
+                    "cluster",
+                    format!("context `{context}`: {error}"),
+                )];
+            }
+        }
+    }
+    vec![match denied.is_empty() {
+        true => DoctorCheck::new(CheckState::Ok, "cluster", format!("context `{context}` answers and may list workloads and pods")),
+        false => DoctorCheck::new(
+            CheckState::Warning,
+            "cluster",
+            format!("context `{context}` may not list {} in all namespaces", denied.join(", ")),
+        )
+        .help("`watch` and `plan --context` need get, list and watch: apply a role of deploy/, or name the namespaces of a watcher with `--namespace`"),
+    }]
+}
