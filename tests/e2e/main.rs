@@ -22,6 +22,7 @@ mod chart;
 mod cluster;
 mod counterpart;
 mod go_reader;
+mod forges;
 mod helm;
 mod in_place;
 mod kustomize;

@@ -5,6 +5,7 @@ pub(crate) mod agent;
 pub(crate) mod api;
 pub(crate) mod argocd;
 pub(crate) mod git_server;
+pub(crate) mod gitea;
 pub(crate) mod kruise;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;

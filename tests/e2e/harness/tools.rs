@@ -14,6 +14,7 @@ const PARTS: &[(&str, &[&str])] = &[
     ("argocd", &["build.sh"]),
     ("kustomize-old", &["build.sh"]),
     ("helm", &["build.sh"]),
+    ("gitea", &["gitea/build.sh", "gitea/sqlite.go"]),
     (
         "schema",
         &[
