@@ -25,6 +25,30 @@ pub enum RolloutState {
 }
 
 impl RolloutState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::Idle,
+        Self::Pending,
+        Self::Progressing,
+        Self::Blocked,
+        Self::Paused,
+        Self::RollingBack,
+        Self::Rejected,
+    ];
+
+    /// Returns its name in text, data and labels of metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "Idle",
+            Self::Pending => "Pending",
+            Self::Progressing => "Progressing",
+            Self::Blocked => "Blocked",
+            Self::Paused => "Paused",
+            Self::RollingBack => "RollingBack",
+            Self::Rejected => "Rejected",
+        }
+    }
+
     /// Returns the state that follows from a ledger and its next step.
     pub(crate) fn of(ledger: &Ledger, next: &RolloutStep) -> Self {
         match (&ledger.target, next) {
@@ -41,14 +65,6 @@ impl RolloutState {
 
 impl fmt::Display for RolloutState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Idle => "Idle",
-            Self::Pending => "Pending",
-            Self::Progressing => "Progressing",
-            Self::Blocked => "Blocked",
-            Self::Paused => "Paused",
-            Self::RollingBack => "RollingBack",
-            Self::Rejected => "Rejected",
-        })
+        f.write_str(self.name())
     }
 }

@@ -103,11 +103,13 @@ pub(crate) struct ExplainedDecision {
     pub(crate) changes_at: Option<Timestamp>,
     /// The gate that decided it, where one did.
     pub(crate) gate: Option<Gate>,
+    /// A batch has been out of sync for longer than an agent needs.
+    pub(crate) is_out_of_sync: bool,
 }
 
 impl ExplainedDecision {
     fn new(decision: WatchDecision, reason: impl Into<String>) -> Self {
-        Self { decision, reasons: vec![reason.into()], changes_at: None, gate: None }
+        Self { decision, reasons: vec![reason.into()], changes_at: None, gate: None, is_out_of_sync: false }
     }
 
     /// The rollout waits at a gate.
@@ -300,8 +302,13 @@ fn wait_for_health(health: &HealthReport) -> ExplainedDecision {
         .filter(|w| !matches!(w.status, HealthStatus::Healthy | HealthStatus::Unknown))
         .map(workload_line)
         .collect();
-    let gate = Some(Gate::Health);
-    ExplainedDecision { decision: WatchDecision::Wait, reasons, changes_at: health.changes_at, gate }
+    ExplainedDecision {
+        decision: WatchDecision::Wait,
+        reasons,
+        changes_at: health.changes_at,
+        gate: Some(Gate::Health),
+        is_out_of_sync: false,
+    }
 }
 
 fn workload_line(workload: &WorkloadHealth) -> String {
@@ -345,7 +352,13 @@ fn decide_failure(
     // One rollback; if that fails, a person decides.
     let decision =
         if may_go_back && !is_rollback { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };
-    ExplainedDecision { decision, reasons: lines, changes_at: None, gate: Some(Gate::Health) }
+    ExplainedDecision {
+        decision,
+        reasons: lines,
+        changes_at: None,
+        gate: Some(Gate::Health),
+        is_out_of_sync: false,
+    }
 }
 
 /// Returns `shop/cart` for `CloneSet.apps.kruise.io/shop/cart`.

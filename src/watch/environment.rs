@@ -5,6 +5,7 @@ use super::notifier::{Notification, PayloadFormat};
 use super::snapshot::Snapshot;
 use crate::git::{CommitTime, ObjectId, RefUpdate};
 use crate::stage::{DeployBranch, Error, PushOutcome, RepoContext, RolloutPlan};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -84,6 +85,32 @@ pub trait Environment {
         before: Option<ObjectId>,
         commit: ObjectId,
     ) -> Result<(), WatchError>;
+
+    /// Returns the keys of the states that a receiver was notified of.
+    ///
+    /// # Errors
+    /// As [`Environment::fetch`].
+    fn noticed_states(
+        &mut self,
+        _repo: &RepoContext,
+        _receiver: PayloadFormat,
+    ) -> Result<BTreeSet<String>, WatchError> {
+        Ok(BTreeSet::new())
+    }
+
+    /// Records the keys of the states that a receiver was notified of, with the deploy head at that time.
+    ///
+    /// # Errors
+    /// As [`Environment::release`].
+    fn record_noticed(
+        &mut self,
+        _repo: &RepoContext,
+        _receiver: PayloadFormat,
+        _head: ObjectId,
+        _keys: &BTreeSet<String>,
+    ) -> Result<(), WatchError> {
+        Ok(())
+    }
 }
 
 /// A commit to be released.

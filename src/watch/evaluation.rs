@@ -248,8 +248,11 @@ fn check_sync_timeout(
     let after = after.unwrap_or(SYNC_TIMEOUT_SECONDS);
     let passed = snapshot.now.duration_since(first).as_secs().max(0).unsigned_abs();
     let is_open = health.status == RolloutHealth::Progressing && ledger.paused.is_none();
+    // Half of the timeout is longer than an agent needs, and leaves a person the other half.
+    explained.is_out_of_sync = is_open && passed >= after / 2;
     if passed < after || !is_open {
-        let at = jiff::SignedDuration::from_secs(i64::try_from(after).unwrap_or(i64::MAX));
+        let next = if passed < after / 2 { after / 2 } else { after };
+        let at = jiff::SignedDuration::from_secs(i64::try_from(next).unwrap_or(i64::MAX));
         let at = first.saturating_add(at).unwrap_or(Timestamp::MAX);
         explained.changes_at = explained.changes_at.into_iter().chain([at]).min();
         return;

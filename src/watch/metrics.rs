@@ -1,5 +1,6 @@
 //! Metrics of all rollouts in the text format of OpenMetrics 1.0, for `/metrics`. docs/watch.md lists them.
 
+use crate::rollout::{Gate, RolloutState};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +26,20 @@ struct RolloutLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PodStateLabels {
+    cluster: String,
+    sidecar_set: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GateLabels {
+    cluster: String,
+    sidecar_set: String,
+    gate: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RolloutStateLabels {
     cluster: String,
     sidecar_set: String,
     state: &'static str,
@@ -104,6 +119,8 @@ pub struct Metrics {
     out_of_sync: Family<RolloutLabels, Gauge>,
     evaluations: Family<RolloutLabels, Counter>,
     decisions: Family<DecisionLabels, Counter>,
+    gates: Family<GateLabels, Gauge>,
+    states: Family<RolloutStateLabels, Gauge>,
     push_conflicts: Family<RolloutLabels, Counter>,
     soak_resets: Family<RolloutLabels, Counter>,
     last_evaluations: Arc<LastEvaluations>,
@@ -121,6 +138,8 @@ impl Default for Metrics {
             out_of_sync: Family::default(),
             evaluations: Family::default(),
             decisions: Family::default(),
+            gates: Family::default(),
+            states: Family::default(),
             push_conflicts: Family::default(),
             soak_resets: Family::default(),
             last_evaluations: Arc::default(),
@@ -140,6 +159,9 @@ impl Default for Metrics {
         registry.register("out_of_sync_workloads", help, metrics.out_of_sync.clone());
         registry.register("evaluations", "Completed evaluations", metrics.evaluations.clone());
         registry.register("decisions", "Decisions of evaluations", metrics.decisions.clone());
+        let help = "1: the rollout waits at this gate";
+        registry.register("gate_waiting", help, metrics.gates.clone());
+        registry.register("rollout_state", "1: the rollout is in this state", metrics.states.clone());
         let help = "Pushes rejected as non-fast-forward";
         registry.register("push_conflicts", help, metrics.push_conflicts.clone());
         registry.register("soak_resets", "Soak periods that were restarted", metrics.soak_resets.clone());
@@ -222,6 +244,22 @@ impl RolloutMetrics<'_> {
         self.metrics.last_evaluations.set(self.labels.clone(), Instant::now());
     }
 
+    /// Sets the gate at which the rollout waits; None: it waits at none.
+    pub fn set_gate(&self, waiting: Option<Gate>) {
+        for gate in Gate::ALL {
+            let gauge = self.metrics.gates.get_or_create_owned(&self.gate_labels(gate));
+            gauge.set(i64::from(waiting == Some(gate)));
+        }
+    }
+
+    /// Sets the state of the rollout.
+    pub fn set_state(&self, present: RolloutState) {
+        for state in RolloutState::ALL {
+            let gauge = self.metrics.states.get_or_create_owned(&self.state_labels(state));
+            gauge.set(i64::from(state == present));
+        }
+    }
+
     /// Counts a push that was rejected as non-fast-forward.
     pub fn record_push_conflict(&self) {
         self.metrics.push_conflicts.get_or_create(&self.labels).inc();
@@ -247,6 +285,12 @@ impl RolloutMetrics<'_> {
         for decision in EvaluationOutcome::ALL {
             metrics.decisions.remove(&self.decision_labels(decision));
         }
+        for gate in Gate::ALL {
+            metrics.gates.remove(&self.gate_labels(gate));
+        }
+        for state in RolloutState::ALL {
+            metrics.states.remove(&self.state_labels(state));
+        }
         metrics.last_evaluations.remove(&self.labels);
     }
 
@@ -256,6 +300,16 @@ impl RolloutMetrics<'_> {
             sidecar_set: self.labels.sidecar_set.clone(),
             state,
         }
+    }
+
+    fn gate_labels(&self, gate: Gate) -> GateLabels {
+        let RolloutLabels { cluster, sidecar_set } = self.labels.clone();
+        GateLabels { cluster, sidecar_set, gate: gate.name() }
+    }
+
+    fn state_labels(&self, state: RolloutState) -> RolloutStateLabels {
+        let RolloutLabels { cluster, sidecar_set } = self.labels.clone();
+        RolloutStateLabels { cluster, sidecar_set, state: state.name() }
     }
 
     fn decision_labels(&self, decision: EvaluationOutcome) -> DecisionLabels {

@@ -55,6 +55,9 @@ pub(crate) mod rate;
 /// Notifications of rollout commits.
 pub mod notifications;
 
+/// States that people are notified of, although no commit says them.
+pub(crate) mod state_notices;
+
 /// Metrics of all rollouts.
 pub mod metrics;
 

@@ -4,11 +4,14 @@
 //! repeats it. In a long run each receiver has its own thread: releases do not wait for it.
 
 use super::environment::{Environment, WatchError};
-use super::notifier::{Notification, PayloadFormat};
+use super::notifier::{Gravity, Notification, PayloadFormat};
+use super::state_notices::notice_of_errors;
 use super::watch_loop::{WatchContext, Watcher};
 use crate::backoff::Backoff;
+use crate::diagnostics::Diagnostic;
 use crate::git::{Commit, HistoryWalk, ObjectId, StopToken, trailer};
 use crate::stage::{DeployBranch, RepoContext};
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -30,10 +33,12 @@ pub fn run_notifications(
     (heads, stop): (&Receiver<()>, &StopToken),
     failed: &mut dyn FnMut(&WatchError, Duration),
 ) {
+    let mut noticed = BTreeSet::new();
     let (mut arrived, mut backoff) = (None, Backoff::new(INITIAL_BACKOFF, MAX_BACKOFF));
     while !stop.is_requested() {
         let head = repo.branches.find_deploy_branch(&repo.repository).map(|(_, id)| id);
         let result = if head == arrived { Ok(()) } else { watcher.notify_head(repo, environment, receiver) };
+        let result = result.and_then(|()| watcher.notify_states(repo, environment, receiver, &mut noticed));
         let goes_on = match result {
             Ok(()) => {
                 arrived = head;
@@ -79,7 +84,9 @@ impl Watcher {
                 true => {
                     self.start_notifications(context.repo, context.environment, (receiver, deploy.head.id))
                 }
-                false => self.notify_commits(context.repo, deploy, context.environment, receiver),
+                false => self
+                    .notify_commits(context.repo, deploy, context.environment, receiver)
+                    .and_then(|()| self.notify_states_once(context, receiver)),
             };
             match result {
                 Ok(()) => {}
@@ -160,12 +167,70 @@ impl Watcher {
         }
     }
 
+    /// Notifies a receiver of the states on the board that it has not heard of; `noticed` are the keys that this process
+    /// has sent.
+    fn notify_states(
+        &self,
+        repo: &RepoContext,
+        environment: &mut dyn Environment,
+        receiver: PayloadFormat,
+        noticed: &mut BTreeSet<String>,
+    ) -> Result<(), WatchError> {
+        if self.options.dry_run {
+            return Ok(());
+        }
+        let mut notices = self.notices.read();
+        let present: BTreeSet<String> = notices.iter().map(|notice| notice.id.clone()).collect();
+        // A state that has ended is notified when it begins again.
+        noticed.retain(|key| present.contains(key));
+        notices.retain(|notice| !noticed.contains(&notice.id));
+        let Some(head) = notices.first().and_then(|notice| notice.commit.parse::<ObjectId>().ok()) else {
+            return Ok(());
+        };
+        // Another watcher, or an earlier process, may have sent them.
+        let mut recorded = environment.noticed_states(repo, receiver)?;
+        recorded.retain(|key| present.contains(key));
+        for notice in notices {
+            if !recorded.contains(&notice.id) {
+                environment.notify(receiver, &notice)?;
+                recorded.insert(notice.id.clone());
+                environment.record_noticed(repo, receiver, head, &recorded)?;
+            }
+            noticed.insert(notice.id);
+        }
+        Ok(())
+    }
+
+    /// As [`Self::notify_states`], for a run without threads: what was sent is only recorded on the remote.
+    fn notify_states_once(
+        &self,
+        context: &mut WatchContext<'_>,
+        receiver: PayloadFormat,
+    ) -> Result<(), WatchError> {
+        self.notify_states(context.repo, context.environment, receiver, &mut BTreeSet::new())
+    }
+
+    /// Puts the states of a head that holds errors onto the board, and notifies receivers.
+    pub(super) fn notify_errors(&self, context: &mut WatchContext<'_>, found: &[Diagnostic]) {
+        let head = context.repo.branches.find_deploy_branch(&context.repo.repository);
+        let Some((_, head)) = head else { return };
+        self.notices.set(notice_of_errors(head, jiff::Timestamp::default(), found));
+        for receiver in context.environment.receivers() {
+            if let Err(error) = self.notify_states_once(context, receiver) {
+                context.events.on_notify_failed(&error);
+            }
+        }
+    }
+
     /// Builds the notification of a commit.
     fn notification(&self, deploy: &DeployBranch<'_>, commit: &Commit) -> Result<Notification, WatchError> {
         let value = |key| commit.trailer(key).unwrap_or_default();
+        let action = value(trailer::ACTION);
         Ok(Notification {
+            id: commit.id.to_string(),
             commit: commit.id.to_string(),
-            action: value(trailer::ACTION),
+            gravity: Gravity::of_action(&action),
+            action,
             sidecar_set: value(trailer::SIDECAR_SET),
             subject: commit.subject().to_owned(),
             body: message_body(&commit.message),

@@ -22,9 +22,12 @@ const MAX_SLACK_BODY_CHARS: usize = 2_500;
 /// The notification of one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
-    /// The commit id: the key.
+    /// The key: the commit id, for a state followed by its name.
+    pub id: String,
+    /// The commit id; of a state, the head of the deploy branch.
     pub commit: String,
-    /// `Pillion-Action`: Start, Batch, Complete, Pause, RollBack and so on.
+    /// `Pillion-Action`: Start, Batch, Complete, Pause, RollBack and so on; or a state: Approval, Freeze, Blocked,
+    /// Stalled, OutOfSync, Pending, Error.
     pub action: String,
     /// Name of the SidecarSet.
     pub sidecar_set: String,
@@ -38,6 +41,57 @@ pub struct Notification {
     pub time: Timestamp,
     /// Address of the commit, if known.
     pub url: Option<String>,
+    /// How urgent it is.
+    pub gravity: Gravity,
+}
+
+/// How urgent a notification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gravity {
+    /// Everything goes as planned.
+    Good,
+    /// To know.
+    Information,
+    /// A person has to act before the rollout goes on.
+    Attention,
+    /// Something is not as it should be.
+    Warning,
+    /// The rollout has stopped, or goes back.
+    Danger,
+}
+
+impl Gravity {
+    /// Returns that of a commit with a `Pillion-Action`.
+    pub(crate) fn of_action(action: &str) -> Self {
+        match action {
+            "Complete" => Self::Good,
+            "Pause" | "RollBack" => Self::Danger,
+            "Hold" => Self::Attention,
+            _ => Self::Information,
+        }
+    }
+
+    /// Returns the name in data.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Good => "Good",
+            Self::Information => "Information",
+            Self::Attention => "Attention",
+            Self::Warning => "Warning",
+            Self::Danger => "Danger",
+        }
+    }
+
+    /// Returns its colour in a chat.
+    fn color(self) -> &'static str {
+        match self {
+            Self::Good => "#2e7d32",
+            Self::Information => "#1565c0",
+            Self::Attention => "#f9a825",
+            Self::Warning => "#ef6c00",
+            Self::Danger => "#c62828",
+        }
+    }
 }
 
 impl Notification {
@@ -46,7 +100,7 @@ impl Notification {
         json!({
             "apiVersion": PILLION_API_VERSION,
             "kind": "Notification",
-            "id": self.commit,
+            "id": self.id,
             "commit": self.commit,
             "action": self.action,
             "sidecarSet": self.sidecar_set,
@@ -55,6 +109,7 @@ impl Notification {
             "body": self.body,
             "time": self.time.to_string(),
             "url": self.url,
+            "gravity": self.gravity.name(),
         })
     }
 
@@ -69,17 +124,22 @@ impl Notification {
             _ => format!("*{subject}*"),
         };
         let cluster = self.cluster.as_ref().map(|c| format!(" ({})", escape_slack(c))).unwrap_or_default();
-        let mut text = format!("{subject}{cluster}");
-        if !self.body.trim().is_empty() {
-            let body = self.body.trim();
-            let body = match body.char_indices().nth(MAX_SLACK_BODY_CHARS) {
-                Some((end, _)) => format!("{}…", &body[..end]),
-                None => body.to_owned(),
-            };
-            text.push('\n');
-            text.push_str(&escape_slack(&body));
-        }
-        json!({"text": text})
+        let body = self.body.trim();
+        let body = match body.char_indices().nth(MAX_SLACK_BODY_CHARS) {
+            Some((end, _)) => format!("{}…", &body[..end]),
+            None => body.to_owned(),
+        };
+        let body = if body.is_empty() { self.action.clone() } else { body };
+        // The bar beside an attachment has the colour; blocks have none, and only Slack knows them.
+        json!({
+            "text": format!("{subject}{cluster}"),
+            "attachments": [{
+                "color": self.gravity.color(),
+                "fallback": escape_slack(&self.subject),
+                "text": escape_slack(&body),
+                "mrkdwn_in": ["text"],
+            }],
+        })
     }
 }
 
@@ -185,7 +245,7 @@ impl Notifier {
             PayloadFormat::Plain => notification.to_json(),
             PayloadFormat::Slack => notification.to_slack(),
         };
-        let headers = [("idempotency-key", notification.commit.as_str())];
+        let headers = [("idempotency-key", notification.id.as_str())];
         let request =
             HttpRequest { method: "POST", url: &receiver.address, headers: &headers, body: body.to_string() };
         let error = |reason: String, is_retryable, retry_after| DeliveryError {
@@ -235,6 +295,7 @@ mod tests {
 
     fn notification() -> Notification {
         Notification {
+            id: "4f1c".into(),
             commit: "4f1c".into(),
             action: "Batch".into(),
             sidecar_set: "log".into(),
@@ -243,16 +304,21 @@ mod tests {
             body: "6 of 21 pods & more\n".into(),
             time: "2026-06-19T15:00:00Z".parse().unwrap(),
             url: Some("https://git.example/c/4f1c".into()),
+            gravity: Gravity::Information,
         }
     }
 
     #[test]
     fn slack_gets_a_link_and_no_control_characters() {
         let text = notification().to_slack()["text"].as_str().unwrap().to_owned();
+        assert_eq!(text, "<https://git.example/c/4f1c|log: batch 2/3, logtail 1.4.2 -&gt; 1.5.0> (prod-eu)");
+        let attachment = &notification().to_slack()["attachments"][0];
         assert_eq!(
-            text,
-            "<https://git.example/c/4f1c|log: batch 2/3, logtail 1.4.2 -&gt; 1.5.0> (prod-eu)\n6 of 21 pods &amp; more"
+            (&attachment["text"], &attachment["color"]),
+            (&json!("6 of 21 pods &amp; more"), &json!("#1565c0"))
         );
+        let stopped = Notification { gravity: Gravity::of_action("Pause"), ..notification() };
+        assert_eq!(stopped.to_slack()["attachments"][0]["color"], "#c62828");
         let plain = Notification { url: None, cluster: None, body: String::new(), ..notification() };
         assert_eq!(plain.to_slack()["text"], "*log: batch 2/3, logtail 1.4.2 -&gt; 1.5.0*");
     }

@@ -10,12 +10,18 @@ use super::proposal::{
 };
 use super::providers::PullRequestProvider;
 use super::snapshot::Snapshot;
-use crate::git::{CommitTime, ExpectedRef, ObjectId, RefMove, RefUpdate, ReleaseStamp, StopToken, Upstream};
+use crate::git::{
+    CommitTime, ExpectedRef, NewCommit, ObjectId, RefMove, RefUpdate, ReleaseStamp, Signature, Signing,
+    StopToken, Upstream,
+};
 use crate::stage::{DeployBranch, Error, ProposalBranch, RepoContext};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Refs that record the last commit that each receiver was notified of.
 const NOTIFIED_REF_PREFIX: &str = "refs/pillion/notified";
+
+/// Refs that record the states that each receiver was notified of, in the message of a commit.
+const NOTICED_REF_PREFIX: &str = "refs/pillion/noticed";
 
 /// The real environment.
 pub struct RealEnvironment {
@@ -194,6 +200,43 @@ impl Environment for RealEnvironment {
         let (name, expected) = (notified_ref(repo, receiver), ExpectedRef::from_found(before));
         push_ref(repo, RefUpdate { name, to: Some(commit), expected, kind: RefMove::Force })
     }
+
+    fn noticed_states(
+        &mut self,
+        repo: &RepoContext,
+        receiver: PayloadFormat,
+    ) -> Result<BTreeSet<String>, WatchError> {
+        self.check_not_stopping()?;
+        let found = repo.repository.fetch_ref(&upstream(repo)?, &noticed_ref(repo, receiver))?;
+        let Some(record) = found.map(|id| repo.repository.commit(id)).transpose()? else {
+            return Ok(BTreeSet::new());
+        };
+        let keys = record.message.lines().skip(2).filter(|line| !line.is_empty());
+        Ok(keys.map(str::to_owned).collect())
+    }
+
+    fn record_noticed(
+        &mut self,
+        repo: &RepoContext,
+        receiver: PayloadFormat,
+        head: ObjectId,
+        keys: &BTreeSet<String>,
+    ) -> Result<(), WatchError> {
+        let name = noticed_ref(repo, receiver);
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let message = format!("states that {} was notified of\n\n{}\n", receiver.name(), keys.join("\n"));
+        let repository = &repo.repository;
+        let tree = repository.commit(head)?.tree;
+        let who = Signature::new(&repo.branches.identity, (self.clock)());
+        let record = NewCommit { tree, parents: &[head], message: &message, author: who, committer: who };
+        let commit = repository.write_commit(&record, &Signing::disabled())?;
+        let expected = ExpectedRef::from_found(repository.find_ref(&name));
+        push_ref(repo, RefUpdate { name, to: Some(commit), expected, kind: RefMove::Force })
+    }
+}
+
+fn noticed_ref(repo: &RepoContext, receiver: PayloadFormat) -> String {
+    format!("{NOTICED_REF_PREFIX}/{}/{}", receiver.name(), repo.branches.deploy)
 }
 
 fn delivery_error(error: DeliveryError) -> WatchError {

@@ -9,7 +9,7 @@ use crate::diagnostics::escape;
 use crate::git::ObjectId;
 use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::revision_text;
-use crate::rollout::{RolloutState, RolloutStep};
+use crate::rollout::{Gate, RolloutState, RolloutStep};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -49,6 +49,10 @@ pub struct RolloutReport {
     pub(crate) step: EvaluationOutcome,
     /// The reasons, the most important first.
     pub reasons: Vec<String>,
+    /// The gate that decided it, where one did.
+    pub(crate) gate: Option<Gate>,
+    /// A batch has been out of sync for longer than an agent needs.
+    pub(crate) is_out_of_sync: bool,
     /// When time alone may change the decision.
     pub(crate) changes_at: Option<Timestamp>,
     /// Health of the released workloads; None: there is no current view.
@@ -105,6 +109,8 @@ impl RolloutReport {
                 }
             },
             reasons: decided.reasons.iter().map(|r| escape::line(r).into_owned()).collect(),
+            gate: decided.gate,
+            is_out_of_sync: decided.is_out_of_sync,
             changes_at: decided.changes_at,
             health: looked.health.clone(),
             released_commit: None,
@@ -136,6 +142,7 @@ impl RolloutReport {
             "batch": self.batch,
             "batches": self.batches,
             "decision": self.decision.name(),
+            "gate": self.gate.map(Gate::name),
             "reasons": self.reasons,
             "changesAt": self.changes_at.map(|t| t.to_string()),
             "commit": self.released_commit.as_ref().map(|(id, _)| id.to_string()),

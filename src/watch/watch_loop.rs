@@ -5,6 +5,7 @@ use super::evaluation::{Options, OutOfSyncSince, evaluate_rollouts};
 use super::events::EventSink;
 use super::report::EvaluationReport;
 use super::rollout_set::{RolloutSet, WatchedRollout, plan_rollouts, read_cluster_views};
+use super::state_notices::{NoticeBoard, notices_of};
 use crate::diagnostics::Diagnostic;
 use crate::git::{Commit, ObjectId};
 use crate::rollout::cluster_option;
@@ -24,6 +25,8 @@ pub struct Watcher {
     pub options: Options,
     /// Address of a commit up to its id, if it is known.
     pub commit_url_prefix: Option<String>,
+    /// The states that people should hear of; threads that notify them read it.
+    pub notices: NoticeBoard,
 }
 
 /// What a watcher works with.
@@ -79,6 +82,18 @@ impl Watcher {
         context: &mut WatchContext<'_>,
         goes_on: &mut dyn FnMut(&mut dyn Environment, &EvaluationReport) -> bool,
     ) -> Result<Iteration, WatchError> {
+        let iteration = self.watch_sound_head(context, goes_on)?;
+        if let Iteration::Invalid(diagnostics) = &iteration {
+            self.notify_errors(context, diagnostics);
+        }
+        Ok(iteration)
+    }
+
+    fn watch_sound_head(
+        &self,
+        context: &mut WatchContext<'_>,
+        goes_on: &mut dyn FnMut(&mut dyn Environment, &EvaluationReport) -> bool,
+    ) -> Result<Iteration, WatchError> {
         let repo = context.repo;
         let (deploy, mut diagnostics) = repo.read_deploy_branch()?;
         let Some(deploy) = deploy else { return Ok(Iteration::Invalid(diagnostics)) };
@@ -111,6 +126,7 @@ impl Watcher {
                 &self.options,
                 context.out_of_sync_since,
             )?;
+            self.notices.set(notices_of(&report));
             context.events.on_evaluation(&report);
             // A release never waits for a receiver.
             self.notify_receivers(context, &deploy, false)?;

@@ -5,6 +5,7 @@ use crate::git::Commit;
 use crate::watch::decision::WatchDecision;
 use crate::watch::environment::WatchError;
 use crate::watch::events::EventSink;
+use crate::watch::health::WorkloadHealth;
 use crate::watch::report::{EvaluationReport, RolloutReport};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -115,7 +116,20 @@ pub(in crate::cli) fn status_table(report: &EvaluationReport) -> String {
     let _ = writeln!(text, "{} at {clock}\n", report.head.short());
     for item in &report.rollouts {
         text.push_str(&describe_rollout(item, true));
+        if let Some(gate) = item.gate {
+            let _ = writeln!(text, "  gate {gate}");
+        }
         let Some(health) = item.health.as_ref().filter(|h| !h.workloads.is_empty()) else { continue };
+        let sum = |count: fn(&WorkloadHealth) -> u32| {
+            health.workloads.iter().map(count).fold(0, u32::saturating_add)
+        };
+        let _ = writeln!(
+            text,
+            "  in the cluster: {} of {} pods of the released workloads are updated, {} are ready",
+            sum(|w| w.updated),
+            sum(|w| w.desired),
+            sum(|w| w.ready)
+        );
         let own: Vec<_> = health.workloads.iter().filter(|w| w.batch == item.batch).collect();
         let width = own.iter().map(|w| w.key.len()).max().unwrap_or(0).max("WORKLOAD".len());
         let _ = writeln!(text, "  {:width$}  DESIRED  UPDATED  READY  HEALTH", "WORKLOAD");

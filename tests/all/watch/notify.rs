@@ -2,12 +2,13 @@
 
 use crate::support::scripted_servers::{Answer, Scripted};
 use pillion::watch::http_client::{CaCertificates, HttpClient};
-use pillion::watch::notifier::{DeliveryError, NOTIFY_TIMEOUT, Notification, Notifier};
+use pillion::watch::notifier::{DeliveryError, Gravity, NOTIFY_TIMEOUT, Notification, Notifier};
 use serde_json::json;
 use std::time::Duration;
 
 fn notice() -> Notification {
     Notification {
+        id: "9d2e0c6b".into(),
         commit: "9d2e0c6b".into(),
         action: "Pause".into(),
         sidecar_set: "log".into(),
@@ -16,6 +17,7 @@ fn notice() -> Notification {
         body: "shop/web-1: ImagePullBackOff".into(),
         time: "2026-06-19T15:00:00Z".parse().unwrap(),
         url: None,
+        gravity: Gravity::Danger,
     }
 }
 
@@ -40,10 +42,15 @@ fn each_receiver_gets_its_form_with_the_commit_as_key() {
             "apiVersion": "pillion.dev/v1alpha1", "kind": "Notification", "id": "9d2e0c6b", "commit": "9d2e0c6b",
             "action": "Pause", "sidecarSet": "log", "cluster": null, "subject": "log: paused at batch 1/3",
             "body": "shop/web-1: ImagePullBackOff", "time": "2026-06-19T15:00:00Z", "url": null,
+            "gravity": "Danger",
         })
     );
     assert_eq!(asked[1].line, "POST /slack/s3cr3t");
-    assert_eq!(asked[1].json(), json!({"text": "*log: paused at batch 1/3*\nshop/web-1: ImagePullBackOff"}));
+    let attachment = json!({
+        "color": "#c62828", "fallback": "log: paused at batch 1/3", "text": "shop/web-1: ImagePullBackOff",
+        "mrkdwn_in": ["text"],
+    });
+    assert_eq!(asked[1].json(), json!({"text": "*log: paused at batch 1/3*", "attachments": [attachment]}));
     assert!(asked.iter().all(|a| a.header("idempotency-key") == "9d2e0c6b"));
     assert!(asked.iter().all(|a| a.header("user-agent").starts_with("pillion/")));
 }

@@ -1,6 +1,7 @@
 //! `/metrics`, `/healthz` and `/readyz`, requested as Prometheus and the kubelet do, and parsed as OpenMetrics
 //! demands.
 
+use pillion::rollout::{Gate, RolloutState};
 use pillion::watch::metrics::{EvaluationOutcome, Metrics};
 use pillion::watch::serve::{Liveness, StatusServer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +72,8 @@ fn metrics_are_openmetrics() {
     log.set_pods(21, 6, 5);
     log.set_unavailable(1);
     log.set_out_of_sync(0);
+    log.set_gate(Some(Gate::Approval));
+    log.set_state(RolloutState::Progressing);
     log.record_push_conflict();
     log.record_soak_reset();
     log.record_evaluation(EvaluationOutcome::Wait);
@@ -101,6 +104,9 @@ fn metrics_are_openmetrics() {
         (decision("batch"), 1.0),
         (decision("wait"), 1.0),
         (decision("rollback"), 0.0),
+        (r#"pillion_gate_waiting{cluster="prod-eu",sidecar_set="log",gate="approval"}"#.to_owned(), 1.0),
+        (r#"pillion_gate_waiting{cluster="prod-eu",sidecar_set="log",gate="freeze"}"#.to_owned(), 0.0),
+        (r#"pillion_rollout_state{cluster="prod-eu",sidecar_set="log",state="Progressing"}"#.to_owned(), 1.0),
         (format!("pillion_push_conflicts_total{of}"), 1.0),
         (format!("pillion_soak_resets_total{of}"), 1.0),
     ] {
@@ -122,6 +128,8 @@ fn every_metric_is_documented() {
     log.set_pods(1, 1, 1);
     log.set_unavailable(0);
     log.set_out_of_sync(0);
+    log.set_gate(None);
+    log.set_state(RolloutState::Idle);
     log.record_evaluation(EvaluationOutcome::Idle);
     let shown: BTreeSet<String> =
         parsed(&metrics.encode_text()).into_keys().map(|k| k.split('{').next().unwrap().to_owned()).collect();

@@ -2,6 +2,7 @@
 
 use crate::diagnostics::{Diagnostic, short};
 use crate::git::Commit;
+use crate::rollout::Gate;
 use crate::watch::decision::WatchDecision;
 use crate::watch::environment::WatchError;
 use crate::watch::events::{EventSink, ServiceEventSink};
@@ -45,6 +46,9 @@ impl LogSink {
         let series = self.metrics.rollout(item.cluster.as_deref(), &item.sidecar_set);
         series.set_progress(item.batch, item.batches);
         series.record_evaluation(decision_label(item, moved));
+        let waits = item.decision == WatchDecision::Wait;
+        series.set_gate(item.gate.filter(|_| waits));
+        series.set_state(item.state);
         if item.is_push_conflict {
             series.record_push_conflict();
         }
@@ -84,6 +88,7 @@ impl LogSink {
                 batch = item.batch,
                 batches = item.batches,
                 decision = %item.decision,
+                gate = item.gate.map(Gate::name),
                 reasons,
                 "evaluated"
             );
@@ -170,6 +175,9 @@ impl ServiceEventSink for LogSink {
         }
         // Git was read, and what it holds waits for a person: the watcher is well.
         self.health.record_evaluation();
+        for heads in &self.notify_senders {
+            let _ = heads.try_send(());
+        }
     }
 
     fn on_error(&mut self, failure: &WatchError, again: Duration) {
@@ -200,6 +208,8 @@ mod tests {
             decision: WatchDecision::Advance,
             step: EvaluationOutcome::Batch,
             reasons: Vec::new(),
+            gate: None,
+            is_out_of_sync: false,
             changes_at: None,
             health: None,
             released_commit: None,

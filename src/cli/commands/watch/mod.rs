@@ -285,6 +285,7 @@ fn watch_options(args: &WatchArgs, opened: &RepoContext, outside: &RealEnvironme
             opened.branches.provider,
             args.pull_request,
         ),
+        ..Watcher::default()
     }
 }
 
