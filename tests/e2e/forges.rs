@@ -32,7 +32,7 @@ const SIDECAR_SET: &str = indoc! {"
     metadata: {name: log}
     spec:
       selector:
-        matchLabels: {log: "on"}
+        matchLabels: {log: \"on\"}
       containers:
       - name: logtail
         image: registry.example/logtail:1.4.2
