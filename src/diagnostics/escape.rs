@@ -38,6 +38,14 @@ pub(crate) fn columns(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(shown).collect())
 }
 
+/// Returns the first characters of a text, with a mark where others follow.
+pub(crate) fn truncate(text: &str, max_chars: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
 fn escape_unless(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_bad = |c: char| is_hidden(c) && !stays(c);
     if !text.contains(is_bad) {

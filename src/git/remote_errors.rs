@@ -204,11 +204,7 @@ fn git_message(err: &str) -> String {
 const MAX_MESSAGE_CHARS: usize = 600;
 
 fn truncate_message(text: &str) -> String {
-    let text = escape::line(&mask_credentials(text)).into_owned();
-    match text.char_indices().nth(MAX_MESSAGE_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    escape::truncate(&escape::line(&mask_credentials(text)), MAX_MESSAGE_CHARS).into_owned()
 }
 
 /// Masks user names, passwords and queries in URLs, which may be tokens.

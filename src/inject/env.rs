@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// The variable by which an injected container is known.
-pub(super) const IS_INJECTED: &str = "IS_INJECTED";
+pub(crate) const IS_INJECTED: &str = "IS_INJECTED";
 
 /// Returns whether a container bears the mark anywhere: a set may have written the variable itself, and then
 /// the mark that injection appends is the second one.

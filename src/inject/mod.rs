@@ -34,6 +34,7 @@ mod trace_recorder;
 mod types;
 mod volumes;
 
+pub(crate) use env::IS_INJECTED;
 pub(crate) use selection::selects_namespace;
 pub use set_store::{PreparedSet, SidecarSetStore};
 pub(crate) use template::PodTemplateChange;

@@ -6,8 +6,8 @@ pub(crate) mod api;
 /// `pillion.yaml` and the configuration of functions.
 pub mod config;
 
-/// Defaults of the keys of `pillion.yaml`.
-pub mod defaults;
+/// Defaults.
+pub(crate) mod defaults;
 
 /// Ledgers (`SidecarRollout`).
 pub mod ledger;
@@ -26,6 +26,9 @@ pub mod duration;
 
 /// Points in time.
 pub mod timestamp;
+
+/// Numbers and percentages of pods.
+pub mod int_or_percent;
 
 /// Label selectors.
 pub(crate) mod selector;

@@ -2,13 +2,12 @@
 
 use super::renderer::Renderer;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::inject::IS_INJECTED;
 use crate::model::workload::{api_group, is_known_to_kustomize, type_meta};
 use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The variable that marks an injected container.
-const IS_INJECTED: &str = "IS_INJECTED";
 /// What kustomize notes on an object with a name that gets a hash, and on one that had other names before.
 const NEEDS_HASH_ANNOTATION: &str = "internal.config.kubernetes.io/needsHashSuffix";
 const PREVIOUS_NAMES_ANNOTATION: &str = "internal.config.kubernetes.io/previousNames";

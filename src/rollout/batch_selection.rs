@@ -4,9 +4,8 @@ use super::blocked::BlockedReason;
 use super::progress::{MatchedWorkload, RolloutProgress};
 use super::types::{ExternalState, RolloutContext, WorkloadUpdate};
 use super::workload_set::SidecarEffect;
-use super::{
-    LabelMap, canary, max_unavailable, partition, priority, resolve_rounded_up, saturating_sum, scatter,
-};
+use super::{LabelMap, saturating_sum, scatter, to_u32};
+use crate::model::int_or_percent::RoundingMode;
 use crate::model::ledger::RevisionName;
 use std::sync::Arc;
 
@@ -53,13 +52,10 @@ pub(super) fn select_batch(
             first.iter().map(|i| update_all(&state.matched[*i], false)).collect(),
         );
     }
-    let bound = context.settings.strategy.max_unavailable.as_ref();
-    let bound = bound.map(|b| to_u32_saturating(max_unavailable::max_unavailable(b, state.pods as usize)));
-    let kept = match is_rollback {
-        true => 0,
-        false => partition::kept_pods(context.settings.strategy.partition.as_ref(), state.pods as usize),
-    };
-    let cap = state.pods.saturating_sub(to_u32_saturating(kept)).saturating_sub(state.updated_pods);
+    let strategy = &context.settings.strategy;
+    let bound = strategy.max_unavailable_pods(state.pods.into()).map(to_u32);
+    let kept = if is_rollback { 0 } else { to_u32(strategy.kept_pods(state.pods.into())) };
+    let cap = state.pods.saturating_sub(kept).saturating_sub(state.updated_pods);
     let repairs = select_repairs(state, &order, (released, target), external, cap);
     if !repairs.is_empty() {
         return BatchSelection::Updates(repairs);
@@ -72,7 +68,6 @@ pub(super) fn select_batch(
         BatchCapacity { step_pods: step, partition_pods: cap, unavailable: bound },
     );
     if updates.is_empty() && bound != Some(0) {
-        let strategy = &context.settings.strategy;
         let has_own_order =
             is_rollback || strategy.priority_strategy.is_some() || !strategy.scatter_strategy.is_empty();
         updates.extend(select_oversized(state, &order, cap, kept > 0, has_own_order));
@@ -106,7 +101,6 @@ impl BatchCandidates {
         external: &ExternalState,
     ) -> Self {
         let mut found = Self::default();
-        let selector = context.settings.strategy.selector.as_ref().filter(|_| !is_rollback);
         for (i, matched) in state.matched.iter().enumerate().filter(|(_, m)| !m.is_done) {
             let workload = matched.workload;
             let rendering = context.workloads.render_revision(workload, target);
@@ -118,7 +112,7 @@ impl BatchCandidates {
             let refused = || if is_rollback { None } else { batch_refusal(context, state, matched) };
             if let Some(reason) = broken.or_else(split).or_else(refused).or_else(waiting) {
                 found.blocked.push((Arc::clone(workload.key()), reason));
-            } else if canary::is_in_canary(selector, &workload.labels) {
+            } else if is_rollback || context.settings.strategy.is_in_canary(&workload.labels) {
                 found.ready.push(i);
             } else {
                 found.outside_canary.push(Arc::clone(workload.key()));
@@ -179,9 +173,7 @@ fn update_order(
     let strategy = &context.settings.strategy;
     let labels: Vec<&LabelMap> = state.matched.iter().map(|m| &m.workload.labels).collect();
     let mut order = ready.to_vec();
-    if let Some(priorities) = &strategy.priority_strategy {
-        priority::sort_by_priority(priorities, &labels, &mut order);
-    }
+    strategy.sort_by_priority(&labels, &mut order);
     if is_rollback {
         order.sort_by_key(|i| std::cmp::Reverse(state.matched[*i].entry.as_ref().and_then(|l| l.batch)));
         return order;
@@ -192,7 +184,7 @@ fn update_order(
 /// Returns the pods that are left in the step.
 fn remaining_step_pods(context: &RolloutContext<'_>, pods: u32, updated: u32) -> u32 {
     let Some(steps) = &context.settings.steps else { return u32::MAX };
-    let ends = steps.iter().map(|s| to_u32_saturating(resolve_rounded_up(s, pods as usize)));
+    let ends = steps.iter().map(|step| to_u32(step.pods(pods.into(), RoundingMode::Up).unwrap_or(0)));
     // After the last step there is no bound: steps that end below 100% keep nothing back.
     ends.filter(|end| *end > updated).min().map_or(u32::MAX, |end| end - updated)
 }
@@ -280,20 +272,17 @@ fn select_next_runs(
     is_rollback: bool,
 ) -> Vec<WorkloadUpdate> {
     let all = || state.matched.iter().filter(|m| m.counts_no_pods());
-    let (count, done) =
-        (to_u32_saturating(all().count()), to_u32_saturating(all().filter(|m| m.is_done).count()));
+    let (count, done) = (to_u32(all().count() as u64), to_u32(all().filter(|m| m.is_done).count() as u64));
     let reachable = saturating_sum(
         state.matched.iter().filter(|m| !m.counts_no_pods()).map(MatchedWorkload::target_pods),
     );
     let allowed = if is_rollback {
         count
     } else if reachable == 0 {
-        let kept = partition::kept_pods(context.settings.strategy.partition.as_ref(), count as usize);
-        done.saturating_add(remaining_step_pods(context, count, done)).min(count - to_u32_saturating(kept))
+        let kept = to_u32(context.settings.strategy.kept_pods(count.into()));
+        done.saturating_add(remaining_step_pods(context, count, done)).min(count - kept)
     } else {
-        to_u32_saturating(
-            usize::try_from(u64::from(count) * u64::from(updated) / u64::from(reachable)).unwrap_or(0),
-        )
+        to_u32(u64::from(count) * u64::from(updated) / u64::from(reachable))
     };
     let waiting = order.iter().map(|i| &state.matched[*i]).filter(|m| m.counts_no_pods());
     waiting.take(allowed.saturating_sub(done) as usize).map(|m| update_all(m, false)).collect()
@@ -321,8 +310,4 @@ fn update_some(matched: &MatchedWorkload<'_>, taken: u32, is_oversized: bool) ->
         is_repair: false,
         hold_ended: matched.expired_hold.clone(),
     }
-}
-
-fn to_u32_saturating(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

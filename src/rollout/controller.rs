@@ -2,7 +2,7 @@
 
 pub(super) use crate::model::workload::{KindTraits, WorkloadController, value_at};
 
-use super::pod_count;
+use crate::model::int_or_percent::whole_pods;
 use serde_json::Value;
 
 /// Returns whether the object asks for no pods at all.
@@ -14,7 +14,7 @@ pub(super) fn has_no_replicas(kind: &KindTraits, object: &Value) -> bool {
 
 /// Returns the pods that git asks for, where it says so.
 pub(super) fn replicas(object: &Value) -> Option<u64> {
-    pod_count::whole_number(value_at(object, "spec.replicas"))
+    whole_pods(value_at(object, "spec.replicas"))
 }
 
 /// Returns the string at a dotted path.

@@ -1,14 +1,14 @@
 //! Rollouts: decides which workloads are updated next, and plans the batches. Pure.
 //!
-//! The rules that workloads and pods share have one file each, named for their field of `updateStrategy`. They know
-//! units only by their labels, and an order as a list of indexes into the list of all units.
+//! The rules that workloads and pods share are in `update_strategy.rs` and `scatter.rs`. They know units only by their
+//! labels, and an order as a list of indexes into the list of all units.
 
 mod batch_selection;
 mod blocked;
 mod controller;
 mod gates;
 mod hot_upgrade;
-mod pod_count;
+mod plan;
 mod progress;
 mod related_objects;
 mod scope;
@@ -16,6 +16,7 @@ mod state;
 mod step;
 mod types;
 mod unavailability;
+mod update_strategy;
 
 /// How a workload's pods adopt a new template.
 pub mod update_method;
@@ -59,27 +60,17 @@ pub(crate) mod transitions;
 /// The settings of a rollout.
 pub(crate) mod settings;
 
-/// `updateStrategy.selector`.
-pub(crate) mod canary;
-
-/// `updateStrategy.partition`.
-pub mod partition;
-
 /// The next step of Kruise's own controller, pod by pod.
 pub mod pods;
-
-/// `updateStrategy.priorityStrategy`.
-pub(crate) mod priority;
 
 /// `updateStrategy.scatterStrategy`.
 pub mod scatter;
 
-/// `updateStrategy.maxUnavailable`.
-pub mod max_unavailable;
-
 pub(crate) use blocked::BlockedReason;
 pub use gates::{Gate, GateState, GateStatus};
 pub(crate) use gates::{approval_reason, gates_from_git, rate_text};
+pub(crate) use plan::PlanExtent;
+pub use plan::RolloutPlan;
 pub(crate) use related_objects::{
     RelatedObject, RelatedObjects, may_contain_related_objects, related_objects_in,
 };
@@ -94,7 +85,6 @@ pub use types::{
 };
 pub(crate) use unavailability::unavailability;
 
-use crate::model::sidecar_set::IntOrPercent;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -107,20 +97,12 @@ pub(crate) fn template_labels(template: &Value) -> LabelMap {
     labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
 }
 
+/// Returns a number of pods; one that is too large becomes the largest.
+fn to_u32(pods: u64) -> u32 {
+    u32::try_from(pods).unwrap_or(u32::MAX)
+}
+
 /// Adds numbers of pods, without overflow.
 fn saturating_sum(pods: impl Iterator<Item = u32>) -> u32 {
     pods.fold(0, u32::saturating_add)
-}
-
-/// Returns a number or percentage of `n`, rounded up. A text that is not a percentage is 0; Kruise's webhook refuses
-/// it.
-fn resolve_rounded_up(amount: &IntOrPercent, n: usize) -> usize {
-    match amount {
-        IntOrPercent::Int(number) => usize::try_from(*number).unwrap_or(0),
-        IntOrPercent::Text(text) => {
-            let percent = text.strip_suffix('%').and_then(|p| p.parse::<u64>().ok()).unwrap_or(0);
-            let hundredths = u128::from(percent) * n as u128;
-            usize::try_from(hundredths.div_ceil(100)).unwrap_or(usize::MAX)
-        }
-    }
 }

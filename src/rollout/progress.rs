@@ -85,15 +85,16 @@ impl<'a> RolloutProgress<'a> {
             let entry = workload.active_entry(ledger);
             let current = entry.as_ref().map_or(&ledger.released, |l| &l.revision).clone();
             let has_ended = entry.as_ref().is_some_and(|l| l.is_hold_expired(today));
+            let hold = |code, reason, entry, replaced_entry| HeldWorkload {
+                workload,
+                revision: current.clone(),
+                code,
+                reason,
+                entry,
+                replaced_entry,
+            };
             if let (Some(reason), false) = (entry.as_ref().and_then(|l| l.hold_reason.clone()), has_ended) {
-                state.held.push(HeldWorkload {
-                    workload,
-                    revision: current,
-                    code: None,
-                    reason,
-                    entry,
-                    replaced_entry: None,
-                });
+                state.held.push(hold(None, reason, entry, None));
                 continue;
             }
             let has_images = entry.as_ref().is_some_and(|l| !l.images.is_empty());
@@ -116,29 +117,13 @@ impl<'a> RolloutProgress<'a> {
             }
             if change.behavior.method == UpdateMethod::Never && !is_at_target {
                 let reason = change.behavior.reason.as_deref().unwrap_or_default().into();
-                let code = change.behavior.code;
-                state.held.push(HeldWorkload {
-                    workload,
-                    revision: current,
-                    code,
-                    reason,
-                    entry,
-                    replaced_entry: None,
-                });
+                state.held.push(hold(change.behavior.code, reason, entry, None));
                 continue;
             }
             let elsewhere = context.held_by_replaced.get(workload.key());
             let elsewhere = elsewhere.filter(|there| !is_at_target && !there.is_hold_expired(today));
             if let Some((there, reason)) = elsewhere.and_then(|l| Some((l, l.hold_reason.as_ref()?))) {
-                let (reason, elsewhere) = (Arc::clone(reason), Some(there));
-                state.held.push(HeldWorkload {
-                    workload,
-                    revision: current,
-                    code: None,
-                    reason,
-                    entry,
-                    replaced_entry: elsewhere,
-                });
+                state.held.push(hold(None, Arc::clone(reason), entry, Some(there)));
                 continue;
             }
             state.add(MatchedWorkload::new(context, ledger, workload, entry, change, is_at_target));

@@ -1,13 +1,11 @@
 //! Settings of a rollout, from `updateStrategy` of the SidecarSet and `rollout` of pillion.yaml.
 
 use crate::diagnostics::Span;
-use crate::model::config::{PodsOrPercent, RolloutConfig, SplitMode, StartMode};
-use crate::model::defaults::{MAX_BATCHES, SOAK_SECONDS};
-use crate::model::sidecar_set::{IntOrPercent, SidecarSet, UpdateStrategy};
+use crate::model::config::{RolloutConfig, SplitMode, StartMode};
+use crate::model::defaults::{MAX_BATCHES, REVISION_HISTORY_LIMIT, SOAK_SECONDS, STEPS};
+use crate::model::int_or_percent::IntOrPercent;
+use crate::model::sidecar_set::{SidecarSet, UpdateStrategy};
 use std::collections::BTreeMap;
-
-/// Default of `revisionHistoryLimit`, as in Kruise.
-const HISTORY_LIMIT: usize = 10;
 
 /// The settings of a rollout.
 #[derive(Debug, Clone, Default)]
@@ -46,18 +44,19 @@ impl RolloutSettings {
             None => UpdateStrategy { kind: "RollingUpdate".to_owned(), ..UpdateStrategy::default() },
         };
         let limit = set.and_then(|s| s.revision_history_limit).and_then(|n| usize::try_from(n).ok());
+        let limit = limit.unwrap_or(REVISION_HISTORY_LIMIT as usize);
         Self {
             steps: steps(rollout, &strategy),
-            may_split: rollout.split != Some(SplitMode::Never),
+            may_split: rollout.split.unwrap_or_default() == SplitMode::Auto,
             max_batches: rollout.max_batches.unwrap_or(MAX_BATCHES),
             replicas: rollout.pods.clone(),
-            history_limit: limit.unwrap_or(HISTORY_LIMIT),
+            history_limit: limit,
             has_default_steps: rollout.steps.is_none(),
             steps_label: None,
             soak: rollout.soak.clone().unwrap_or_else(|| format!("{SOAK_SECONDS}s")),
             approval_batches: rollout.approve.clone(),
             has_freezes: !rollout.freeze.is_empty(),
-            starts_automatically: rollout.start == Some(StartMode::Auto),
+            starts_automatically: rollout.start.unwrap_or_default() == StartMode::Auto,
             strategy,
         }
     }
@@ -65,18 +64,9 @@ impl RolloutSettings {
 
 /// DESIGN 5: `steps`; without them `maxUnavailable` alone where it is set; else one pod, 10%, 50%, all.
 fn steps(rollout: &RolloutConfig, strategy: &UpdateStrategy) -> Option<Vec<IntOrPercent>> {
-    let text = |t: &str| IntOrPercent::Text(t.to_owned());
     match &rollout.steps {
-        Some(steps) => Some(
-            steps
-                .iter()
-                .map(|step| match step {
-                    PodsOrPercent::Int(n) => IntOrPercent::Int(i64::from(*n)),
-                    PodsOrPercent::Text(t) => text(t),
-                })
-                .collect(),
-        ),
+        Some(steps) => Some(steps.clone()),
         None if strategy.max_unavailable.is_some() => None,
-        None => Some(vec![IntOrPercent::Int(1), text("10%"), text("50%"), text("100%")]),
+        None => Some(STEPS.map(IntOrPercent::parse).to_vec()),
     }
 }

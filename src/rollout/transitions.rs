@@ -2,6 +2,7 @@
 
 use super::workload_set::PlannedWorkload;
 use super::{RolloutContext, unavailability};
+use crate::model::defaults::REASON;
 use crate::model::ledger::{BatchApproval, Ledger, LedgerEntry, PauseRecord, RevisionName, revision_text};
 use crate::model::timestamp::is_day;
 use std::borrow::Cow;
@@ -270,15 +271,11 @@ pub(crate) struct HoldRequest<'a> {
     pub(crate) until: Option<&'a str>,
 }
 
-/// The default reason of a hold.
-pub(crate) const DEFAULT_HOLD_REASON: &str = "by hand";
-
 /// Holds a workload at its revision, whatever is rolled out and whatever its own releases change; an existing hold is
 /// updated.
-/// what is said now.
 ///
+/// # Errors
 /// When an image is for a container that the workload's revision does not have, or the last day is not a future day.
-/// When an image is for a container that the workload's revision does not have, or the last day is not in the future.
 pub(crate) fn hold(
     ledger: &Ledger,
     workload: &PlannedWorkload,
@@ -328,7 +325,7 @@ pub(crate) fn hold(
             .reason
             .map(Into::into)
             .or_else(|| lasting?.hold_reason.clone())
-            .or_else(|| Some(DEFAULT_HOLD_REASON.into())),
+            .or_else(|| Some(REASON.into())),
         held_by: Some(hold.by.into()),
         held_since: lasting.and_then(|l| l.held_since.clone()).or_else(|| Some(hold.today.into())),
         held_until: hold.until.map(Into::into).or_else(|| lasting?.held_until.clone()),

@@ -52,7 +52,7 @@ pub struct Successor {
 }
 
 /// What comes from outside git. It decides when a step is taken, never which.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExternalState {
     /// Why the rollout must not start now: an earlier wave is not complete.
     pub wave_reason: Option<String>,

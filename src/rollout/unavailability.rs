@@ -3,7 +3,7 @@
 use super::progress::RolloutProgress;
 use super::types::RolloutContext;
 use super::workload_set::PlannedWorkload;
-use super::{max_unavailable, saturating_sum};
+use super::{saturating_sum, to_u32};
 use crate::model::ledger::{Ledger, LedgerEntry};
 use std::borrow::Cow;
 
@@ -43,13 +43,12 @@ pub(crate) fn unavailability(
         .iter()
         .filter_map(|workload| unavailable_pods_of(context, workload, before, after))
         .collect();
-    let bound = context.settings.strategy.max_unavailable.as_ref().map(|bound| {
-        let pods = RolloutProgress::of(context, before, &target, None).pods;
-        u32::try_from(max_unavailable::max_unavailable(bound, pods as usize)).unwrap_or(u32::MAX)
-    });
+    let strategy = &context.settings.strategy;
+    let pods = || RolloutProgress::of(context, before, &target, None).pods;
+    let bound = strategy.max_unavailable.as_ref().and_then(|_| strategy.max_unavailable_pods(pods().into()));
     let down =
         changed.iter().copied().collect::<Option<Vec<u32>>>().map(|all| saturating_sum(all.into_iter()));
-    Unavailability { workloads: changed.len(), unavailable_pods: down, max_unavailable: bound }
+    Unavailability { workloads: changed.len(), unavailable_pods: down, max_unavailable: bound.map(to_u32) }
 }
 
 /// Returns the pods of a workload that its own strategy makes unavailable at once; the outer None: its pods do not

@@ -1,8 +1,8 @@
 //! Determines how a workload's controller applies a template change.
 
 use super::controller::{self, KindTraits, WorkloadController};
-use super::pod_count::{self, RoundingMode};
 use super::template_diff::TemplateDiff;
+use crate::model::int_or_percent::{RoundingMode, pods_of_field};
 use serde_json::Value;
 
 /// How a workload applies a new template.
@@ -139,7 +139,7 @@ fn in_place_policy(kind: &KindTraits, object: &Value, old_template: &Value) -> I
 // Kruise v1.9.0 daemonset rollingUpdate: pods are updated in place only where maxSurge is zero.
 fn surges(object: &Value) -> bool {
     let surge = controller::value_at(object, "spec.updateStrategy.rollingUpdate.maxSurge");
-    pod_count::resolve_pods(surge, 100, RoundingMode::Up).unwrap_or(0) > 0
+    pods_of_field(surge, 100, RoundingMode::Up).unwrap_or(0) > 0
 }
 
 // Kruise v1.9.0 daemonset canPodInPlaceUpdate: the running pod must have the gate.

@@ -1,8 +1,9 @@
 //! The update strategy of a workload: its limits while it replaces pods, and its native partition.
 
 use super::controller::{self, KindTraits, WorkloadController, value_at};
-use super::pod_count::{self, RoundingMode};
 use super::update_method::UpdateMethod;
+use super::update_strategy::kept_by_partition;
+use crate::model::int_or_percent::{IntOrPercent, RoundingMode, pods_of_field, whole_pods};
 use crate::yaml::{FieldPath, PathSegment};
 use serde_json::{Map, Value};
 
@@ -148,22 +149,14 @@ fn native_partition(kind: &KindTraits, object: &Value, pods: u64) -> Option<Nati
     let path = FieldPath::dotted(kind.partition?);
     let value = path.find(object).filter(|v| !v.is_null());
     let kept = match kind.controller {
-        WorkloadController::CloneSet => clone_set_kept(value, pods),
+        WorkloadController::CloneSet => value
+            .and_then(IntOrPercent::from_value)
+            .map_or(0, |partition| kept_by_partition(&partition, pods)),
         // Kruise v1.9.0 daemonset filterDaemonPodsNodeToUpdate: percentages are rounded down.
-        WorkloadController::AdvancedDaemonSet => {
-            pod_count::resolve_pods(value, pods, RoundingMode::Down).unwrap_or(0)
-        }
-        _ => stateful_set_kept(object, pod_count::whole_number(value).unwrap_or(0)),
+        WorkloadController::AdvancedDaemonSet => pods_of_field(value, pods, RoundingMode::Down).unwrap_or(0),
+        _ => stateful_set_kept(object, whole_pods(value).unwrap_or(0)),
     };
     Some(NativePartition { path, value: value.cloned(), kept_old: kept.min(pods) })
-}
-
-// Kruise v1.9.0 pkg/util CalculatePartitionReplicas: percentages are rounded up, but one pod is updated unless all
-// are to be kept.
-fn clone_set_kept(value: Option<&Value>, pods: u64) -> u64 {
-    let kept = pod_count::resolve_pods(value, pods, RoundingMode::Up).unwrap_or(0);
-    let is_all_but_one = value.is_some_and(|v| v.is_string() && v != "100%");
-    if is_all_but_one && kept == pods && pods > 1 { pods - 1 } else { kept }
 }
 
 /// Pods with ordinals below the partition are kept; ordinals that an Advanced StatefulSet reserves have no pod.
@@ -194,14 +187,13 @@ fn rolling_rules(controller: WorkloadController, object: &Value, pods: u64) -> R
         // Kubernetes 1.36 statefulset getStatefulSetMaxUnavailable: rounded down, at least 1. Where the gate
         // MaxUnavailableStatefulSet is off the field is dropped; a bound must hold where it is on.
         WorkloadController::StatefulSet | WorkloadController::AdvancedStatefulSet => {
-            let written = pod_count::resolve_pods(rolling_field("maxUnavailable"), pods, RoundingMode::Down);
+            let written = pods_of_field(rolling_field("maxUnavailable"), pods, RoundingMode::Down);
             RollingRules::StatefulSet { unavailable: written.unwrap_or(1).max(1) }
         }
         WorkloadController::DaemonSet | WorkloadController::AdvancedDaemonSet => {
             let unavailable =
-                pod_count::resolve_pods(rolling_field("maxUnavailable"), pods, RoundingMode::Up).unwrap_or(1);
-            let surge =
-                pod_count::resolve_pods(rolling_field("maxSurge"), pods, RoundingMode::Up).unwrap_or(0);
+                pods_of_field(rolling_field("maxUnavailable"), pods, RoundingMode::Up).unwrap_or(1);
+            let surge = pods_of_field(rolling_field("maxSurge"), pods, RoundingMode::Up).unwrap_or(0);
             RollingRules::DaemonSet { unavailable: if surge == 0 { unavailable.max(1) } else { 0 }, surge }
         }
         WorkloadController::CloneSet => clone_set_rules(
@@ -222,8 +214,8 @@ fn rolling_rules(controller: WorkloadController, object: &Value, pods: u64) -> R
 fn deployment_rules(unavailable: Option<&Value>, surge: Option<&Value>, pods: u64) -> RollingRules {
     let quarter = Value::from("25%");
     let resolve = |written: Option<&Value>, round| {
-        pod_count::resolve_pods(written, pods, round)
-            .or_else(|| pod_count::resolve_pods(Some(&quarter), pods, round))
+        pods_of_field(written, pods, round)
+            .or_else(|| pods_of_field(Some(&quarter), pods, round))
             .unwrap_or(0)
     };
     let (unavailable, surge) = (resolve(unavailable, RoundingMode::Down), resolve(surge, RoundingMode::Up));
@@ -236,11 +228,11 @@ fn deployment_rules(unavailable: Option<&Value>, surge: Option<&Value>, pods: u6
 // Kruise v1.9.0 cloneset calculateDiffsWithExpectation: rounded up unless there is a surge. It surges for in-place
 // updates too.
 fn clone_set_rules(unavailable: Option<&Value>, surge: Option<&Value>, pods: u64) -> RollingRules {
-    let surge = pod_count::resolve_pods(surge, pods, RoundingMode::Up).unwrap_or(0);
+    let surge = pods_of_field(surge, pods, RoundingMode::Up).unwrap_or(0);
     let round = if surge == 0 { RoundingMode::Up } else { RoundingMode::Down };
     let fifth = Value::from("20%");
-    let unavailable = pod_count::resolve_pods(unavailable, pods, round)
-        .or_else(|| pod_count::resolve_pods(Some(&fifth), pods, round))
+    let unavailable = pods_of_field(unavailable, pods, round)
+        .or_else(|| pods_of_field(Some(&fifth), pods, round))
         .unwrap_or(0);
     // Kruise's webhook refuses two zeros.
     RollingRules::CloneSet { unavailable: if surge == 0 { unavailable.max(1) } else { unavailable }, surge }
@@ -270,14 +262,14 @@ fn united_deployment_rules(
         return (0, rolling_rules(kind.controller, part, pods));
     }
     let written: Vec<Option<u64>> =
-        listed.iter().map(|s| pod_count::resolve_pods(s.get("replicas"), pods, RoundingMode::Up)).collect();
+        listed.iter().map(|s| pods_of_field(s.get("replicas"), pods, RoundingMode::Up)).collect();
     let rest = pods.saturating_sub(written.iter().flatten().sum());
     let sharing = written.iter().filter(|w| w.is_none()).count().max(1) as u64;
     let partitions = value_at(object, "spec.updateStrategy.manualUpdate.partitions");
     let roll = |(subset, written): (&Value, &Option<u64>)| {
         let size = written.unwrap_or_else(|| rest.div_ceil(sharing)).min(pods);
         let name = subset.get("name").and_then(Value::as_str).unwrap_or_default();
-        let kept = pod_count::whole_number(partitions.and_then(|p| p.get(name))).unwrap_or(0).min(size);
+        let kept = whole_pods(partitions.and_then(|p| p.get(name))).unwrap_or(0).min(size);
         (size, kept, rolling_rules(kind.controller, part, size))
     };
     let subsets: Vec<_> = listed.iter().zip(&written).map(roll).collect();

@@ -3,10 +3,7 @@
 use super::Error;
 use crate::git::{Identity, ObjectId, Repository};
 use crate::model::config::{self, GitConfig, GitProvider};
-use crate::model::defaults::{DEPLOY_BRANCH, REMOTE, STAGED_PATTERN};
-
-/// Default of `git.identity`.
-const DEFAULT_IDENTITY: [&str; 2] = ["pillion", "pillion@localhost"];
+use crate::model::defaults::{DEPLOY_BRANCH, IDENTITY_EMAIL, IDENTITY_NAME, REMOTE, STAGED_PATTERN};
 
 /// Names of branches and of the remote, and the identity of commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +36,7 @@ impl BranchConfig {
         let pattern = text(&git.staged, STAGED_PATTERN);
         let identity = match &git.identity {
             Some(identity) => Identity::new(&identity.name, &identity.email)?,
-            None => Identity::new(DEFAULT_IDENTITY[0], DEFAULT_IDENTITY[1])?,
+            None => Identity::new(IDENTITY_NAME, IDENTITY_EMAIL)?,
         };
         Ok(Self {
             source: git.source.clone().filter(|source| *source != deploy_branch),

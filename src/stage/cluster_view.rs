@@ -12,7 +12,8 @@ use crate::render::{
 use crate::rollout::settings::RolloutSettings;
 use crate::rollout::workload_set::{PlannedWorkload, WorkloadSet};
 use crate::rollout::{
-    RelatedObject, RelatedObjects, RolloutContext, may_contain_related_objects, related_objects_in,
+    ExternalState, PlanExtent, RelatedObject, RelatedObjects, RolloutContext, RolloutPlan,
+    may_contain_related_objects, related_objects_in,
 };
 use crate::workspace::{
     ClusterInputs, ClusterSources, Configuration, Input, InputSource, UNSPECIFIED_NAMESPACE, WhatIf,
@@ -102,6 +103,26 @@ impl ClusterView {
         let set = self.prepared.sets.iter().find(|s| s.name == name);
         course.settings.steps_label = self.steps_label(set.map(Arc::as_ref));
         (course, diagnostics)
+    }
+
+    /// Plans the rollout of a SidecarSet up to `maxBatches`, and reports errors in its settings.
+    pub(crate) fn plan_rollout(
+        &self,
+        name: &str,
+        external: ExternalState,
+    ) -> (RolloutPlan<'_>, Vec<Diagnostic>) {
+        let (context, diagnostics) = self.rollout_context(name);
+        (RolloutPlan::new(context, self.ledger(name), external, PlanExtent::Staged), diagnostics)
+    }
+
+    /// As [`Self::plan_rollout`]; where the rollout is paused, what follows when it is resumed.
+    pub(crate) fn plan_resumed_rollout(
+        &self,
+        name: &str,
+        external: ExternalState,
+    ) -> (RolloutPlan<'_>, Vec<Diagnostic>) {
+        let (context, diagnostics) = self.rollout_context(name);
+        (RolloutPlan::resumed(context, self.ledger(name), external), diagnostics)
     }
 
     /// Returns the rollout settings of a SidecarSet: those of pillion.yaml, overridden by its annotation.

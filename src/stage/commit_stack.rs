@@ -1,13 +1,13 @@
 //! The commits of a rollout, on top of the deploy branch: each has the tree of the one before, the files of the
 //! updated workloads, and the ledger.
 
-use super::{ClusterView, DeployBranch, Error, RolloutPlan, message};
+use super::{ClusterView, DeployBranch, Error, message};
 use crate::diagnostics::Diagnostic;
 use crate::git::{Commit, CommitTime, NewCommit, ObjectId, Signature, Signing, TreeEditor};
 use crate::model::ledger::emit;
 use crate::read::map_in_order;
 use crate::render::{RenderedFile, Renderer};
-use crate::rollout::{Batch, RolloutStep, ledger_before};
+use crate::rollout::{Batch, RolloutPlan, RolloutStep};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl CommitStack {
 /// # Errors
 /// When a file cannot be written, or git fails.
 pub(crate) fn build_stack(
-    deploy_branch: &DeployBranch<'_>,
+    (deploy_branch, view): (&DeployBranch<'_>, &ClusterView),
     rollout: &RolloutPlan<'_>,
     limit: usize,
     signing: &Signing<'_>,
@@ -66,8 +66,8 @@ pub(crate) fn build_stack(
     // Only the last step may be Idle or Blocked.
     let count = rollout.steps.iter().take(limit).filter(|step| step.ledger().is_some()).count();
     let steps = &rollout.steps[..count];
-    let work = StackWork::of(deploy_branch, rollout, steps);
-    let mut builder = StackBuilder::new(deploy_branch, rollout, steps, (signing, kept))?;
+    let work = StackWork::of((deploy_branch, view), rollout, steps);
+    let mut builder = StackBuilder::new((deploy_branch, view), rollout, steps, (signing, kept))?;
     let mut failure = None;
     let mut items = work.tasks.iter();
     let make = |item: &StackTask| work.run_task(item);
@@ -115,8 +115,11 @@ enum StackTaskOutput {
 }
 
 impl<'a> StackWork<'a> {
-    fn of(deploy_branch: &DeployBranch<'_>, rollout: &'a RolloutPlan<'_>, steps: &'a [RolloutStep]) -> Self {
-        let view = rollout.view;
+    fn of(
+        (deploy_branch, view): (&DeployBranch<'_>, &'a ClusterView),
+        rollout: &'a RolloutPlan<'_>,
+        steps: &'a [RolloutStep],
+    ) -> Self {
         let files = RolloutFiles::of(deploy_branch, view);
         let (renderers, pairs) = (BTreeMap::new(), BTreeMap::new());
         let mut work = Self { view, steps, renderers, renderer_pairs: pairs, tasks: Vec::new() };
@@ -124,7 +127,7 @@ impl<'a> StackWork<'a> {
             let pieces = match taken {
                 RolloutStep::Batch(batch) => work.batch_tasks(step, batch, &files),
                 RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Resume(after) => {
-                    let before = ledger_before(steps, &rollout.ledger, step);
+                    let before = rollout.ledger_before(step);
                     let pair = [before, after].map(|ledger| view.prepared.renderer_with(ledger, None));
                     work.renderer_pairs.insert(step, pair);
                     let documents = 0..view.workloads().len();
@@ -210,6 +213,7 @@ impl<'s> RolloutFiles<'s> {
 /// Assembles the commits from the results of the tasks.
 struct StackBuilder<'a, 'r> {
     deploy_branch: &'a DeployBranch<'r>,
+    view: &'a ClusterView,
     rollout: &'a RolloutPlan<'a>,
     steps: &'a [RolloutStep],
     signing: &'a Signing<'a>,
@@ -222,14 +226,15 @@ struct StackBuilder<'a, 'r> {
 
 impl<'a, 'r> StackBuilder<'a, 'r> {
     fn new(
-        deploy_branch: &'a DeployBranch<'r>,
+        (deploy_branch, view): (&'a DeployBranch<'r>, &'a ClusterView),
         rollout: &'a RolloutPlan<'a>,
         steps: &'a [RolloutStep],
         (signing, kept): (&'a Signing<'a>, &'a [Commit]),
     ) -> Result<Self, Error> {
-        let path = deploy_branch.configuration.ledger_path(rollout.view.cluster.as_deref(), rollout.name());
+        let path = deploy_branch.configuration.ledger_path(view.cluster.as_deref(), rollout.name());
         Ok(Self {
             deploy_branch,
+            view,
             rollout,
             steps,
             signing,
@@ -245,7 +250,7 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
         match (made, &item.kind) {
             (StackTaskOutput::File(file), StackTaskKind::File { input, path }) => {
                 self.diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
-                let text = file.text.as_deref().unwrap_or(&self.rollout.view.inputs()[*input].1);
+                let text = file.text.as_deref().unwrap_or(&self.view.inputs()[*input].1);
                 // A file with nothing but SidecarSets is not part of the output.
                 if !file.is_dropped {
                     self.editor.put(path, text.as_bytes())?;
@@ -264,7 +269,7 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
         }
         let taken = &self.steps[step];
         self.editor.put(&self.ledger_path, ledger.as_bytes())?;
-        let before = ledger_before(self.steps, &self.rollout.ledger, step);
+        let before = self.rollout.ledger_before(step);
         let message = message::step_message(self.deploy_branch, self.rollout, before, taken);
         let message = message.expect("only Idle and Blocked have no message, and a stack has no such step");
         // The same ids in every clone: nothing depends on this machine or this moment.

@@ -1,14 +1,14 @@
 //! Messages of rollout commits: a subject for people, a body that lists the updates, trailers for machines.
 
 use super::summary::RolloutSummary;
-use super::{CommitAction, DeployBranch, RolloutPlan};
+use super::{CommitAction, DeployBranch};
 use crate::diagnostics::pluralize;
 use crate::git::{Commit, ObjectId, trailer};
 use crate::model::ledger::{Ledger, RevisionName, revision_text};
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::report::workload_title;
 use crate::rollout::update_method::UpdateMethod;
-use crate::rollout::{Batch, RolloutStep, WorkloadUpdate, approval_digest, is_hold_release};
+use crate::rollout::{Batch, RolloutPlan, RolloutStep, WorkloadUpdate, approval_digest, is_hold_release};
 
 /// How many workloads a message lists; the diff of the commit has all of them.
 const MAX_LISTED: usize = 100;

@@ -22,13 +22,11 @@ mod preconditions;
 mod proposal;
 mod rendered_locator;
 mod repo_context;
-mod rollout_plan;
 mod set_replacement;
 mod source_branch;
 mod staged_branch;
 mod staged_branch_names;
 mod summary;
-mod unmanaged_files;
 mod unmatched_selector;
 mod waves;
 
@@ -44,6 +42,7 @@ pub(crate) use commit_action::CommitAction;
 pub(crate) use commit_stack::{CommitStack, StagedCommit, build_stack};
 pub use deploy_branch::{DeployBranch, no_deploy_branch, read_configuration};
 pub use drift::check_drift;
+pub(crate) use drift::unmanaged_manifest;
 pub use error::Error;
 pub(crate) use initial_ledgers::{
     InitialLedgers, InitialRevision, RevisionEvidence, init_edits, init_ledgers,
@@ -54,19 +53,15 @@ pub(crate) use ledger_history::{
 };
 pub(crate) use message::source_trailers_of;
 pub(crate) use missing_workloads::{LedgerHistory, missing_after_change, missing_workloads};
-pub use preconditions::{
-    foreign_commits, reverted_batch, rewritten_branch, sidecar_removal, too_many_batches,
-};
+pub use preconditions::{foreign_commits, reverted_batch, rewritten_branch, sidecar_removal};
 pub use proposal::ProposalBranch;
 #[cfg(feature = "watch")]
 pub(crate) use proposal::{describe_proposal, merging_effect};
 pub(crate) use rendered_locator::RenderedLocator;
 pub use repo_context::{PushOutcome, RepoContext};
-pub(crate) use rollout_plan::RolloutPlan;
 pub(crate) use source_branch::{RenderHistory, SourceBranch};
 pub(crate) use staged_branch::{BranchContents, BranchUpdate, RefContents, StagedBranch, examine_ref};
 pub(crate) use staged_branch_names::StagedBranchNames;
 pub(crate) use summary::{change_text, versions_text};
-pub(crate) use unmanaged_files::unmanaged_manifest;
 pub(crate) use unmatched_selector::unmatched_selector;
 pub(crate) use waves::wave_block_reason;

@@ -1,31 +1,15 @@
 //! Preconditions of staging and starting a rollout.
 
-use super::{BatchRevert, BranchContents, DeployBranch, RolloutPlan, StagedBranch};
-use crate::diagnostics::{Code, Diagnostic, Severity, Span, pluralize};
+use super::{BatchRevert, BranchContents, ClusterView, DeployBranch, StagedBranch};
+use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
 use crate::git::{Commit, ObjectId};
 use crate::model::ledger::Ledger;
+use crate::rollout::RolloutPlan;
 use crate::rollout::removal::SidecarRemoval;
-use crate::rollout::{ExternalState, RolloutEnd, RolloutStep, advice, steps};
 use std::path::Path;
 
-/// How many times `maxBatches` steps are counted; beyond that the number is estimated.
-const COUNT_FACTOR: u32 = 10;
-
-/// Refuses a rollout that has not started and needs more batches than a plan may have.
-pub fn too_many_batches(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
-    if rollout.has_started() || !matches!(rollout.end(), RolloutEnd::TooManyBatches { .. }) {
-        return None;
-    }
-    let most = rollout.context.settings.max_batches;
-    let batches = estimate_batches(rollout, most.saturating_mul(COUNT_FACTOR));
-    let shortest = advice::shortest_duration(batches as usize, &rollout.context.settings.soak);
-    let (field, written) = batch_size_field(rollout);
-    let diagnostic = advice::too_many_batches(batches as usize, most as usize, &shortest, field, written)?;
-    Some(Diagnostic { severity: Severity::Error, ..diagnostic })
-}
-
 /// Refuses to start a rollout that removes the sidecar from workloads.
-pub fn sidecar_removal(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
+pub fn sidecar_removal(view: &ClusterView, rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
     let started = rollout.steps.first().filter(|step| step.removed_workloads() > 0)?.started_ledger()?;
     let (context, ledger) = (&rollout.context, &rollout.ledger);
     let (removal, name) = (SidecarRemoval::of(context, started)?, rollout.name());
@@ -34,7 +18,7 @@ pub fn sidecar_removal(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
     diagnostic = match removal.cause_label(context) {
         Some(at) => diagnostic.at(at),
         None => {
-            let path = rollout.view.configuration.ledger_path(rollout.view.cluster.as_deref(), name);
+            let path = view.configuration.ledger_path(view.cluster.as_deref(), name);
             diagnostic.at(Span::whole_file(path.unwrap_or_default()))
         }
     };
@@ -48,32 +32,6 @@ pub fn sidecar_removal(rollout: &RolloutPlan<'_>) -> Option<Diagnostic> {
         "undo the change of the SidecarSet; to remove the sidecar, `pillion start {} --allow-removal` {what}",
         context.command_arguments()
     )))
-}
-
-/// Counts the batches, or estimates their number from those that were counted.
-fn estimate_batches(rollout: &RolloutPlan<'_>, limit: u32) -> u32 {
-    let steps = steps(&rollout.context, &rollout.ledger, &ExternalState::default(), limit as usize);
-    let Some(last) = steps.iter().filter_map(RolloutStep::batch).next_back() else { return 0 };
-    if matches!(steps.last(), Some(RolloutStep::Batch(_))) && last.updated_pods > 0 {
-        let whole = u64::from(last.number) * u64::from(last.matched_pods) / u64::from(last.updated_pods);
-        return u32::try_from(whole).unwrap_or(u32::MAX);
-    }
-    last.number
-}
-
-/// Returns the field that limits the size of batches, and its location.
-fn batch_size_field(rollout: &RolloutPlan<'_>) -> (&'static str, Option<Span>) {
-    let set = rollout.view.prepared.sets.iter().find(|s| s.name == rollout.name());
-    match set.filter(|_| rollout.context.settings.strategy.max_unavailable.is_some()) {
-        Some(set) => {
-            let at = "spec.updateStrategy.maxUnavailable";
-            (
-                "updateStrategy.maxUnavailable",
-                Some(set.label(at, "no batch makes more pods unavailable than this")),
-            )
-        }
-        None => ("rollout.steps", None),
-    }
 }
 
 /// Refuses to continue from a ledger with batches that were reverted by hand.

@@ -3,12 +3,12 @@
 //! The text is Markdown. Only numbers and words of pillion are outside of code: names and messages of others are for
 //! the commit message and the diff, which the description fences.
 
-use super::{CommitAction, DeployBranch, Error, RolloutPlan};
+use super::{CommitAction, DeployBranch, Error};
 use crate::diagnostics::{Diagnostic, escape, short};
 use crate::git::{Commit, ObjectId, trailer};
-use crate::rollout::report::{PlanExtent, build_report};
+use crate::rollout::report::PlanReport;
 use crate::rollout::update_method::UpdateMethod;
-use crate::rollout::{Batch, ExternalState, WorkloadUpdate};
+use crate::rollout::{Batch, PlanExtent, RolloutPlan, WorkloadUpdate};
 use std::fmt::Write as _;
 
 /// Prefix of the branches of pull requests.
@@ -185,8 +185,7 @@ fn batch_table<'b>(batches: impl Iterator<Item = &'b Batch>, last: u32) -> Strin
 
 /// The warnings of the plan, in a fence: they name workloads.
 fn warning_list(rollout: &RolloutPlan<'_>) -> String {
-    let external = ExternalState { today: rollout.today.clone(), ..ExternalState::default() };
-    let report = build_report(&rollout.context, &rollout.ledger, &external, &[], PlanExtent::NextStep);
+    let report = PlanReport::of(rollout, None, &[], PlanExtent::NextStep);
     let lines: Vec<String> = report.warnings.iter().map(warning_line).collect();
     if lines.is_empty() {
         return String::new();

@@ -63,6 +63,11 @@ impl RepoContext {
         }
     }
 
+    /// Returns the head of the deploy branch, as it was fetched last.
+    pub(crate) fn deploy_head(&self) -> Option<ObjectId> {
+        self.branches.find_deploy_branch(&self.repository).map(|(_, head)| head)
+    }
+
     /// Reads the deploy branch even if it was rewritten: for commands that only read.
     ///
     /// # Errors

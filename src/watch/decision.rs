@@ -9,8 +9,8 @@ use crate::model::config::{OnFailure, RolloutConfig, StartMode};
 use crate::model::ledger::Ledger;
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::{
-    Batch, BlockedReason, Gate, RolloutContext, RolloutStep, approval_reason, is_repair, max_unavailable,
-    newer_source, rate_text,
+    Batch, BlockedReason, Gate, RolloutContext, RolloutStep, approval_reason, is_repair, newer_source,
+    rate_text,
 };
 use jiff::Timestamp;
 use std::fmt;
@@ -277,10 +277,9 @@ fn check_max_unavailable(
     health: &HealthReport,
     batch: &Batch,
 ) -> Option<ExplainedDecision> {
-    let bound = input.context.settings.strategy.max_unavailable.as_ref()?;
-    let bound = max_unavailable::max_unavailable(bound, batch.matched_pods as usize);
-    let down = health.unavailable as usize;
-    let more: usize = batch.updates.iter().map(|m| m.max_unavailable as usize).sum();
+    let bound = input.context.settings.strategy.max_unavailable_pods(batch.matched_pods.into())?;
+    let down = u64::from(health.unavailable);
+    let more: u64 = batch.updates.iter().map(|m| u64::from(m.max_unavailable)).sum();
     let is_alone = batch.updates.iter().any(|m| m.is_oversized);
     if is_repair(batch) {
         return None;

@@ -21,8 +21,7 @@ use crate::model::duration;
 use crate::model::timestamp::format_day;
 use crate::rollout::{ExternalState, Gate, RolloutStep, newer_source, transitions};
 use crate::stage::{
-    CommitAction, DeployBranch, LedgerCommit, PushOutcome, RepoContext, RolloutPlan, build_stack,
-    commit_ledger,
+    CommitAction, DeployBranch, LedgerCommit, PushOutcome, RepoContext, build_stack, commit_ledger,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -325,7 +324,7 @@ fn apply_decision(
     let watched = &rollout_set.rollouts[at];
     let deploy = rollout_set.deploy;
     let made = match &explained.decision {
-        WatchDecision::Advance => commit_step(deploy, &watched.rollout, &repo.signing()?)?,
+        WatchDecision::Advance => commit_step(deploy, watched, &repo.signing()?)?,
         WatchDecision::Pause(stop) => commit_stop(deploy, watched, stop, false, &repo.signing()?)?,
         WatchDecision::RollBack(stop) => commit_stop(deploy, watched, stop, true, &repo.signing()?)?,
         WatchDecision::Wait | WatchDecision::Idle | WatchDecision::Blocked => return Ok(()),
@@ -377,10 +376,10 @@ type CommitResult = Result<Option<(ObjectId, String)>, String>;
 /// Creates the commit of the next step.
 fn commit_step(
     deploy: &DeployBranch<'_>,
-    rollout: &RolloutPlan<'_>,
+    watched: &WatchedRollout<'_>,
     signing: &Signing<'_>,
 ) -> Result<CommitResult, WatchError> {
-    let (stack, diagnostics) = build_stack(deploy, rollout, 1, signing, &[])?;
+    let (stack, diagnostics) = build_stack((deploy, watched.view), &watched.rollout, 1, signing, &[])?;
     Ok(match stack {
         Some(stack) => Ok(stack.commits.into_iter().next().map(|c| (c.id, c.message))),
         None => Err(commit_error_message(&diagnostics)),
@@ -432,7 +431,7 @@ fn commit_stop(
     let evidence = stop.evidence.iter().take(MAX_EVIDENCE);
     trailers.extend(evidence.map(|e| (trailer::EVIDENCE, e.to_json().to_string())));
     let change = LedgerCommit { after: &after, action, subject, body: lines.join("\n"), trailers };
-    let (made, diagnostics) = commit_ledger(deploy, watched.rollout.view, &change, signing)?;
+    let (made, diagnostics) = commit_ledger(deploy, watched.view, &change, signing)?;
     Ok(match made {
         Some(made) => Ok(Some((made.id, made.message))),
         None => Err(commit_error_message(&diagnostics)),

@@ -235,11 +235,8 @@ const MAX_TEXT_CHARS: usize = 300;
 pub(super) fn one_line(text: &str) -> String {
     let blank: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = blank.split_whitespace().collect();
-    let line = escape::line(&mask_credentials(&words.join(" "))).into_owned();
-    match line.char_indices().nth(MAX_TEXT_CHARS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    let text = mask_credentials(&words.join(" "));
+    escape::truncate(&escape::line(&text), MAX_TEXT_CHARS).into_owned()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub fn run_notifications(
     let mut noticed = BTreeSet::new();
     let (mut arrived, mut backoff) = (None, Backoff::new(INITIAL_BACKOFF, MAX_BACKOFF));
     while !stop.is_requested() {
-        let head = repo.branches.find_deploy_branch(&repo.repository).map(|(_, id)| id);
+        let head = repo.deploy_head();
         let result = if head == arrived { Ok(()) } else { watcher.notify_head(repo, environment, receiver) };
         let result = result.and_then(|()| watcher.notify_states(repo, environment, receiver, &mut noticed));
         let goes_on = match result {

@@ -7,9 +7,8 @@ use super::providers::{
 use crate::diagnostics::escape;
 use crate::git::{self, ExpectedRef, ObjectId, RefMove, RefUpdate, Upstream};
 use crate::model::config::branch_names::invalid_branch_reason;
-use crate::stage::{
-    DeployBranch, Error, ProposalBranch, RepoContext, RolloutPlan, describe_proposal, examine_ref,
-};
+use crate::rollout::RolloutPlan;
+use crate::stage::{DeployBranch, Error, ProposalBranch, RepoContext, describe_proposal, examine_ref};
 
 /// All branches of pull requests, for a fetch.
 pub(crate) const PROPOSAL_GLOB: &str = "pillion/next/*";

@@ -147,7 +147,7 @@ impl Environment for RealEnvironment {
         let Some(provider) = &self.provider else { return Ok(()) };
         let branch = ProposalBranch::next_step(&repo.branches.deploy, cluster, sidecar_set);
         self.proposed_commits.remove(&branch.name);
-        let Some((_, head)) = repo.branches.find_deploy_branch(&repo.repository) else { return Ok(()) };
+        let Some(head) = repo.deploy_head() else { return Ok(()) };
         if let Some(text) = withdraw_commit(repo, head, &**provider, (&branch, reason))?
             && self.kept_branches.insert(text.clone())
         {

@@ -5,10 +5,10 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::git::ObjectId;
 use crate::model::config::RolloutConfig;
 use crate::model::config::freeze::FreezeWindows;
-use crate::rollout::{ExternalState, steps};
+use crate::rollout::{ExternalState, RolloutPlan};
 use crate::stage::{
-    ClusterView, DeployBranch, RolloutPlan, StagedBranch, check_drift, find_batch_revert, reverted_batch,
-    rewritten_branch, too_many_batches, unmatched_selector, wave_block_reason,
+    ClusterView, DeployBranch, StagedBranch, check_drift, find_batch_revert, reverted_batch,
+    rewritten_branch, unmatched_selector, wave_block_reason,
 };
 
 /// The rollouts of a deploy head.
@@ -23,6 +23,8 @@ pub(crate) struct RolloutSet<'l, 's> {
 pub(crate) struct WatchedRollout<'s> {
     /// The cluster, if pillion.yaml names clusters.
     pub(crate) cluster: Option<String>,
+    /// Its cluster.
+    pub(crate) view: &'s ClusterView,
     /// Its plan.
     pub(crate) rollout: RolloutPlan<'s>,
     /// Rollout settings of pillion.yaml and the SidecarSet.
@@ -35,14 +37,13 @@ pub(crate) struct WatchedRollout<'s> {
     pub(crate) start_refusal: Option<String>,
     /// The deploy head.
     pub(crate) head: ObjectId,
-    external_state: ExternalState,
 }
 
 impl<'s> WatchedRollout<'s> {
     /// Returns the plan of a paused rollout as if it were resumed.
     pub(super) fn plan_resumed(&self) -> Option<RolloutPlan<'s>> {
         let is_paused = self.rollout.ledger.paused.is_some();
-        is_paused.then(|| RolloutPlan::plan_resumed(self.rollout.view, self.name(), &self.external_state).0)
+        is_paused.then(|| self.view.plan_resumed_rollout(self.name(), self.rollout.external.clone()).0)
     }
 
     /// Returns the name of the SidecarSet.
@@ -52,16 +53,8 @@ impl<'s> WatchedRollout<'s> {
 
     /// Plans again if something outside of git has changed.
     pub(super) fn replan(&mut self, external_state: ExternalState) {
-        let is_same = self.external_state.wave_reason == external_state.wave_reason
-            && self.external_state.deferred == external_state.deferred
-            && self.external_state.unhealthy == external_state.unhealthy
-            && self.external_state.observed_replicas == external_state.observed_replicas
-            && self.external_state.today == external_state.today;
-        if !is_same {
-            let limit = self.rollout.context.settings.max_batches.saturating_add(2) as usize;
-            self.rollout.today.clone_from(&external_state.today);
-            self.rollout.steps = steps(&self.rollout.context, &self.rollout.ledger, &external_state, limit);
-            self.external_state = external_state;
+        if self.rollout.external != external_state {
+            self.rollout.replan(external_state);
         }
     }
 }
@@ -108,9 +101,9 @@ pub(crate) fn plan_rollouts<'l, 's>(
                 wave_reason: wave_block_reason(deploy, cluster, name, &source),
                 ..ExternalState::default()
             };
-            let (rollout, found) = RolloutPlan::plan(view, name, &external_state);
+            let (rollout, found) = view.plan_rollout(name, external_state);
             diagnostics.extend(found);
-            diagnostics.extend(too_many_batches(&rollout));
+            diagnostics.extend(rollout.too_many_batches().filter(|_| !rollout.has_started()));
             let by_hand = find_batch_revert(deploy, cluster, &rollout.ledger)?;
             diagnostics.extend(by_hand.map(|found| reverted_batch(deploy, cluster, &rollout.ledger, &found)));
             let branch = StagedBranch::find(deploy, cluster, name);
@@ -120,14 +113,14 @@ pub(crate) fn plan_rollouts<'l, 's>(
             let windows = FreezeWindows::parse(&settings.freeze).0;
             watched.push(WatchedRollout {
                 cluster: cluster.map(str::to_owned),
+                view,
+                not_before: rollout.external.wave_reason.clone(),
                 rollout,
                 settings,
                 windows,
-                not_before: external_state.wave_reason.clone(),
                 start_refusal: unmatched_selector(view, &all, name)
                     .map(|diagnostic| diagnostic_line(&diagnostic)),
                 head: deploy.head.id,
-                external_state,
             });
         }
     }

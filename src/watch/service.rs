@@ -5,7 +5,7 @@ use super::evaluation::OutOfSyncSince;
 use super::events::ServiceEventSink;
 use super::watch_loop::{Iteration, WatchContext, Watcher};
 use crate::backoff::Backoff;
-use crate::git::{ObjectId, StopToken};
+use crate::git::StopToken;
 use crate::stage::RepoContext;
 use jiff::Timestamp;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -62,7 +62,7 @@ pub(crate) fn run_service(
     let mut backoff = Backoff::new(INITIAL_BACKOFF, MAX_BACKOFF);
     while !schedule.stop.is_requested() {
         let iteration = environment.fetch(repo).and_then(|()| {
-            let (read, mut fetch_at) = (deploy_head(repo), Instant::now() + schedule.interval);
+            let (read, mut fetch_at) = (repo.deploy_head(), Instant::now() + schedule.interval);
             let (out_of_sync_since, verified_head) = (&mut out_of_sync_since, &mut verified_head);
             let mut context = WatchContext {
                 repo,
@@ -80,7 +80,7 @@ pub(crate) fn run_service(
                     NextAction::Fetch => {
                         fetch_at = Instant::now() + schedule.interval;
                         // The fetch that follows at once reports the error.
-                        environment.fetch(repo).is_ok() && deploy_head(repo) == read
+                        environment.fetch(repo).is_ok() && repo.deploy_head() == read
                     }
                 }
             })
@@ -110,10 +110,6 @@ pub(crate) fn run_service(
 fn local_instant((at, (now, seen)): (Timestamp, (Timestamp, Instant))) -> Instant {
     let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
     seen + left.min(MAX_LOOKAHEAD)
-}
-
-fn deploy_head(repo: &RepoContext) -> Option<ObjectId> {
-    repo.branches.find_deploy_branch(&repo.repository).map(|(_, id)| id)
 }
 
 impl PollSchedule {

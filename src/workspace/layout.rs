@@ -4,6 +4,7 @@
 use super::inputs::{Input, InputSource, NamespaceRules, UNSPECIFIED_NAMESPACE, input_from_file};
 use super::unread_ledgers::find_unread_ledgers;
 use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::defaults::SOURCES;
 use crate::read::{EntryKind, FileSource, IgnoreRules, WalkFilter, WalkResult, normalize_path};
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use std::path::{Path, PathBuf};
@@ -60,7 +61,7 @@ impl Layout {
     pub fn source_paths(&self) -> Vec<PathBuf> {
         match (self.sources.is_empty(), self.root.as_os_str().is_empty()) {
             (false, _) => self.paths_in_root(&self.sources),
-            (true, true) => vec![PathBuf::from(".")],
+            (true, true) => SOURCES.map(PathBuf::from).to_vec(),
             (true, false) => vec![self.root.clone()],
         }
     }

@@ -105,7 +105,7 @@ fn parse_yaml(text: &str) -> Result<Value, Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::PodsOrPercent;
+    use crate::model::int_or_percent::IntOrPercent;
 
     #[test]
     fn settings_are_read_as_yaml() {
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(supposed.update_strategy["selector"]["matchLabels"]["a"], "b");
         assert_eq!(
             supposed.rollout.steps,
-            Some(vec![PodsOrPercent::Int(1), PodsOrPercent::Text("25%".into())])
+            Some(vec![IntOrPercent::Int(1), IntOrPercent::Text("25%".into())])
         );
         assert_eq!(supposed.rollout.max_batches, Some(7));
     }

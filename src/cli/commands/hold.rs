@@ -7,10 +7,11 @@ use crate::cli::GlobalArgs;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::defaults::REASON;
 use crate::model::ledger::{Ledger, RevisionName};
 use crate::model::workload::{WorkloadQuery, WorkloadQueryError};
 use crate::rollout::report::workload_title;
-use crate::rollout::transitions::{self, DEFAULT_HOLD_REASON, HoldRequest, TransitionError};
+use crate::rollout::transitions::{self, HoldRequest, TransitionError};
 use crate::rollout::workload_set::PlannedWorkload;
 use crate::rollout::{ExternalState, RolloutContext};
 use crate::stage::{ClusterView, CommitAction, verify};
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(in crate::cli) struct HoldArgs {
     /// Workload: `web`, `deploy/web`, `shop/web`, `deploy/shop/web` or its whole key
     workload: String,
-    /// Reason, written to the ledger [default: the reason there, else `by hand`]
+    /// Reason, written to the ledger [default: the reason there, else `no reason given`]
     #[arg(long, value_parser = parse_reason)]
     reason: Option<String>,
     /// Emergency image for a container of the SidecarSet (repeatable)
@@ -104,7 +105,7 @@ fn hold_workload(
         Some(until) => format!("\nThe hold lasts until {until}, or until `pillion hold {key} --off`."),
         None => format!("\nThe hold lasts until `pillion hold {key} --off`."),
     });
-    let reason = line.and_then(|l| l.hold_reason.as_deref()).unwrap_or(DEFAULT_HOLD_REASON);
+    let reason = line.and_then(|l| l.hold_reason.as_deref()).unwrap_or(REASON);
     let off = format!("pillion hold {key} --sidecarset {} --off", before.name);
     let wanted = LedgerChange::new(
         after.clone(),

@@ -4,6 +4,7 @@ use super::ledger_change::{LedgerArgs, LedgerChange, commit_change, find_ledger,
 use crate::cli::GlobalArgs;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
+use crate::model::defaults::REASON;
 use crate::rollout::transitions;
 use crate::stage::CommitAction;
 use clap::Args;
@@ -14,7 +15,7 @@ pub(in crate::cli) struct PauseArgs {
     /// SidecarSet to pause
     name: String,
     /// Reason, part of the commit subject
-    #[arg(long, default_value = "by hand", value_parser = parse_reason)]
+    #[arg(long, default_value = REASON, value_parser = parse_reason)]
     reason: String,
     #[command(flatten)]
     ledger: LedgerArgs,

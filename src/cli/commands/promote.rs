@@ -13,12 +13,12 @@ use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
 use crate::rollout::transitions::TransitionError;
 use crate::rollout::{
-    Batch, BlockedReason, ExternalState, Gate, GateState, GateStatus, RolloutStep, gates_from_git,
-    ledger_before, required_approval,
+    Batch, BlockedReason, ExternalState, Gate, GateState, GateStatus, RolloutPlan, RolloutStep,
+    gates_from_git, required_approval,
 };
 use crate::stage::{
-    ClusterView, DeployBranch, Error, ProposalBranch, RolloutPlan, StagedBranch, StagedCommit, build_stack,
-    check_drift, find_batch_revert, reverted_batch, rewritten_branch,
+    DeployBranch, Error, ProposalBranch, StagedBranch, StagedCommit, build_stack, check_drift,
+    find_batch_revert, reverted_batch, rewritten_branch,
 };
 use clap::Args;
 use std::fmt::Write as _;
@@ -74,12 +74,13 @@ impl PromoteRun<'_> {
             return Err(CommandError::findings(message));
         }
         let external_state = ExternalState { today: Some(clock::today()), ..ExternalState::default() };
-        let (rollout, diagnostics) = RolloutPlan::plan(&view, name, &external_state);
+        let (rollout, diagnostics) = view.plan_rollout(name, external_state);
         reporter.add(diagnostics);
         reporter.add(self.manual_changes(deploy_branch, &rollout)?);
         reporter.fail_on_errors()?;
         let number = self.count_steps(&rollout)?;
-        let (stack, diagnostics) = build_stack(deploy_branch, &rollout, number, &Signing::disabled(), &[])?;
+        let (stack, diagnostics) =
+            build_stack((deploy_branch, &view), &rollout, number, &Signing::disabled(), &[])?;
         reporter.add(diagnostics);
         let stack = stack.ok_or_else(|| CommandError::from_diagnostics([]))?;
         let settings = view.rollout_settings(name).0;
@@ -92,7 +93,7 @@ impl PromoteRun<'_> {
         );
         let note = passed_gates_note(&gates, number, &rollout.context.settings.soak);
         if self.args.ledger.dry_run {
-            return Ok(self.dry_run_text(&view, &rollout, &stack.commits, note.as_deref()));
+            return Ok(self.dry_run_text(&rollout, &stack.commits, note.as_deref()));
         }
         if self.args.ledger.delivery.pull_request {
             return self.propose_step(deploy_branch, &rollout, &stack.commits);
@@ -106,7 +107,7 @@ impl PromoteRun<'_> {
             }
         };
         let (_, place) = require_pushed(outcome, self.context)?;
-        Ok(self.release_text(&view, &rollout, (&released, &stack.commits), (&place, note.as_deref()))?)
+        Ok(self.release_text(&rollout, (&released, &stack.commits), (&place, note.as_deref()))?)
     }
 
     /// Opens the pull request of one step. Several in one would be released at once when it is merged.
@@ -123,7 +124,7 @@ impl PromoteRun<'_> {
                 rollout.context.command_arguments()
             )));
         };
-        let (deploy, cluster) = (&self.context.branches.deploy, rollout.view.cluster.as_deref());
+        let (deploy, cluster) = (&self.context.branches.deploy, rollout.context.cluster.as_deref());
         let branch = ProposalBranch::next_step(deploy, cluster, rollout.name());
         let made = VerbCommit { commit: step.id, author: self.author, branch, rollout: Some(rollout) };
         let proposed = propose(self.context, deploy_branch, &made)?;
@@ -136,7 +137,7 @@ impl PromoteRun<'_> {
         deploy_branch: &DeployBranch<'_>,
         rollout: &RolloutPlan<'_>,
     ) -> Result<Vec<Diagnostic>, Error> {
-        let cluster = rollout.view.cluster.as_deref();
+        let cluster = rollout.context.cluster.as_deref();
         let branch = StagedBranch::find(deploy_branch, cluster, rollout.name());
         let examined = branch.examine_refs(deploy_branch, rollout.name())?;
         let reverted = find_batch_revert(deploy_branch, cluster, &rollout.ledger)?;
@@ -168,7 +169,7 @@ impl PromoteRun<'_> {
     /// Returns why the next step, or the batch of `--to`, cannot be released by hand.
     fn blocking_reason(&self, rollout: &RolloutPlan<'_>) -> Option<TransitionError> {
         let (name, ledger) = (rollout.name(), &rollout.ledger);
-        let options = self.options(rollout.view);
+        let options = self.options(rollout);
         if let Some(paused) = &ledger.paused {
             let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
             return Some(TransitionError(format!(
@@ -221,7 +222,7 @@ impl PromoteRun<'_> {
     }
 
     fn approval_required(&self, rollout: &RolloutPlan<'_>, batch: &Batch) -> TransitionError {
-        let (name, number, options) = (rollout.name(), batch.number, self.options(rollout.view));
+        let (name, number, options) = (rollout.name(), batch.number, self.options(rollout));
         let before = number - 1;
         let nearer = if before > rollout.ledger.last_batch() {
             format!("; `--to {before}` releases what comes before it")
@@ -233,14 +234,13 @@ impl PromoteRun<'_> {
         ))
     }
 
-    fn options(&self, site: &ClusterView) -> String {
-        repository::command_options(&self.args.ledger.repository, site.cluster.as_deref())
+    fn options(&self, rollout: &RolloutPlan<'_>) -> String {
+        repository::command_options(&self.args.ledger.repository, rollout.context.cluster.as_deref())
     }
 
     /// Returns the text of `--dry-run`.
     fn dry_run_text(
         &self,
-        site: &ClusterView,
         rollout: &RolloutPlan<'_>,
         commits: &[StagedCommit],
         note: Option<&str>,
@@ -252,7 +252,7 @@ impl PromoteRun<'_> {
         if let Some(note) = note {
             let _ = writeln!(text, "{note}");
         }
-        let following = self.next_step(site, rollout, commits.len());
+        let following = self.next_step(rollout, commits.len());
         let _ = writeln!(text, "nothing was released; then {following}");
         text
     }
@@ -260,7 +260,6 @@ impl PromoteRun<'_> {
     /// Returns what was released, where it is, and what comes next.
     fn release_text(
         &self,
-        site: &ClusterView,
         rollout: &RolloutPlan<'_>,
         (released, made): (&[ObjectId], &[StagedCommit]),
         (place, note): (&str, Option<&str>),
@@ -277,18 +276,18 @@ impl PromoteRun<'_> {
         if let Some(note) = note {
             let _ = writeln!(text, "{note}");
         }
-        let _ = writeln!(text, "next: {}", self.next_step(site, rollout, released.len()));
+        let _ = writeln!(text, "next: {}", self.next_step(rollout, released.len()));
         Ok(text)
     }
 
     /// Returns what follows after the first steps, and the command for it.
-    fn next_step(&self, site: &ClusterView, rollout: &RolloutPlan<'_>, number: usize) -> String {
-        let (name, options) = (rollout.name(), self.options(site));
+    fn next_step(&self, rollout: &RolloutPlan<'_>, number: usize) -> String {
+        let (name, options) = (rollout.name(), self.options(rollout));
         let promote = format!("`pillion promote {name}{options}`");
         match rollout.steps.get(number) {
             Some(RolloutStep::Batch(batch)) => {
                 let (pods, moves) = (batch.moved_pods(), batch.updates.len() as u64);
-                let before = ledger_before(&rollout.steps, &rollout.ledger, number);
+                let before = rollout.ledger_before(number);
                 let approve = match is_unapproved(rollout, before, batch) {
                     true => format!("`pillion approve {name} {}{options}`, then ", batch.number),
                     false => String::new(),

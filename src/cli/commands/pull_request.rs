@@ -3,7 +3,8 @@
 use crate::cli::error::CommandError;
 use crate::cli::repository::RepoContext;
 use crate::git::{self, Identity, ObjectId};
-use crate::stage::{self, DeployBranch, ProposalBranch, RolloutPlan};
+use crate::rollout::RolloutPlan;
+use crate::stage::{self, DeployBranch, ProposalBranch};
 use clap::Args;
 
 /// Where a commit goes.

@@ -5,6 +5,7 @@ use crate::cli::GlobalArgs;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::git::trailer;
+use crate::model::defaults::REASON;
 use crate::model::ledger::{Ledger, revision_text};
 use crate::rollout::transitions::{self, BatchRollback, TransitionError};
 use crate::stage::{CommitAction, ledger_after_batch, ledger_before_completion, missing_after_change};
@@ -19,7 +20,7 @@ pub(in crate::cli) struct RollbackArgs {
     #[arg(long = "to", value_name = "BATCH")]
     batch: Option<u32>,
     /// Reason, part of the commit subject
-    #[arg(long, default_value = "by hand", value_parser = parse_reason)]
+    #[arg(long, default_value = REASON, value_parser = parse_reason)]
     reason: String,
     #[command(flatten)]
     ledger: LedgerArgs,

@@ -12,12 +12,12 @@ use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::git::{ObjectId, RefUpdate, Signing, Upstream};
 use crate::model::ledger::revision_text;
 use crate::read::Disk;
-use crate::rollout::ExternalState;
 use crate::rollout::cluster_state::read_cluster_state;
+use crate::rollout::{ExternalState, RolloutPlan};
 use crate::stage::{
-    BranchContents, BranchUpdate, ClusterView, CommitStack, DeployBranch, Error, RefContents, RolloutPlan,
-    StagedBranch, StagedBranchNames, build_stack, check_drift, foreign_commits, rewritten_branch,
-    too_many_batches, unmatched_selector, wave_block_reason,
+    BranchContents, BranchUpdate, ClusterView, CommitStack, DeployBranch, Error, RefContents, StagedBranch,
+    StagedBranchNames, build_stack, check_drift, foreign_commits, rewritten_branch, unmatched_selector,
+    wave_block_reason,
 };
 use crate::workspace::{inputs_from_paths, read_input};
 use clap::Args;
@@ -256,23 +256,24 @@ impl StageRun<'_> {
                     replaces_paused: starts_paused,
                     ..self.external_state.clone()
                 };
-                RolloutPlan::plan(site, name, &external)
+                site.plan_rollout(name, external)
             }
-            false => RolloutPlan::plan_resumed(site, name, &self.external_state),
+            false => site.plan_resumed_rollout(name, self.external_state.clone()),
         };
-        problems.extend(too_many_batches(&rollout));
+        problems.extend(rollout.too_many_batches().filter(|_| !rollout.has_started()));
         problems.extend(unmatched_selector(site, &sites.iter().collect::<Vec<_>>(), name));
         if !self.args.accept_rewritten {
             problems.extend(rewritten_branch(deploy_branch, &branch, &examined));
         }
         let is_refused = problems.iter().any(crate::diagnostics::Diagnostic::is_error);
         reporter.add(problems);
-        Ok((!is_refused).then_some(PlannedStack { rollout, branch, inspection: examined }))
+        Ok((!is_refused).then_some(PlannedStack { view: site, rollout, branch, inspection: examined }))
     }
 }
 
 /// A rollout, before its commits are made.
 pub(in crate::cli) struct PlannedStack<'s> {
+    view: &'s ClusterView,
     pub(in crate::cli) rollout: RolloutPlan<'s>,
     branch: StagedBranch,
     inspection: BranchContents,
@@ -282,7 +283,7 @@ impl<'s> PlannedStack<'s> {
     /// Says which cluster of an earlier wave comes first.
     pub(in crate::cli) fn blocking_wave(&self, deploy_branch: &DeployBranch<'_>) -> Option<String> {
         let source = self.rollout.context.source.as_ref().map(|r| r.name.clone());
-        wave_block_reason(deploy_branch, self.rollout.view.cluster.as_deref(), self.rollout.name(), &source)
+        wave_block_reason(deploy_branch, self.view.cluster.as_deref(), self.rollout.name(), &source)
     }
 
     pub(in crate::cli) fn build_commits(
@@ -293,7 +294,8 @@ impl<'s> PlannedStack<'s> {
         reporter: &mut Reporter,
     ) -> Result<Option<BuiltStack<'s>>, Error> {
         let kept = if signing.is_enabled() { self.branch.commits(deploy_branch)? } else { Vec::new() };
-        let (stack, diagnostics) = build_stack(deploy_branch, &self.rollout, limit, signing, &kept)?;
+        let (stack, diagnostics) =
+            build_stack((deploy_branch, self.view), &self.rollout, limit, signing, &kept)?;
         reporter.add(diagnostics);
         let waits = self.blocking_wave(deploy_branch).filter(|_| self.rollout.starts_rollout());
         Ok(stack.map(|stack| BuiltStack { planned: self, stack, blocked_by: waits }))
@@ -314,7 +316,7 @@ impl<'s> BuiltStack<'s> {
 
     pub(in crate::cli) fn sidecar_set_and_cluster(&self) -> (String, Option<String>) {
         let rollout = &self.planned.rollout;
-        (rollout.name().to_owned(), rollout.view.cluster.as_ref().map(ToString::to_string))
+        (rollout.name().to_owned(), rollout.context.cluster.as_ref().map(ToString::to_string))
     }
 
     /// Says which commits of others the branch holds: an error where it would have to be replaced.
@@ -323,12 +325,12 @@ impl<'s> BuiltStack<'s> {
         deploy_branch: &DeployBranch<'_>,
         args: &StageArgs,
     ) -> Option<Diagnostic> {
-        let PlannedStack { branch, inspection: examined, rollout } = &self.planned;
+        let PlannedStack { branch, inspection: examined, rollout, .. } = &self.planned;
         if args.force {
             return None;
         }
         let config = deploy_branch.configuration.layout.root.join("pillion.yaml");
-        let options = repository::command_options(&args.repository, rollout.view.cluster.as_deref());
+        let options = repository::command_options(&args.repository, rollout.context.cluster.as_deref());
         let names = (branch.short_name(), rollout.name());
         let mut diagnostic = foreign_commits(&config, names, &examined.foreign(), &options)?;
         let is_other =
@@ -361,7 +363,7 @@ impl<'s> BuiltStack<'s> {
         };
         let (sidecar_set, cluster) = self.sidecar_set_and_cluster();
         let Self {
-            planned: PlannedStack { rollout, branch, inspection: examined },
+            planned: PlannedStack { rollout, branch, inspection: examined, .. },
             stack,
             blocked_by: waits,
         } = self;

@@ -13,9 +13,9 @@ use crate::cli::{GlobalArgs, clock};
 use crate::diagnostics::pluralize;
 use crate::git::{Identity, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
-use crate::rollout::with_current_scope;
+use crate::rollout::{RolloutPlan, with_current_scope};
 use crate::stage::{
-    ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, ProposalBranch, RolloutPlan, StagedCommit,
+    ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, ProposalBranch, StagedCommit,
     commit_ledger, sidecar_removal,
 };
 use clap::Args;
@@ -251,7 +251,8 @@ impl StageRun<'_> {
                 };
                 self.refuse_paused(&planned.rollout)?;
                 if planned.rollout.starts_rollout() && planned.blocking_wave(deploy_branch).is_none() {
-                    reporter.add(sidecar_removal(&planned.rollout).filter(|_| !self.start.allows_removal));
+                    reporter
+                        .add(sidecar_removal(view, &planned.rollout).filter(|_| !self.start.allows_removal));
                     first.get_or_insert(planned);
                 }
             }

@@ -13,10 +13,8 @@ use crate::git::HistoryWalk;
 use crate::model::ledger::{Ledger, Revision};
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::report::ledger_holds;
-use crate::rollout::{ExternalState, RolloutStep, gates_from_git};
-use crate::stage::{
-    ClusterView, DeployBranch, Error, RolloutPlan, change_text, versions_text, wave_block_reason,
-};
+use crate::rollout::{ExternalState, RolloutPlan, RolloutStep, gates_from_git};
+use crate::stage::{ClusterView, DeployBranch, Error, change_text, versions_text, wave_block_reason};
 use clap::Args;
 
 /// Arguments of `pillion status`.
@@ -128,7 +126,7 @@ fn ledger_status(
     let not_before = wave_block_reason(deploy_branch, cluster, &ledger.name, &source);
     let today = Some(clock::today());
     let external = ExternalState { wave_reason: not_before, today, ..ExternalState::default() };
-    let (rollout, _) = RolloutPlan::plan_resumed(site, &ledger.name, &external);
+    let (rollout, _) = site.plan_resumed_rollout(&ledger.name, external);
     let place = deploy_branch.configuration.ledger_path(cluster, &ledger.name);
     let since = deploy_branch
         .repository
@@ -158,7 +156,7 @@ fn ledger_status(
         batches: rollout.last_batch(),
         updated: before,
         pods,
-        held: ledger_holds(&rollout.context, ledger, external.today.as_deref()),
+        held: ledger_holds(&rollout.context, ledger, rollout.external.today.as_deref()),
         newer_revision: rollout.newer_source(),
         starts: rollout.starts_rollout(),
         next: next_step(&rollout, &options),

@@ -20,16 +20,20 @@ mod lint;
 /// The values that the schema cannot check.
 mod validate;
 
+use super::defaults::{
+    DEPLOY_BRANCH, IDENTITY_EMAIL, IDENTITY_NAME, MAX_BATCHES, PROGRESS_DEADLINE_SECONDS, REMOTE,
+    SOAK_SECONDS, SOURCES, STAGED_PATTERN, STEPS, SYNC_TIMEOUT_SECONDS,
+};
 use super::document_schema::SchemaCheck;
+use super::int_or_percent::IntOrPercent;
 use super::workload::{KindTraits, WorkloadKind};
 use crate::diagnostics::Diagnostic;
 use crate::yaml::{Document, FieldPath};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::LazyLock;
 
 /// Configuration of a repository: `pillion.yaml` at its root. All keys are optional.
@@ -42,6 +46,7 @@ pub struct RepositoryConfig {
     /// `Repository`.
     pub(crate) kind: String,
     /// Folders and files with manifests, relative to this file.
+    #[schemars(extend("default" = SOURCES))]
     pub(crate) sources: Vec<String>,
     /// Files and folders to skip besides those of .gitignore, in gitignore syntax.
     pub(crate) ignore: Vec<String>,
@@ -52,6 +57,7 @@ pub struct RepositoryConfig {
     /// Folder of the ledgers on the deploy branch.
     pub(crate) ledgers: Option<String>,
     /// Annotations that `render` writes.
+    #[schemars(extend("default" = AnnotationMode::default()))]
     pub(crate) annotations: Option<AnnotationMode>,
     /// Namespaces of manifests without one, and labels of namespaces. The first matching folder wins.
     pub(crate) namespaces: Vec<NamespaceRule>,
@@ -62,7 +68,7 @@ pub struct RepositoryConfig {
     pub(crate) build: Option<Vec<String>>,
     /// Levels of warnings and notes, by code: `allow` hides them, `deny` makes them errors. Errors cannot be allowed.
     pub(crate) lint: BTreeMap<String, LintLevel>,
-    /// Clusters. Without it, there is one.
+    /// Clusters. Without it, there is one, without a name.
     pub(crate) clusters: Vec<ClusterConfig>,
     /// Branches, remote and identity of commits.
     pub(crate) git: Option<GitConfig>,
@@ -73,7 +79,7 @@ pub struct RepositoryConfig {
 /// Annotations that `render` writes.
 ///
 /// `patchPodMetadata` and the annotations of hot-upgrade pairs are written in every mode, because containers read them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AnnotationMode {
     /// `kruise.io/sidecarset-injected-list` only.
@@ -130,9 +136,9 @@ pub(crate) struct KindRule {
 pub(crate) struct ClusterConfig {
     /// Name of the cluster and of its folder of ledgers.
     pub(crate) name: String,
-    /// Folder of its manifests.
+    /// Folder of its manifests. Without it, all sources.
     pub(crate) folder: Option<String>,
-    /// Context of the kubeconfig.
+    /// Context of the kubeconfig. Without it, `--context`, else the current context.
     pub(crate) context: Option<String>,
     /// Rollouts of later waves start after those of earlier waves are complete.
     pub(crate) wave: Option<u32>,
@@ -148,16 +154,20 @@ pub(crate) struct ClusterConfig {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(crate) struct GitConfig {
     /// Deploy branch: the branch that the cluster follows. Not below `pillion/`.
+    #[schemars(extend("default" = DEPLOY_BRANCH))]
     pub(crate) deploy: Option<String>,
-    /// Branch of the sources; differs from `deploy` in the two-branch layout.
+    /// Branch of the sources, in the two-branch layout. Without it, `deploy`.
     pub(crate) source: Option<String>,
     /// Name of the staged branches, below `pillion/`; `{deploy}`, `{sidecarSet}` and `{cluster}` are placeholders.
+    #[schemars(extend("default" = STAGED_PATTERN))]
     pub(crate) staged: Option<String>,
     /// Name of the remote.
+    #[schemars(extend("default" = REMOTE))]
     pub(crate) remote: Option<String>,
-    /// Git provider of the remote, for `--pull-request`, where the name of its host does not tell.
+    /// Git provider of the remote, for `--pull-request`. Without it, the one that the name of the host tells.
     pub(crate) provider: Option<GitProvider>,
     /// Author and committer of every commit.
+    #[schemars(extend("default" = default_identity()))]
     pub(crate) identity: Option<CommitIdentity>,
 }
 
@@ -213,23 +223,31 @@ pub(crate) struct CommitIdentity {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(crate) struct RolloutConfig {
-    /// Whether a SidecarSet without a ledger is an error.
+    /// Whether a SidecarSet without a ledger is an error. Without it, `true` if `ledgers` is set.
     pub(crate) require_ledger: Option<bool>,
     /// Who starts a rollout.
+    #[schemars(extend("default" = StartMode::default()))]
     pub(crate) start: Option<StartMode>,
-    /// Cumulative numbers or percentages of pods.
-    pub(crate) steps: Option<Vec<PodsOrPercent>>,
+    /// Cumulative numbers or percentages of pods. Without it, a SidecarSet with `maxUnavailable` has no steps.
+    #[schemars(extend("default" = STEPS.map(IntOrPercent::parse)))]
+    pub(crate) steps: Option<Vec<IntOrPercent>>,
     /// Whether a workload can be split over several batches.
+    #[schemars(extend("default" = SplitMode::default()))]
     pub(crate) split: Option<SplitMode>,
     /// Maximum number of batches of a plan.
+    #[schemars(extend("default" = MAX_BATCHES))]
     pub(crate) max_batches: Option<u32>,
     /// How long the pods of a batch must stay healthy before the next batch; at most 8784h.
+    #[schemars(extend("default" = seconds(SOAK_SECONDS)))]
     pub(crate) soak: Option<String>,
     /// Maximum time for a batch to become healthy; at most 8784h.
+    #[schemars(extend("default" = seconds(PROGRESS_DEADLINE_SECONDS)))]
     pub(crate) progress_deadline: Option<String>,
     /// Maximum time until the cluster has applied a batch; at most 8784h.
+    #[schemars(extend("default" = seconds(SYNC_TIMEOUT_SECONDS)))]
     pub(crate) sync_timeout: Option<String>,
     /// Action after an unhealthy batch.
+    #[schemars(extend("default" = OnFailure::default()))]
     pub(crate) on_failure: Option<OnFailure>,
     /// Replica counts of workloads, used if neither git nor the ledger has them.
     pub(crate) pods: BTreeMap<String, u32>,
@@ -242,60 +260,33 @@ pub(crate) struct RolloutConfig {
 }
 
 /// Who starts a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub(crate) enum StartMode {
     /// A person.
+    #[default]
     Manual,
     /// The watcher.
     Auto,
 }
 
 /// Whether a workload can be split over several batches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub(crate) enum SplitMode {
     /// By the native partition of the workload, if its kind has one.
+    #[default]
     Auto,
     /// Never.
     Never,
 }
 
 /// Action after an unhealthy batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub(crate) enum OnFailure {
     /// Release no further batch.
+    #[default]
     Pause,
     /// Roll back to the released revision.
     RollBack,
-}
-
-/// A number or a percentage.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(crate) enum PodsOrPercent {
-    /// A number.
-    Int(u32),
-    /// A percentage.
-    Text(String),
-}
-
-impl PodsOrPercent {
-    /// Returns the unit (0: pods, 1: percent) and number of a step; None if it is invalid.
-    fn order_key(&self) -> Option<(usize, u32)> {
-        let (kind, number, most) = match self {
-            Self::Int(n) => (0, *n, u32::MAX),
-            Self::Text(text) => (1, text.strip_suffix('%')?.parse().ok()?, 100),
-        };
-        (1..=most).contains(&number).then_some((kind, number))
-    }
-}
-
-impl fmt::Display for PodsOrPercent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Int(n) => n.fmt(f),
-            Self::Text(text) => text.fmt(f),
-        }
-    }
 }
 
 /// A window in which no batch is released.
@@ -306,8 +297,17 @@ pub(crate) struct FreezeRule {
     pub(crate) cron: String,
     /// Duration (`63h`, `1h30m`), at most 8784h. It is exact even when clocks change.
     pub(crate) length: String,
-    /// IANA time zone of `cron`. Without it, UTC.
+    /// IANA time zone of `cron`.
+    #[schemars(extend("default" = "UTC"))]
     pub(crate) time_zone: Option<String>,
+}
+
+fn default_identity() -> Value {
+    json!({"name": IDENTITY_NAME, "email": IDENTITY_EMAIL})
+}
+
+fn seconds(number: u64) -> String {
+    format!("{number}s")
 }
 
 /// Returns the JSON Schema of pillion.yaml.
@@ -493,6 +493,6 @@ mod tests {
         let document = Document::read(&"pillion.yaml".into(), 0, 1, &text).unwrap();
         let (repository, diagnostics) = decode(&document);
         assert_eq!(diagnostics, []);
-        assert_eq!(repository.rollout.unwrap().steps.unwrap()[1], PodsOrPercent::Text("25%".into()));
+        assert_eq!(repository.rollout.unwrap().steps.unwrap()[1], IntOrPercent::Text("25%".into()));
     }
 }

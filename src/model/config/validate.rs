@@ -1,9 +1,10 @@
 //! Checks the values of `rollout` that the JSON Schema cannot check.
 
+use super::RolloutConfig;
 use super::freeze::FreezeWindows;
-use super::{PodsOrPercent, RolloutConfig};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::duration;
+use crate::model::int_or_percent::IntOrPercent;
 use crate::yaml::{Document, EntryPart, FieldPath};
 
 impl RolloutConfig {
@@ -16,10 +17,10 @@ impl RolloutConfig {
             diagnostics.push(diagnostic.at(label).field(at.to_string()).help(help));
         };
         let at = |key: &str| base.child(key);
-        let mut before: [Option<(u32, &PodsOrPercent)>; 2] = [None, None];
+        let mut before: [Option<(i64, &IntOrPercent)>; 2] = [None, None];
         for (i, step) in self.steps.iter().flatten().enumerate() {
             let place = at("steps").child(i);
-            let Some((kind, number)) = step.order_key() else {
+            let Some((kind, number)) = unit_and_number(step) else {
                 let reason = format!(
                     "must be a number of pods of at least 1, or a percentage from `1%` to `100%`, not `{step}`"
                 );
@@ -74,4 +75,13 @@ impl RolloutConfig {
         }
         diagnostics
     }
+}
+
+/// Returns the unit (0: pods, 1: percent) and number of a step; None if it is invalid.
+fn unit_and_number(step: &IntOrPercent) -> Option<(usize, i64)> {
+    let (unit, number, most) = match step {
+        IntOrPercent::Int(number) => (0, *number, i64::MAX),
+        IntOrPercent::Text(text) => (1, text.strip_suffix('%')?.parse().ok()?, 100),
+    };
+    (1..=most).contains(&number).then_some((unit, number))
 }

@@ -3,6 +3,7 @@
 //! All functions expect checked values, in which an absent key means an empty value.
 
 use super::schema::{ObjectSchema, RESOURCES_POLICY, SIDECAR_SET_INJECT_REVISION};
+use crate::model::defaults::REVISION_HISTORY_LIMIT;
 use crate::model::image;
 use crate::model::json::{JsonObject, object_entry, object_mut, objects_mut};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ pub(crate) fn fill_defaults(spec: &mut JsonObject) {
     objects_mut(spec, "initContainers").for_each(|c| fill_sidecar(c, "AfterAppContainer"));
     objects_mut(spec, "containers").for_each(|c| fill_sidecar(c, "BeforeAppContainer"));
     objects_mut(spec, "volumes").for_each(fill_volume);
-    set_default(spec, "revisionHistoryLimit", 10);
+    set_default(spec, "revisionHistoryLimit", REVISION_HISTORY_LIMIT);
     objects_mut(spec, "patchPodMetadata").for_each(|p| set_default(p, "patchPolicy", "Retain"));
     if let Some(revision) = object_mut(object_entry(spec, "injectionStrategy"), "revision") {
         fill_crd_defaults(revision, &SIDECAR_SET_INJECT_REVISION);

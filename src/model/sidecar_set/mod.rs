@@ -23,6 +23,7 @@ pub use repair::repair;
 pub use validate::{ValidationContext, conflicts, validate};
 
 use crate::diagnostics::Span;
+use crate::model::int_or_percent::IntOrPercent;
 use crate::model::json::JsonObject;
 use crate::model::selector::Selector;
 use crate::yaml::{Document, EntryPart, FieldPath};
@@ -147,15 +148,6 @@ pub struct InjectionRevision {
     pub(crate) custom_version: Option<String>,
     /// Whether `policy` is Partial rather than Always.
     pub(crate) is_partial: bool,
-}
-
-/// A number or a percentage, as in the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IntOrPercent {
-    /// A number of pods.
-    Int(i64),
-    /// A string such as `50%`. Validation checks that it is a percentage.
-    Text(String),
 }
 
 /// `updateStrategy`. The module `rollout` implements it.

@@ -2,15 +2,15 @@
 
 use super::schema::SIDECAR_CONTAINER;
 use super::{
-    InjectPolicy, InjectionRevision, IntOrPercent, PatchPolicy, PodMetadataPatch, PriorityStrategy,
-    ResourcesPolicy, ScatterTerm, SidecarContainer, TransferEnv, UpdateStrategy, WeightTerm, defaults,
+    InjectPolicy, InjectionRevision, PatchPolicy, PodMetadataPatch, PriorityStrategy, ResourcesPolicy,
+    ScatterTerm, SidecarContainer, TransferEnv, UpdateStrategy, WeightTerm, defaults,
 };
+use crate::model::int_or_percent::IntOrPercent;
 use crate::model::json::{
     JsonObject, bool_at, int_at, object_at, objects_at, string_at, string_entries, strings_at, text_at,
 };
 use crate::model::selector::Selector;
 use crate::yaml::FieldPath;
-use serde_json::Value;
 
 /// Reads a list of sidecars; `key` is `containers` or `initContainers`.
 pub(crate) fn read_sidecars(spec: &JsonObject, key: &str, root: &FieldPath) -> Vec<SidecarContainer> {
@@ -109,12 +109,13 @@ pub(crate) fn read_injection_strategy(spec: &JsonObject) -> (bool, Option<Inject
 pub(crate) fn read_update_strategy(spec: &JsonObject) -> UpdateStrategy {
     let empty = JsonObject::new();
     let strategy = object_at(spec, "updateStrategy").unwrap_or(&empty);
+    let amount = |key: &str| strategy.get(key).and_then(IntOrPercent::from_value);
     UpdateStrategy {
         kind: string_at(strategy, "type").unwrap_or("RollingUpdate").into(),
         is_paused: bool_at(strategy, "paused"),
         selector: read_selector(strategy, "selector"),
-        partition: read_int_or_percent(strategy, "partition"),
-        max_unavailable: read_int_or_percent(strategy, "maxUnavailable"),
+        partition: amount("partition"),
+        max_unavailable: amount("maxUnavailable"),
         priority_strategy: object_at(strategy, "priorityStrategy").map(read_priority_strategy),
         scatter_strategy: objects_at(strategy, "scatterStrategy").map(read_scatter_term).collect(),
     }
@@ -134,13 +135,6 @@ fn read_priority_strategy(strategy: &JsonObject) -> PriorityStrategy {
 
 fn read_scatter_term(term: &JsonObject) -> ScatterTerm {
     ScatterTerm { key: text_at(term, "key").into(), value: text_at(term, "value").into() }
-}
-
-fn read_int_or_percent(object: &JsonObject, key: &str) -> Option<IntOrPercent> {
-    match object.get(key)? {
-        Value::String(s) => Some(IntOrPercent::Text(s.clone())),
-        value => value.as_i64().map(IntOrPercent::Int),
-    }
 }
 
 /// Reads the label selector at a key.

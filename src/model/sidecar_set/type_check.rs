@@ -3,11 +3,12 @@
 use super::diagnostic_collector::DiagnosticCollector;
 use super::field_locations::FieldLocations;
 use super::schema::{FieldSchema, ObjectSchema, Presence, SIDECAR_SET_SPEC_V1BETA1, ValueType};
-use crate::diagnostics::{Code, Diagnostic, Severity};
+use crate::diagnostics::{Code, Diagnostic, Severity, escape};
 use crate::model::json::JsonObject;
 use crate::model::quantity::Quantity;
 use crate::yaml::{EntryPart, FieldPath, PathSegment};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// Checks a value against a type. Returns it without null, empty and unknown fields, with keys in source order.
 pub(crate) fn check_type(
@@ -243,10 +244,9 @@ fn describe_value(value: &Value) -> String {
 /// Truncates a text to one line of at most 80 characters.
 pub(crate) fn shorten(text: &str) -> String {
     let line = text.lines().next().unwrap_or("");
-    match line.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None if line.len() < text.len() => format!("{line}…"),
-        None => line.into(),
+    match escape::truncate(line, 80) {
+        Cow::Borrowed(line) if line.len() < text.len() => format!("{line}…"),
+        line => line.into_owned(),
     }
 }
 

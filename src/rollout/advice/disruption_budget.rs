@@ -2,9 +2,9 @@
 
 use super::{AdviceObject, AdviceWorkload, BatchImpact, objects_of_kind};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
+use crate::model::int_or_percent::{RoundingMode, pods_of_field};
 use crate::model::selector::Selector;
 use crate::rollout::controller::value_at;
-use crate::rollout::pod_count::{self, RoundingMode};
 use crate::yaml::FieldPath;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -76,9 +76,8 @@ fn check_budget(
 
 // Kubernetes v1.36 pkg/controller/disruption getExpectedPodCount: both percentages are rounded up.
 fn allowed_disruptions(budget: &Value, pods: u64) -> Option<(&'static str, u64)> {
-    let field = |key: &'static str| {
-        pod_count::resolve_pods(value_at(budget, key), pods, RoundingMode::Up).map(|n| (key, n))
-    };
+    let field =
+        |key: &'static str| pods_of_field(value_at(budget, key), pods, RoundingMode::Up).map(|n| (key, n));
     match field("spec.maxUnavailable") {
         Some((key, most)) => Some((key, most)),
         None => field("spec.minAvailable").map(|(key, least)| (key, pods.saturating_sub(least))),

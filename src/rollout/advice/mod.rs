@@ -17,9 +17,8 @@ pub use limit_defaults::LimitRangeDefaults;
 pub(crate) use limit_range::limit_ranges;
 pub(crate) use qos::lower_qos;
 pub(crate) use quota::{missing_quota_resources, quota_warnings};
-pub use rollout_warnings::{
-    canary_matches_nothing, exceeds_max_unavailable, ordered_ready_stuck, shortest_duration, too_many_batches,
-};
+pub(crate) use rollout_warnings::too_many_batches;
+pub use rollout_warnings::{canary_matches_nothing, exceeds_max_unavailable, ordered_ready_stuck};
 
 use super::simulation::{PodUpdateRange, SimulationOutcome};
 use crate::diagnostics::{Diagnostic, Span};

@@ -1,5 +1,6 @@
 //! Warnings about a rollout as a whole: its bound, its canaries, its length, pods that do not recover.
 
+use super::super::types::RolloutContext;
 use super::AdviceWorkload;
 use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
 use crate::model::duration;
@@ -58,7 +59,7 @@ pub fn canary_matches_nothing(
 }
 
 /// Returns how long batches take at least: `50 min (5 x soak 10m)`.
-pub fn shortest_duration(batches: usize, soak: &str) -> String {
+fn shortest_duration(batches: usize, soak: &str) -> String {
     let seconds = duration::parse(soak).and_then(|seconds| seconds.checked_mul(batches as u64));
     match seconds {
         Some(seconds) => format!("{} ({batches} x soak {soak})", duration::humanize(seconds)),
@@ -66,25 +67,25 @@ pub fn shortest_duration(batches: usize, soak: &str) -> String {
     }
 }
 
-/// Warns of a rollout with more batches than are staged. `shortest` is how long they take at least, `field` the field
-/// to change, `written` its location.
-pub fn too_many_batches(
-    batches: usize,
-    most: usize,
-    shortest: &str,
-    field: &str,
-    written: Option<Span>,
-) -> Option<Diagnostic> {
-    if batches <= most {
-        return None;
-    }
-    let message = format!("the rollout needs {batches} batches, more than the {most} of `maxBatches`");
-    let diagnostic = add_optional_label(Diagnostic::warning(Code::TooManyBatches, message), written);
-    Some(
-        diagnostic
-            .because(format!("it takes at least {shortest}, and is not staged"))
-            .help(format!("raise `{field}`, or `maxBatches` in pillion.yaml")),
-    )
+/// Reports a rollout with more batches than are staged. `is_counted`: there are no more than `batches`.
+pub(crate) fn too_many_batches(context: &RolloutContext<'_>, batches: usize, is_counted: bool) -> Diagnostic {
+    let settings = &context.settings;
+    let (field, written) = match settings.strategy.max_unavailable {
+        Some(_) => {
+            let at = "spec.updateStrategy.maxUnavailable";
+            ("updateStrategy.maxUnavailable", context.source.as_ref().map(|r| r.set.label(at, "")))
+        }
+        None => ("rollout.steps", settings.steps_label.clone()),
+    };
+    let message = format!(
+        "the rollout needs {}{batches} batches, more than the {} of `maxBatches`",
+        if is_counted { "" } else { "more than " },
+        settings.max_batches
+    );
+    let shortest = shortest_duration(batches, &settings.soak);
+    add_optional_label(Diagnostic::error(Code::TooManyBatches, message), written)
+        .because(format!("it takes at least {shortest}, and is not staged"))
+        .help(format!("raise `{field}`, or `maxBatches` in pillion.yaml"))
 }
 
 /// Warns once of all workloads that a failing new pod blocks until a person deletes it.
@@ -147,13 +148,6 @@ mod tests {
             |v: &str| Selector::from_map(&Map::from_iter([("matchLabels".to_owned(), json!({"canary": v}))]));
         assert_eq!(canary_matches_nothing("log", &selector("yes"), std::slice::from_ref(&web), None), None);
         assert!(canary_matches_nothing("log", &selector("no"), &[web], None).is_some());
-    }
-
-    #[test]
-    fn many_batches_are_told_with_the_field() {
-        assert_eq!(too_many_batches(100, 100, "1 h", "updateStrategy.maxUnavailable", None), None);
-        let warning = too_many_batches(101, 100, "4 h", "updateStrategy.maxUnavailable", None).unwrap();
-        assert_eq!(warning.notes, ["it takes at least 4 h, and is not staged"]);
     }
 
     #[test]

@@ -5,11 +5,11 @@ use super::pod_state::{
     container_names, differs_by_images, is_consistent, is_ready, is_update_in_flight, is_updated,
 };
 use super::{PodCounts, order};
-use crate::model::sidecar_set::{IntOrPercent, SidecarSet};
-use crate::rollout::{LabelMap, canary, max_unavailable, partition, priority, scatter};
+use crate::model::sidecar_set::SidecarSet;
+use crate::rollout::{LabelMap, scatter};
 
 /// Kruise's default of `maxUnavailable`.
-const MAX_UNAVAILABLE: IntOrPercent = IntOrPercent::Int(1);
+const MAX_UNAVAILABLE: u64 = 1;
 
 /// A matched pod and its state under the set.
 pub(super) struct PodCandidate<'a> {
@@ -59,7 +59,7 @@ pub(super) struct PodSelection {
     /// How many pods the partition keeps.
     pub(super) kept_by_partition: usize,
     /// The bound of unavailable pods, where it ends the round.
-    pub(super) reached_max_unavailable: Option<usize>,
+    pub(super) reached_max_unavailable: Option<u64>,
     /// The pod that is not upgradable and has an unreadable condition: Kruise fails before it updates any pod.
     pub(super) unreadable: Option<usize>,
 }
@@ -72,7 +72,7 @@ pub(super) fn select_pods(set: &SidecarSet, units: &[PodCandidate<'_>]) -> PodSe
     let mut choice = PodSelection::default();
     let mut waiting = Vec::new();
     for (i, unit) in units.iter().enumerate().filter(|(_, u)| !u.is_updated) {
-        if !canary::is_in_canary(strategy.selector.as_ref(), &unit.pod.labels) {
+        if !strategy.is_in_canary(&unit.pod.labels) {
             choice.unselected += 1;
         } else if !differs_by_images(set, unit.pod) {
             choice.not_upgradable.push(i);
@@ -83,11 +83,11 @@ pub(super) fn select_pods(set: &SidecarSet, units: &[PodCandidate<'_>]) -> PodSe
         }
     }
     let mut waiting = sort_candidates(set, units, waiting);
-    let keep = partition::kept_pods(strategy.partition.as_ref(), units.len());
-    choice.kept_by_partition = keep.min(waiting.len());
+    let keep = strategy.kept_pods(units.len() as u64);
+    choice.kept_by_partition = usize::try_from(keep).map_or(waiting.len(), |keep| keep.min(waiting.len()));
     waiting.truncate(waiting.len() - choice.kept_by_partition);
-    let written = strategy.max_unavailable.as_ref().unwrap_or(&MAX_UNAVAILABLE);
-    select_within_bound(units, waiting, max_unavailable::max_unavailable(written, units.len()), &mut choice);
+    let bound = strategy.max_unavailable_pods(units.len() as u64).unwrap_or(MAX_UNAVAILABLE);
+    select_within_bound(units, waiting, bound, &mut choice);
     stop_at_unreadable(units, &mut choice);
     choice
 }
@@ -95,9 +95,7 @@ pub(super) fn select_pods(set: &SidecarSet, units: &[PodCandidate<'_>]) -> PodSe
 fn sort_candidates(set: &SidecarSet, units: &[PodCandidate<'_>], mut waiting: Vec<usize>) -> Vec<usize> {
     let labels: Vec<&LabelMap> = units.iter().map(|u| &u.pod.labels).collect();
     waiting.sort_by(|a, b| order::compare_pods(units[*a].pod, units[*b].pod));
-    if let Some(strategy) = &set.update_strategy.priority_strategy {
-        priority::sort_by_priority(strategy, &labels, &mut waiting);
-    }
+    set.update_strategy.sort_by_priority(&labels, &mut waiting);
     scatter::scatter(&set.update_strategy.scatter_strategy, &labels, waiting)
 }
 
@@ -118,10 +116,10 @@ fn stop_at_unreadable(units: &[PodCandidate<'_>], choice: &mut PodSelection) {
 fn select_within_bound(
     units: &[PodCandidate<'_>],
     waiting: Vec<usize>,
-    max_unavailable: usize,
+    max_unavailable: u64,
     choice: &mut PodSelection,
 ) {
-    let mut unavailable = units.iter().filter(|u| u.is_updated && !u.is_available()).count();
+    let mut unavailable = units.iter().filter(|u| u.is_updated && !u.is_available()).count() as u64;
     for i in waiting {
         if units[i].is_ready {
             if unavailable >= max_unavailable {

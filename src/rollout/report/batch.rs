@@ -1,6 +1,6 @@
 //! Reports what each batch does: its pods, their unavailability, restarts and requests.
 
-use super::super::ledger_before;
+use super::super::plan::RolloutPlan;
 use super::super::pod_resources::{PodResources, count_running_containers, requests_of};
 use super::super::simulation::{self, SimulationOutcome, simulate};
 use super::super::types::{Batch, RolloutContext, RolloutStep, WorkloadUpdate};
@@ -71,16 +71,12 @@ pub(crate) fn workload_title(key: &str) -> String {
 }
 
 /// Reports each batch among the steps.
-pub(super) fn batch_reports(
-    context: &RolloutContext<'_>,
-    ledger: &Ledger,
-    taken: &[RolloutStep],
-) -> Vec<BatchReport> {
-    let batches = taken.iter().enumerate().filter_map(|(step, taken)| Some((step, taken.batch()?)));
+pub(super) fn batch_reports(plan: &RolloutPlan<'_>, steps: &[RolloutStep]) -> Vec<BatchReport> {
+    let batches = steps.iter().enumerate().filter_map(|(step, taken)| Some((step, taken.batch()?)));
     batches
         .map(|(step, batch)| BatchReport {
             step,
-            ..report_batch(context, ledger_before(taken, ledger, step), batch)
+            ..report_batch(&plan.context, plan.ledger_before(step), batch)
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! The plan of a rollout, for people: batch by batch, with the worst case of each, and warnings.
 //!
-//! Makes no decision: the steps come from [`next_step`](super::next_step), the numbers from the simulation.
+//! Makes no decision: the steps come from a [`RolloutPlan`], the numbers from the simulation.
 
 mod batch;
 mod changes;
@@ -11,10 +11,11 @@ pub(crate) use batch::{BatchReport, WorkloadReport, workload_title};
 pub(crate) use changes::{SetChanges, shorten_images};
 pub(crate) use held_workloads::{HeldWorkloadReport, HoldState, ledger_holds, revision_with_images};
 
+use super::plan::{PlanExtent, RolloutPlan};
 use super::progress::RolloutProgress;
 use super::removal::SidecarRemoval;
-use super::step::{is_hold_release, ledger_before, newer_source, steps};
-use super::types::{ExternalState, RolloutContext, RolloutEnd, RolloutStep, WorkloadUpdate};
+use super::step::is_hold_release;
+use super::types::{RolloutContext, RolloutEnd, RolloutStep, WorkloadUpdate};
 use super::workload_set::{PlannedWorkload, SidecarEffect};
 use super::{RelatedObject, patch};
 use crate::diagnostics::Diagnostic;
@@ -24,16 +25,10 @@ use crate::yaml::FieldPath;
 use json_patch::PatchOperation;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-/// Evaluating a workload in a step takes about a microsecond: a plan that is far too long is only counted so far.
-const MAX_EVALUATIONS: usize = 2_000_000;
-
-/// The plan of one rollout.
+/// What people read of a plan.
 #[derive(Debug)]
 pub(crate) struct PlanReport {
-    /// The SidecarSet.
-    pub(crate) set: Arc<str>,
     /// The revision that workloads have: the released one; in a rollback the one that failed.
     pub(crate) from: RevisionName,
     /// The revision that workloads get.
@@ -44,8 +39,6 @@ pub(crate) struct PlanReport {
     pub(crate) is_hold_release: bool,
     /// The rollout is paused: the batches follow after `pillion resume`.
     pub(crate) paused: Option<PauseRecord>,
-    /// The revision in the sources, where the rollout has another target.
-    pub(crate) newer_source: Option<RevisionName>,
     /// The changes, for people.
     pub(crate) changes: SetChanges,
     /// The workloads that lose the sidecar.
@@ -60,8 +53,6 @@ pub(crate) struct PlanReport {
     pub(crate) unknown_replicas: usize,
     /// The batches, as many as a plan may have.
     pub(crate) batches: Vec<BatchReport>,
-    /// The number of the last batch; where there are too many, as far as they were counted.
-    pub(crate) last_batch: u32,
     /// Workloads that the rollout does not update.
     pub(crate) held: Vec<HeldWorkloadReport>,
     /// How it ends.
@@ -70,81 +61,51 @@ pub(crate) struct PlanReport {
     pub(crate) warnings: Vec<Diagnostic>,
     /// How many seconds the rollout takes at least; None where `soak` is not a duration.
     pub(crate) minimum_seconds: Option<u64>,
-    initial_ledger: Ledger,
-    steps: Vec<RolloutStep>,
-}
-
-/// The extent of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PlanExtent {
-    /// All of it.
-    Whole,
-    /// Only the next step; a Start is followed by the first batch.
-    NextStep,
-}
-
-/// Plans a rollout from a ledger. `related` are the objects that it is checked against.
-pub(crate) fn build_report(
-    context: &RolloutContext<'_>,
-    ledger: &Ledger,
-    external: &ExternalState,
-    related: &[&RelatedObject],
-    extent: PlanExtent,
-) -> PlanReport {
-    let most = context.settings.max_batches as usize;
-    let limit = match extent {
-        PlanExtent::Whole => {
-            most.saturating_add(2).max(MAX_EVALUATIONS / context.workloads.as_slice().len().max(1))
-        }
-        PlanExtent::NextStep => 2,
-    };
-    let paused = ledger.paused.clone();
-    let ledger = &Ledger { paused: None, ..ledger.clone() };
-    let mut steps = steps(context, ledger, external, limit);
-    if extent == PlanExtent::NextStep && !matches!(steps.first(), Some(RolloutStep::Start(_))) {
-        steps.truncate(1);
-    }
-    let target = plan_target(context, ledger, &steps);
-    // Start records replica counts, which apply from then on.
-    let started = steps.first().and_then(RolloutStep::started_ledger).unwrap_or(ledger).clone();
-    let state = RolloutProgress::of(context, &started, &target, external.today.as_deref());
-    let from = source_of_rollout(ledger, &target, external.today.as_deref());
-    let all: Vec<BatchReport> = batch::batch_reports(context, ledger, &steps);
-    let mut report = PlanReport {
-        set: Arc::clone(&context.name),
-        is_rollback: started.target.as_ref() == Some(&started.released),
-        is_hold_release: is_hold_release(ledger, &started),
-        paused,
-        newer_source: newer_source(context, &started),
-        changes: SetChanges::between(context, &started, &from, &target),
-        from,
-        removal: SidecarRemoval::of(context, &started),
-        is_image_only: is_image_only(&state),
-        matched_workloads: state.matched.len(),
-        matched_pods: state.pods,
-        unknown_replicas: state
-            .matched
-            .iter()
-            .filter(|m| m.replicas.is_none() && !m.counts_no_pods())
-            .count(),
-        last_batch: all.last().map_or_else(|| ledger.last_batch(), |b| b.number),
-        held: held_workloads::held_in_plan(context, &state, ledger, external.today.as_deref()),
-        end: plan_end(&steps, all.len(), most, extent),
-        minimum_seconds: minimum_seconds(context, all.len()),
-        warnings: Vec::new(),
-        to: target,
-        batches: all,
-        initial_ledger: ledger.clone(),
-        steps,
-    };
-    if !report.is_idle() {
-        report.warnings = warnings::warnings(context, &report, &state, external, related);
-    }
-    report.batches.truncate(most);
-    report
 }
 
 impl PlanReport {
+    /// Reports on a plan; of a paused rollout on what follows when it is resumed. `related` are the objects that the
+    /// plan is checked against.
+    pub(crate) fn of(
+        plan: &RolloutPlan<'_>,
+        paused: Option<PauseRecord>,
+        related: &[&RelatedObject],
+        extent: PlanExtent,
+    ) -> Self {
+        let (context, today) = (&plan.context, plan.external.today.as_deref());
+        // Start records replica counts, which apply from then on.
+        let started = plan.started_ledger();
+        let target = started.target.clone().unwrap_or_else(|| context.source_revision());
+        let state = RolloutProgress::of(context, started, &target, today);
+        let from = source_of_rollout(&plan.ledger, &target, today);
+        let steps = plan.steps_within(extent);
+        let batches = batch::batch_reports(plan, steps);
+        let unknown = state.matched.iter().filter(|m| m.replicas.is_none() && !m.counts_no_pods());
+        let mut report = Self {
+            is_rollback: started.target.as_ref() == Some(&started.released),
+            is_hold_release: is_hold_release(&plan.ledger, started),
+            paused,
+            changes: SetChanges::between(context, started, &from, &target),
+            from,
+            removal: SidecarRemoval::of(context, started),
+            is_image_only: is_image_only(&state),
+            matched_workloads: state.matched.len(),
+            matched_pods: state.pods,
+            unknown_replicas: unknown.count(),
+            held: held_workloads::held_in_plan(context, &state, &plan.ledger, today),
+            end: plan_end(context, steps, batches.len(), extent),
+            minimum_seconds: minimum_seconds(context, batches.len()),
+            warnings: Vec::new(),
+            to: target,
+            batches,
+        };
+        if !report.is_idle() {
+            report.warnings = warnings::warnings(plan, &report, &state, related);
+        }
+        report.batches.truncate(context.settings.max_batches as usize);
+        report
+    }
+
     /// Returns whether there is nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.end, RolloutEnd::Idle)
@@ -165,33 +126,19 @@ impl PlanReport {
         update.effect_note(&self.from)
     }
 
-    /// Returns the ledger before a step.
-    pub(crate) fn ledger_before(&self, step: usize) -> &Ledger {
-        ledger_before(&self.steps, &self.initial_ledger, step)
-    }
-
-    /// Returns whether the first step is a Start.
-    pub(crate) fn starts_rollout(&self) -> bool {
-        self.steps.first().is_some_and(|step| step.started_ledger().is_some())
-    }
-
-    /// Returns the ledger that the first batch follows.
-    pub(crate) fn started_ledger(&self) -> &Ledger {
-        self.ledger_before(usize::from(self.starts_rollout()))
-    }
-
     /// Returns the patch of a workload between the state before a batch (by its index in `batches`) and after it;
     /// `base` is the path of its object in the rendered document.
     pub(crate) fn batch_patches(
         &self,
-        context: &RolloutContext<'_>,
+        plan: &RolloutPlan<'_>,
         batch: usize,
         workload: &PlannedWorkload,
         base: &FieldPath,
     ) -> Vec<PatchOperation> {
         let Some(at) = self.batches.get(batch).map(|b| b.step) else { return Vec::new() };
-        let pair = [self.ledger_before(at), self.ledger_before(at + 1)];
-        let [old, new] = pair.map(|ledger| context.workloads.object(workload, &entry_of(ledger, workload)));
+        let pair = [plan.ledger_before(at), plan.ledger_before(at + 1)];
+        let [old, new] =
+            pair.map(|ledger| plan.context.workloads.object(workload, &entry_of(ledger, workload)));
         let within =
             workload.manifest.template_path.segments()[workload.manifest.path.segments().len()..].to_vec();
         patch::json_patch_between(&old, &new, base, &FieldPath::from(within))
@@ -202,11 +149,6 @@ impl PlanReport {
 fn entry_of(ledger: &Ledger, workload: &PlannedWorkload) -> LedgerEntry {
     let entry = ledger.entry(workload.key(), workload.manifest.pod_template(&workload.document));
     entry.map_or_else(|| LedgerEntry::with_revision(ledger.released.clone()), Cow::into_owned)
-}
-
-fn plan_target(context: &RolloutContext<'_>, ledger: &Ledger, steps: &[RolloutStep]) -> RevisionName {
-    let started = steps.first().and_then(RolloutStep::started_ledger).unwrap_or(ledger).target.clone();
-    started.unwrap_or_else(|| context.source_revision())
 }
 
 /// Returns the revision that workloads have; in a rollback the one that most remaining workloads have.
@@ -228,10 +170,15 @@ fn is_image_only(state: &RolloutProgress<'_>) -> bool {
     differences.peek().is_some() && differences.all(super::template_diff::TemplateDiff::is_image_only)
 }
 
-fn plan_end(steps: &[RolloutStep], batches: usize, most: usize, extent: PlanExtent) -> RolloutEnd {
+fn plan_end(
+    context: &RolloutContext<'_>,
+    steps: &[RolloutStep],
+    batches: usize,
+    extent: PlanExtent,
+) -> RolloutEnd {
     let end = RolloutEnd::of(steps);
     let is_counted = !matches!(end, RolloutEnd::TooManyBatches { .. });
-    match batches > most {
+    match batches > context.settings.max_batches as usize {
         true => RolloutEnd::TooManyBatches { is_counted },
         false if !is_counted && extent == PlanExtent::NextStep => RolloutEnd::MoreSteps,
         false => end,

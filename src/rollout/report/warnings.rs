@@ -1,13 +1,14 @@
 //! Collects the warnings of a rollout plan.
 
 use super::super::advice::{self, AdviceLocation, AdviceWorkload};
+use super::super::plan::RolloutPlan;
 use super::super::progress::{MatchedWorkload, RolloutProgress};
-use super::super::types::{ExternalState, RolloutContext, RolloutEnd};
+use super::super::types::{RolloutContext, RolloutEnd};
 use super::super::update_method::UpdateMethod;
 use super::super::workload_set::{PlannedWorkload, WorkloadRendering};
-use super::super::{RelatedObject, max_unavailable, saturating_sum, simulation};
+use super::super::{RelatedObject, saturating_sum, simulation};
 use super::{BatchReport, PlanReport, workload_title};
-use crate::diagnostics::{Code, Diagnostic, Severity, Span};
+use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::yaml::EntryPart;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,21 +18,22 @@ const MAX_NAMED: usize = 3;
 
 /// Returns the warnings, those about the rollout as a whole first.
 pub(super) fn warnings(
-    context: &RolloutContext<'_>,
+    plan: &RolloutPlan<'_>,
     report: &PlanReport,
     state: &RolloutProgress<'_>,
-    external: &ExternalState,
     related: &[&RelatedObject],
 ) -> Vec<Diagnostic> {
-    let today = external.today.as_deref();
+    let context = &plan.context;
     let mut diagnostics = Vec::new();
-    diagnostics.extend(too_many_batches_error(context, report));
+    if matches!(report.end, RolloutEnd::TooManyBatches { .. }) {
+        diagnostics.extend(plan.too_many_batches());
+    }
     diagnostics.extend(hot_upgrade_errors(context, report, state));
-    diagnostics.extend(unknown_replica_warnings(report, state, external));
+    diagnostics.extend(unknown_replica_warnings(plan, state));
     diagnostics.extend(native_partition_note(state));
     let ends: Vec<[Arc<WorkloadRendering>; 2]> =
-        context.workloads.as_slice().iter().map(|u| before_and_after(context, report, u, today)).collect();
-    let sizes = replicas_by_workload(context, report);
+        context.workloads.as_slice().iter().map(|u| before_and_after(plan, report, u)).collect();
+    let sizes = replicas_by_workload(plan);
     let subjects: Vec<AdviceWorkload<'_>> = context
         .workloads
         .as_slice()
@@ -62,18 +64,18 @@ pub(super) fn warnings(
 
 /// Returns the present and the final template of a workload.
 fn before_and_after(
-    context: &RolloutContext<'_>,
+    plan: &RolloutPlan<'_>,
     report: &PlanReport,
     workload: &PlannedWorkload,
-    today: Option<&str>,
 ) -> [Arc<WorkloadRendering>; 2] {
-    let entry = workload.active_entry(&report.initial_ledger);
-    let released = report.initial_ledger.released.clone();
+    let today = plan.external.today.as_deref();
+    let entry = workload.active_entry(&plan.ledger);
+    let released = plan.ledger.released.clone();
     let carried = entry.as_ref().map_or_else(|| released.clone(), |l| l.revision.clone());
     let is_held = entry.is_some_and(|l| l.hold_reason.is_some() && !l.is_hold_expired(today));
     let old = if carried == report.to && !report.is_rollback { released } else { carried.clone() };
     let new = if is_held { carried } else { report.to.clone() };
-    [old, new].map(|name| context.workloads.render_revision(workload, &name))
+    [old, new].map(|name| plan.context.workloads.render_revision(workload, &name))
 }
 
 fn advice_subject<'a>(
@@ -96,11 +98,11 @@ fn advice_subject<'a>(
     }
 }
 
-fn replicas_by_workload<'c>(context: &'c RolloutContext<'_>, report: &PlanReport) -> BTreeMap<&'c str, u32> {
-    let size = |workload: &'c PlannedWorkload| {
-        Some((&**workload.key(), context.replicas(workload, report.started_ledger())?))
-    };
-    context.workloads.as_slice().iter().filter_map(size).collect()
+fn replicas_by_workload<'c>(plan: &'c RolloutPlan<'_>) -> BTreeMap<&'c str, u32> {
+    let started = plan.started_ledger();
+    let size =
+        |workload: &'c PlannedWorkload| Some((&**workload.key(), plan.context.replicas(workload, started)?));
+    plan.context.workloads.as_slice().iter().filter_map(size).collect()
 }
 
 fn to_batch_impact(batch: &BatchReport, index: &BTreeMap<&str, usize>) -> advice::BatchImpact {
@@ -144,8 +146,7 @@ fn oversized_warnings(
     subjects: &[AdviceWorkload<'_>],
     index: &BTreeMap<&str, usize>,
 ) -> Vec<Diagnostic> {
-    let bound = context.settings.strategy.max_unavailable.as_ref();
-    let bound = bound.map(|b| max_unavailable::max_unavailable(b, report.matched_pods as usize) as u64);
+    let bound = context.settings.strategy.max_unavailable_pods(report.matched_pods.into());
     let mut diagnostics = Vec::new();
     let mut above_step = Vec::new();
     let workloads = report.batches.iter().flat_map(|b| &b.workloads);
@@ -202,21 +203,17 @@ fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
 }
 
 /// Reports workloads with replicas that do not come from git.
-fn unknown_replica_warnings(
-    report: &PlanReport,
-    state: &RolloutProgress<'_>,
-    external: &ExternalState,
-) -> Vec<Diagnostic> {
-    let opens = report.starts_rollout() || report.initial_ledger.target.is_none();
+fn unknown_replica_warnings(plan: &RolloutPlan<'_>, state: &RolloutProgress<'_>) -> Vec<Diagnostic> {
+    let opens = plan.starts_rollout() || !plan.has_started();
     let silent = state.matched.iter().filter(|m| {
         m.workload.replicas.is_none() && !m.is_done && m.change.behavior.method.replaces_or_restarts()
     });
-    let known = |m: &&MatchedWorkload<'_>| report.initial_ledger.replicas.contains_key(m.workload.key());
+    let known = |m: &&MatchedWorkload<'_>| plan.ledger.replicas.contains_key(m.workload.key());
     let (written, unknown): (Vec<_>, Vec<_>) =
         silent.filter(|m| !known(m)).partition(|m| m.replicas.is_some());
     let observed: Vec<_> = written
         .into_iter()
-        .filter(|m| opens && external.observed_replicas.contains_key(m.workload.key()))
+        .filter(|m| opens && plan.external.observed_replicas.contains_key(m.workload.key()))
         .collect();
     let mut diagnostics = Vec::new();
     let pods = saturating_sum(observed.iter().filter_map(|m| m.replicas));
@@ -297,25 +294,6 @@ fn hot_upgrade_errors(
         )
     };
     containers.into_iter().filter_map(refused).collect()
-}
-
-fn too_many_batches_error(context: &RolloutContext<'_>, report: &PlanReport) -> Option<Diagnostic> {
-    let RolloutEnd::TooManyBatches { is_counted } = report.end else { return None };
-    let (field, written) = match context.settings.strategy.max_unavailable {
-        Some(_) => {
-            ("updateStrategy.maxUnavailable", set_label(context, "spec.updateStrategy.maxUnavailable"))
-        }
-        None => ("rollout.steps", context.settings.steps_label.clone()),
-    };
-    let batches = report.batches.len();
-    let shortest = advice::shortest_duration(batches, &context.settings.soak);
-    let most = context.settings.max_batches as usize;
-    let diagnostic = advice::too_many_batches(batches, most, &shortest, field, written)?;
-    let more = |text: String| {
-        if is_counted { text } else { text.replace("the rollout needs ", "the rollout needs more than ") }
-    };
-    // Such a rollout is not staged.
-    Some(Diagnostic { severity: Severity::Error, message: more(diagnostic.message.clone()), ..diagnostic })
 }
 
 fn set_label(context: &RolloutContext<'_>, field: &str) -> Option<Span> {

@@ -11,7 +11,7 @@ mod text_diff;
 pub(crate) use commit_check::AuditedChange;
 pub(crate) use recent::check_recent;
 
-use super::unmanaged_files::check_previous_folder;
+use super::drift::check_previous_folder;
 use super::{ClusterView, DeployBranch, Error};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Commit, HistoryWalk, ObjectId, Repository};

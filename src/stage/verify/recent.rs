@@ -5,7 +5,7 @@ use super::{CommitContents, CommitReader, simultaneous_steps, unreadable_commit}
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Commit, HistoryWalk, ObjectId};
 use crate::read::normalize_path;
-use crate::stage::unmanaged_files::check_previous_folder;
+use crate::stage::drift::check_previous_folder;
 use crate::stage::{DeployBranch, Error};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,6 +4,7 @@ use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{ContainerRole, LiveContainer};
 use super::expected_sidecars;
 use super::image;
+use crate::diagnostics::escape;
 use jiff::{SignedDuration, Timestamp};
 
 /// The longest message that is quoted, in characters.
@@ -55,11 +56,7 @@ pub(super) fn single_line(message: &str) -> Option<String> {
     let words: Vec<&str> = message.split_whitespace().collect();
     let text = words.join(" ");
     let text = text.strip_suffix('.').unwrap_or(&text);
-    let mut shown: String = text.chars().take(MAX_MESSAGE_CHARS).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    (!shown.is_empty()).then_some(shown)
+    (!text.is_empty()).then(|| escape::truncate(text, MAX_MESSAGE_CHARS).into_owned())
 }
 
 /// Returns a time of day, with its date if that is another day.

@@ -1,6 +1,8 @@
 //! Types of health: limits, reports, statuses and evidence.
 
-use crate::model::defaults::{PROGRESS_DEADLINE_SECONDS, SOAK_SECONDS};
+use crate::model::defaults::{
+    CRASH_RESTARTS, PROGRESS_DEADLINE_SECONDS, PULL_GRACE_SECONDS, REFUSAL_GRACE_SECONDS, SOAK_SECONDS,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -27,9 +29,9 @@ impl Default for HealthLimits {
         Self {
             soak: SOAK_SECONDS,
             progress_deadline: PROGRESS_DEADLINE_SECONDS,
-            pull_grace: 60,
-            refusal_grace: 60,
-            restarts: 3,
+            pull_grace: PULL_GRACE_SECONDS,
+            refusal_grace: REFUSAL_GRACE_SECONDS,
+            restarts: CRASH_RESTARTS,
         }
     }
 }

@@ -16,13 +16,14 @@ pub use description::Description;
 
 use super::http_client::{HttpClient, SecretUrl, is_loopback};
 use crate::model::config::GitProvider;
+use crate::model::defaults::PROVIDER_TIMEOUT_SECONDS;
 use api::{ProviderRepository, PullRequestQuery, RepositorySlug};
 use remote_address::RemoteAddress;
 use std::time::Duration;
 use table::ProviderRow;
 
 /// Timeout of one request.
-pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(PROVIDER_TIMEOUT_SECONDS);
 
 /// Variable with the provider's token; the provider's own, such as `GITHUB_TOKEN`, works, too.
 pub(crate) const TOKEN_VAR: &str = "PILLION_FORGE_TOKEN";

@@ -2,7 +2,8 @@
 
 use indoc::{formatdoc, indoc};
 use pillion::diagnostics::{Code, Diagnostic};
-use pillion::model::sidecar_set::{DecodeMode, IntOrPercent, SidecarSet, decode_for, repair};
+use pillion::model::int_or_percent::IntOrPercent;
+use pillion::model::sidecar_set::{DecodeMode, SidecarSet, decode_for, repair};
 use pillion::yaml::{Document, FieldPath};
 use std::sync::Arc;
 

@@ -4,9 +4,8 @@ use crate::support::cluster_view::{Texts, folder, load};
 use crate::support::manifests::ONE_NAMESPACE;
 use crate::support::rollout_fixtures::ledger_at;
 use indoc::formatdoc;
+use pillion::model::int_or_percent::RoundingMode;
 use pillion::model::ledger::{Ledger, decode, emit};
-use pillion::rollout::max_unavailable::max_unavailable;
-use pillion::rollout::partition::kept_pods;
 use pillion::rollout::{Batch, ExternalState, RolloutStep, next_step, steps};
 use pillion::stage::ClusterView;
 use pillion::yaml::{Document, FieldPath};
@@ -230,27 +229,26 @@ fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
         number += 1;
         assert_eq!(batch.number, number);
         let pods = batch.matched_pods;
-        let kept = kept_pods(strategy.partition.as_ref(), pods as usize);
-        assert!(batch.updated_pods as usize + kept <= pods as usize, "partition: {}", describe(step));
+        let kept = strategy.kept_pods(pods.into());
+        assert!(u64::from(batch.updated_pods) + kept <= pods.into(), "partition: {}", describe(step));
         let mut moving = batch
             .updates
             .iter()
             .filter(|m| m.behavior.method.replaces_or_restarts() && m.replicas != Some(0));
         let is_alone =
             moving.next().is_none_or(|m| m.is_oversized || m.replicas.is_none()) && moving.next().is_none();
-        if let Some(bound) = &strategy.max_unavailable {
-            let down: u32 = batch.updates.iter().map(|m| m.max_unavailable).sum();
-            let bound = max_unavailable(bound, pods as usize);
-            assert!(is_alone || down as usize <= bound, "maxUnavailable: {}", describe(step));
+        if let Some(bound) = strategy.max_unavailable_pods(pods.into()) {
+            let down: u64 = batch.updates.iter().map(|m| u64::from(m.max_unavailable)).sum();
+            assert!(is_alone || down <= bound, "maxUnavailable: {}", describe(step));
         }
         if let Some(steps) = &course.settings.steps {
-            let end = steps.iter().map(|s| max_unavailable(s, pods as usize)).filter(|n| *n > updated).min();
-            let end = end.unwrap_or(pods as usize);
-            assert!(is_alone || batch.updated_pods as usize <= end, "steps: {}", describe(step));
+            let ends = steps.iter().map(|step| step.pods(pods.into(), RoundingMode::Up).unwrap());
+            let end = ends.filter(|end| *end > updated).min().unwrap_or(pods.into());
+            assert!(is_alone || u64::from(batch.updated_pods) <= end, "steps: {}", describe(step));
         }
         assert!(!batch.updates.is_empty());
-        assert!(batch.updated_pods as usize >= updated);
-        updated = batch.updated_pods as usize;
+        assert!(u64::from(batch.updated_pods) >= updated);
+        updated = batch.updated_pods.into();
         assert_eq!(emit(&read(&emit(&batch.ledger))), emit(&batch.ledger), "what is written is read");
     }
 }

@@ -266,7 +266,7 @@ fn a_hold_is_changed_and_one_that_is_over_begins_again() {
     on(&repo, YEAR, &["hold", "deployment/web"]);
     let held = line(&repo, WEB).unwrap();
     assert_eq!((held.held_since.as_deref(), held.held_until), (Some("2027-01-02"), None));
-    assert_eq!((held.hold_reason.as_deref(), held.images.len()), (Some("by hand"), 1));
+    assert_eq!((held.hold_reason.as_deref(), held.images.len()), (Some("no reason given"), 1));
     is_verified(&repo, &base);
 }
 

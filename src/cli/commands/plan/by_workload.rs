@@ -13,8 +13,8 @@ use crate::diagnostics::Diagnostic;
 use crate::model::ledger::RevisionName;
 use crate::read::Disk;
 use crate::rollout::cluster_state::{ClusterState, read_cluster_state};
-use crate::rollout::report::{PlanExtent, build_report};
-use crate::rollout::{ExternalState, RelatedObject, RolloutContext};
+use crate::rollout::report::PlanReport;
+use crate::rollout::{ExternalState, PlanExtent, RelatedObject, RolloutContext, RolloutPlan};
 use crate::stage::{ClusterView, unmatched_selector};
 use crate::workspace::{inputs_from_paths, read_input as text_of};
 use std::path::Path;
@@ -95,11 +95,14 @@ fn plan_rollouts<'s>(
     for name in names.iter().filter(|n| site.prepared.ledgers.contains_key(*n) && is_asked_for(n)) {
         let (course, diagnostics) = site.rollout_context(name);
         reporter.add(diagnostics);
-        let mut report = build_report(&course, &site.ledger(name), &external, &near, extent);
+        let mut ledger = site.ledger(name);
+        let paused = ledger.paused.take();
+        let rollout = RolloutPlan::new(course, ledger, external.clone(), extent);
+        let mut report = PlanReport::of(&rollout, paused, &near, extent);
         report.warnings.extend(unmatched_selector(site, &all, name));
-        report.warnings.extend(injection_errors(&course, &report.to));
+        report.warnings.extend(injection_errors(&rollout.context, &report.to));
         report.warnings = reporter.apply_lint_levels(report.warnings);
-        plans.push(ClusterRolloutPlan { cluster_view: site, context: course, report });
+        plans.push(ClusterRolloutPlan { cluster_view: site, rollout, report });
     }
     plans
 }

@@ -241,7 +241,7 @@ fn start_notifiers(
         let mut environment = RealEnvironment::new(BTreeMap::new(), crate::cli::clock::now);
         environment.notifier = notifier.cloned();
         environment.stop = stop.clone();
-        let head = opened.branches.find_deploy_branch(&opened.repository).map(|(_, id)| (form, id));
+        let head = opened.deploy_head().map(|head| (form, head));
         let begun = head.map_or(Ok(()), |at| watching.start_notifications(&opened, &mut environment, at));
         if let Err(failure) = begun {
             log_sink::log_notification_error(&failure, None);

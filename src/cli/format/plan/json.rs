@@ -25,7 +25,7 @@ pub(in crate::cli) fn render(shown: &PlanView<'_>) -> String {
 fn plan_json(plan: &ClusterRolloutPlan<'_>, is_next: bool) -> Value {
     let report = &plan.report;
     let mut item = Map::new();
-    item.insert("sidecarSet".into(), json!(&*report.set));
+    item.insert("sidecarSet".into(), json!(plan.rollout.name()));
     if let Some(cluster) = &plan.cluster_view.cluster {
         item.insert("cluster".into(), json!(&**cluster));
     }
@@ -46,8 +46,8 @@ fn plan_json(plan: &ClusterRolloutPlan<'_>, is_next: bool) -> Value {
         let paused = json!({"batch": paused.batch, "reason": paused.reason, "by": paused.by});
         item.insert("paused".into(), paused);
     }
-    if let Some(newer) = &report.newer_source {
-        item.insert("newer".into(), json!(revision_text(newer)));
+    if let Some(newer) = plan.rollout.newer_source() {
+        item.insert("newer".into(), json!(revision_text(&newer)));
     }
     let held = report.held.iter().map(HeldWorkloadReport::to_json);
     let warnings = findings::to_json_values(&report.warnings);
@@ -69,7 +69,7 @@ fn plan_json(plan: &ClusterRolloutPlan<'_>, is_next: bool) -> Value {
 fn next_json(plan: &ClusterRolloutPlan<'_>, batches: &Value) -> Value {
     let report = &plan.report;
     let batch = batches.get(0).cloned();
-    match (report.starts_rollout(), batch) {
+    match (plan.rollout.starts_rollout(), batch) {
         (true, batch) => json!({"kind": "Start", "batch": batch}),
         (false, Some(batch)) => json!({"kind": "Batch", "batch": batch}),
         (false, None) => report.end.to_json(),
@@ -131,11 +131,11 @@ fn workload_json(
     if let Some(day) = &moved.hold_ended {
         value["holdEnded"] = json!(&**day);
     }
-    if let Some(unit) = plan.context.workloads.find(&moved.key) {
+    if let Some(unit) = plan.rollout.context.workloads.find(&moved.key) {
         let place = places.locate(unit);
         value["file"] = json!(place.file);
         value["index"] = json!(place.index);
-        value["patches"] = json!(plan.report.batch_patches(&plan.context, batch, unit, &place.base));
+        value["patches"] = json!(plan.report.batch_patches(&plan.rollout, batch, unit, &place.base));
     }
     value
 }

@@ -7,7 +7,7 @@ mod phrases;
 pub(in crate::cli) mod text;
 mod timeline;
 
-use crate::rollout::RolloutContext;
+use crate::rollout::RolloutPlan;
 use crate::rollout::report::PlanReport;
 use crate::stage::ClusterView;
 
@@ -15,9 +15,9 @@ use crate::stage::ClusterView;
 pub(in crate::cli) struct ClusterRolloutPlan<'s> {
     /// What is known of the cluster.
     pub(in crate::cli) cluster_view: &'s ClusterView,
-    /// What does not change while it goes on.
-    pub(in crate::cli) context: RolloutContext<'s>,
-    /// The plan.
+    /// The plan; of a paused rollout, as if it were resumed.
+    pub(in crate::cli) rollout: RolloutPlan<'s>,
+    /// What people read of it.
     pub(in crate::cli) report: PlanReport,
 }
 

@@ -4,18 +4,16 @@ use super::ClusterRolloutPlan;
 use crate::diagnostics::pluralize;
 use crate::model::duration;
 use crate::model::ledger::revision_text;
-use crate::model::sidecar_set::IntOrPercent;
-use crate::rollout::max_unavailable::max_unavailable;
 use crate::rollout::pod_resources::PodResources;
 use crate::rollout::report::{BatchReport, SetChanges, WorkloadReport, workload_title};
 use crate::rollout::workload_set::SidecarEffect;
-use crate::rollout::{BlockedReason, RolloutEnd, partition};
+use crate::rollout::{BlockedReason, RolloutEnd};
 
 /// What goes from where to where: `log`, `logtail 1.4.2 -> 1.5.0 (log-5448b598bc -> log-6767bf76cb), image only`.
 pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
     let report = &plan.report;
     let cluster = plan.cluster_view.cluster.as_ref().map_or_else(String::new, |c| format!(" in {c}"));
-    let name = format!("{}{cluster}", report.set);
+    let name = format!("{}{cluster}", plan.rollout.name());
     let (from, to) = (revision_text(&report.from), revision_text(&report.to));
     if report.is_idle() {
         return (name, format!("nothing to do, every workload has {to}"));
@@ -39,7 +37,7 @@ pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
 fn removal_text(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
     let is_replaced = matches!(plan.report.end, RolloutEnd::Blocked(BlockedReason::ReplacedBy(_)));
     let removal = plan.report.removal.as_ref().filter(|_| !is_replaced)?;
-    Some(format!("REMOVED from {} ({})", removal.share(), removal.cause_text(&plan.context)))
+    Some(format!("REMOVED from {} ({})", removal.share(), removal.cause_text(&plan.rollout.context)))
 }
 
 /// What a rollout does in one line: `Plan: 3 workloads updated, 0 added, 0 removed; 21 pods in 3 batches; ...`.
@@ -72,7 +70,7 @@ fn summary(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
 /// What counts, and what bounds it.
 pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
     let report = &plan.report;
-    let (settings, pods) = (&plan.context.settings, report.matched_pods);
+    let (settings, pods) = (&plan.rollout.context.settings, report.matched_pods);
     let mut parts = vec![format!(
         "{}, {}; ",
         pluralize(report.matched_workloads as u64, "workload"),
@@ -83,7 +81,7 @@ pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
     } else {
         parts.push(match &settings.steps {
             Some(steps) => {
-                let steps: Vec<String> = steps.iter().map(format_amount).collect();
+                let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
                 let at = settings.steps_label.as_ref();
                 let default = if settings.has_default_steps { " (default)" } else { "" };
                 let at = at.map_or_else(
@@ -97,18 +95,23 @@ pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
     }
     let strategy = &settings.strategy;
     if let Some(bound) = &strategy.max_unavailable {
-        let at = plan.context.source.as_ref().map(|r| r.set.label("spec.updateStrategy.maxUnavailable", ""));
+        let at = plan
+            .rollout
+            .context
+            .source
+            .as_ref()
+            .map(|r| r.set.label("spec.updateStrategy.maxUnavailable", ""));
         let at = at.filter(|at| at.width > 0).map(|at| format!(" ({}:{}:{})", at.file, at.line, at.column));
-        let n = max_unavailable(bound, pods as usize);
-        let written = format_amount(bound);
+        let n = strategy.max_unavailable_pods(pods.into()).unwrap_or(0);
+        let written = bound.to_string();
         let share = if written.ends_with('%') { format!(" ({written})") } else { String::new() };
         parts.push(format!("; at most {n}{share} unavailable{}", at.unwrap_or_default()));
     }
     if !report.is_rollback {
-        let keep = partition::kept_pods(strategy.partition.as_ref(), pods as usize);
-        let written = strategy.partition.as_ref().map(format_amount).filter(|w| w.ends_with('%'));
+        let keep = strategy.kept_pods(pods.into());
+        let written = strategy.partition.as_ref().map(ToString::to_string).filter(|w| w.ends_with('%'));
         let share = written.map_or_else(String::new, |w| format!(" ({w})"));
-        let all = if keep > 0 && keep >= pods as usize { ", which keeps all" } else { "" };
+        let all = if keep > 0 && keep >= pods.into() { ", which keeps all" } else { "" };
         parts.push(format!("; partition {keep}{share}{all}"));
         if strategy.selector.is_some() {
             parts.push("; canaries only".to_owned());
@@ -119,7 +122,7 @@ pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
 
 /// `1/3`.
 pub(super) fn batch_number(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport) -> String {
-    match (&plan.report.end, plan.report.last_batch) {
+    match (&plan.report.end, plan.rollout.last_batch()) {
         (RolloutEnd::MoreSteps | RolloutEnd::TooManyBatches { is_counted: false }, _) => {
             batch.number.to_string()
         }
@@ -205,24 +208,26 @@ fn added_requests(requests: &PodResources) -> Option<String> {
 /// What stands below the batches, one sentence a line.
 pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
     let report = &plan.report;
-    let name = plan.context.command_arguments();
+    let name = plan.rollout.context.command_arguments();
     let mut lines = Vec::new();
     if !report.batches.is_empty() {
         lines.extend(minimum_duration(plan));
-        let waiting =
-            report.batches.iter().filter(|b| plan.context.settings.approval_batches.contains(&b.number));
+        let waiting = report
+            .batches
+            .iter()
+            .filter(|b| plan.rollout.context.settings.approval_batches.contains(&b.number));
         lines.extend(waiting.map(|b| format!("batch {0} waits for `pillion approve {name} {0}`", b.number)));
     }
     let is_empty = report.batches.is_empty();
     match &report.end {
-        RolloutEnd::Complete if is_empty && report.starts_rollout() => {
+        RolloutEnd::Complete if is_empty && plan.rollout.starts_rollout() => {
             lines.push("no workload changes: Start is followed by Complete".to_owned());
         }
         RolloutEnd::Complete if is_empty => lines.push("every workload has it: Complete is next".to_owned()),
         RolloutEnd::Blocked(rest) => {
             lines.push(format!("{}: {rest}", if is_empty { "blocked" } else { "then blocked" }));
         }
-        RolloutEnd::MoreSteps if report.starts_rollout() => {
+        RolloutEnd::MoreSteps if plan.rollout.starts_rollout() => {
             lines.push("next is Start, which changes no rendered file; this batch follows it".to_owned());
         }
         RolloutEnd::MoreSteps => lines.push("this batch is next; leave out `--next` to see all".to_owned()),
@@ -234,14 +239,14 @@ pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
         lines.push(format!("paused at batch {}{by}: {}", paused.batch, paused.reason));
         lines.push(format!("`pillion resume {name}` {then}"));
     }
-    if let Some(newer) = &report.newer_source {
+    if let Some(newer) = plan.rollout.newer_source() {
         lines.push(format!(
             "the file of `{}` holds {}, which waits: `pillion start {name}` makes it the target",
-            report.set,
+            plan.rollout.name(),
             newer.as_deref().unwrap_or("nothing")
         ));
     }
-    if report.removal.is_some() && report.starts_rollout() {
+    if report.removal.is_some() && plan.rollout.starts_rollout() {
         lines.push(format!("it never starts by itself: `pillion start {name} --allow-removal`"));
     }
     lines.extend(summary(plan));
@@ -257,7 +262,7 @@ fn minimum_duration(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
     if matches!(report.end, RolloutEnd::TooManyBatches { .. } | RolloutEnd::MoreSteps) {
         return None;
     }
-    let (soak, freezes) = (&plan.context.settings.soak, plan.context.settings.has_freezes);
+    let (soak, freezes) = (&plan.rollout.context.settings.soak, plan.rollout.context.settings.has_freezes);
     let more = if freezes { "starting pods, syncing and freezes" } else { "starting pods and syncing" };
     let n = report.batches.len();
     Some(format!(
@@ -269,13 +274,6 @@ fn minimum_duration(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
 /// Kind, namespace and name of a workload.
 pub(super) fn workload_name(key: &str) -> String {
     workload_title(key)
-}
-
-fn format_amount(amount: &IntOrPercent) -> String {
-    match amount {
-        IntOrPercent::Int(n) => n.to_string(),
-        IntOrPercent::Text(text) => text.clone(),
-    }
 }
 
 #[cfg(test)]

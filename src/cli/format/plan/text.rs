@@ -57,10 +57,9 @@ fn rows(plan: &ClusterRolloutPlan<'_>, is_verbose: bool) -> Vec<[String; 8]> {
     for batch in &report.batches {
         rows.extend(batch_rows(plan, batch, is_verbose));
     }
-    let hidden =
-        (report.last_batch as usize).saturating_sub(report.batches.last().map_or(0, |b| b.number as usize));
+    let hidden = plan.rollout.last_batch().saturating_sub(report.batches.last().map_or(0, |b| b.number));
     if hidden > 0 && !report.batches.is_empty() {
-        rows.push(row(["...", &format!("and {} more", pluralize(hidden as u64, "batch"))]));
+        rows.push(row(["...", &format!("and {} more", pluralize(hidden.into(), "batch"))]));
     }
     let most = if is_verbose { usize::MAX } else { MAX_WORKLOADS };
     rows.extend(report.held.iter().take(most).map(held_row));

@@ -35,7 +35,7 @@ pub(super) fn draw(plan: &ClusterRolloutPlan<'_>) -> String {
         svg,
         "<svg class=\"timeline\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{0}-t {0}-d\">\n<title id=\"{0}-t\">{1}</title>\n<desc id=\"{0}-d\">{2}</desc>\n",
         element_id(plan),
-        escape_html(&format!("Timeline of the rollout of {}", report.set)),
+        escape_html(&format!("Timeline of the rollout of {}", plan.rollout.name())),
         escape_html(&describe(plan))
     );
     picture.draw_bars(&mut svg);
@@ -47,7 +47,7 @@ pub(super) fn draw(plan: &ClusterRolloutPlan<'_>) -> String {
 /// A name that is unique in the page.
 pub(super) fn element_id(plan: &ClusterRolloutPlan<'_>) -> String {
     let cluster = plan.cluster_view.cluster.as_deref().unwrap_or_default();
-    let text = format!("{cluster}-{}", plan.report.set);
+    let text = format!("{cluster}-{}", plan.rollout.name());
     format!("r{}", text.bytes().map(|b| format!("{b:02x}")).collect::<String>())
 }
 

@@ -125,9 +125,8 @@ proptest! {
         let set = set(&strategy);
         let mut pods = make(&set, &made);
         let old = pods.iter().filter(|p| !made[p.name[2..].parse::<usize>().unwrap()].updated).count();
-        let keep = pillion::rollout::partition::kept_pods(set.update_strategy.partition.as_ref(), pods.len());
-        let bound = set.update_strategy.max_unavailable.as_ref().unwrap();
-        let bound = pillion::rollout::max_unavailable::max_unavailable(bound, pods.len());
+        let keep = set.update_strategy.kept_pods(pods.len() as u64) as usize;
+        let bound = set.update_strategy.max_unavailable_pods(pods.len() as u64).unwrap() as usize;
         let step = next(&set, &pods);
         let is_ready = |key: &String| pods.iter().any(|p| p.key() == *key && p.is_ready && p.phase == "Running");
         let used = step.status.updated_pods - step.status.updated_ready_pods;
