@@ -178,6 +178,18 @@ impl RevisionAssignments {
         self.assign(key, template, Some((set, line)))
     }
 
+    /// Returns whether a workload certainly gets the same contents from other assignments.
+    pub(super) fn assigns_same(&self, other: &Self, key: &str, template: &Value) -> bool {
+        if !self.replacements.is_empty() || !other.replacements.is_empty() {
+            return false;
+        }
+        let [one, two] = [self, other].map(|assignments| assignments.for_workload(key, template));
+        let contents = |of: &WorkloadAssignment<'_>| -> Vec<*const SidecarSet> {
+            of.sets.current().iter().map(|set| Arc::as_ptr(set.set())).collect()
+        };
+        one.partitions == two.partitions && contents(&one) == contents(&two)
+    }
+
     fn assign(
         &self,
         key: &str,

@@ -6,6 +6,7 @@ use super::renderer::Renderer;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::inject::{self, InjectionOutcome, NamespaceLabels, PodTemplate, PodTemplateChange};
 use crate::model::ledger::LedgerEntry;
+use crate::model::pod_annotations::INJECTED_LIST;
 use crate::model::sidecar_set::SidecarSet;
 use crate::model::workload::{self, WorkloadKind};
 use crate::yaml::{Document, EntryPart, FieldPath};
@@ -145,6 +146,14 @@ impl Renderer {
             workload,
             self.assignments.for_workload_with(&workload.key, template, set, entry),
         )
+    }
+
+    /// Returns whether another renderer certainly renders a workload alike: it gives the same contents to it, and there
+    /// is no earlier injection in it, which other known contents would clean up in another way.
+    pub(crate) fn renders_same(&self, other: &Self, document: &Document, workload: &WorkloadRef) -> bool {
+        let template = workload.pod_template(document);
+        template["metadata"]["annotations"].get(INJECTED_LIST).is_none()
+            && self.assignments.assigns_same(&other.assignments, &workload.key, template)
     }
 
     /// Returns whether a SidecarSet selects a workload; where labels of its namespace are not known, it may.

@@ -37,7 +37,7 @@ pub(super) fn select_batch(
     external: &ExternalState,
 ) -> BatchSelection {
     let is_rollback = released == target;
-    let candidates = BatchCandidates::of(context, state, target, is_rollback, external);
+    let candidates = BatchCandidates::of(context, state, is_rollback, external);
     if candidates.is_empty() {
         return BatchSelection::Done;
     }
@@ -96,15 +96,13 @@ impl BatchCandidates {
     fn of(
         context: &RolloutContext<'_>,
         state: &RolloutProgress<'_>,
-        target: &RevisionName,
         is_rollback: bool,
         external: &ExternalState,
     ) -> Self {
         let mut found = Self::default();
         for (i, matched) in state.matched.iter().enumerate().filter(|(_, m)| !m.is_done) {
             let workload = matched.workload;
-            let rendering = context.workloads.render_revision(workload, target);
-            let broken = rendering.error.as_ref().map(|e| e.message.clone());
+            let broken = matched.change.error.as_ref().map(|error| error.to_string());
             let split = context.split_by_others.get(workload.key());
             let split =
                 || split.map(|set| format!("the rollout of `{set}` has split it and must complete first"));

@@ -14,6 +14,7 @@ mod related_objects;
 mod scope;
 mod state;
 mod step;
+mod template_summary;
 mod types;
 mod unavailability;
 mod update_strategy;

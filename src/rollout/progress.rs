@@ -1,6 +1,7 @@
 //! The progress of a rollout: the revision of each workload, and the workloads that are not done.
 
-use super::types::RolloutContext;
+use super::saturating_sum;
+use super::types::{Batch, RolloutContext};
 use super::update_method::UpdateMethod;
 use super::workload_set::{PlannedWorkload, TemplateChange};
 use super::workload_strategy::WorkloadStrategy;
@@ -11,10 +12,12 @@ use std::sync::Arc;
 /// A workload that the target renders differently from its revision or from the released one.
 #[derive(Debug)]
 pub(super) struct MatchedWorkload<'a> {
+    /// Its position among the workloads.
+    position: usize,
     /// The workload.
     pub(super) workload: &'a PlannedWorkload,
     /// Its entry in the ledger, where it has a valid one.
-    pub(super) entry: Option<Cow<'a, LedgerEntry>>,
+    pub(super) entry: Option<LedgerEntry>,
     /// The last day of a person's expired hold, where the workload still has the held content.
     pub(super) expired_hold: Option<Arc<str>>,
     /// Its revision.
@@ -51,6 +54,8 @@ pub(super) struct RolloutProgress<'a> {
 /// A workload that no rollout updates.
 #[derive(Debug)]
 pub(super) struct HeldWorkload<'a> {
+    /// Its position among the workloads.
+    position: usize,
     /// The workload.
     pub(super) workload: &'a PlannedWorkload,
     /// Its revision.
@@ -60,7 +65,7 @@ pub(super) struct HeldWorkload<'a> {
     /// The reason.
     pub(super) reason: Arc<str>,
     /// Its entry in the ledger, where it has a valid one.
-    pub(super) entry: Option<Cow<'a, LedgerEntry>>,
+    pub(super) entry: Option<LedgerEntry>,
     /// The entry in the ledger of a replaced SidecarSet, where a person holds the workload there.
     pub(super) replaced_entry: Option<&'a LedgerEntry>,
 }
@@ -76,82 +81,130 @@ impl<'a> RolloutProgress<'a> {
     /// Computes the progress of the rollout to `target`. Holds with a last day before `today` have expired.
     pub(super) fn of(
         context: &'a RolloutContext<'_>,
-        ledger: &'a Ledger,
+        ledger: &Ledger,
         target: &RevisionName,
         today: Option<&str>,
     ) -> Self {
         let mut state = RolloutProgress { may_remove: ledger.allows_removal(), ..RolloutProgress::default() };
-        for workload in context.workloads.as_slice() {
-            let entry = workload.active_entry(ledger);
-            let current = entry.as_ref().map_or(&ledger.released, |l| &l.revision).clone();
-            let has_ended = entry.as_ref().is_some_and(|l| l.is_hold_expired(today));
-            let hold = |code, reason, entry, replaced_entry| HeldWorkload {
-                workload,
-                revision: current.clone(),
-                code,
-                reason,
-                entry,
-                replaced_entry,
-            };
-            if let (Some(reason), false) = (entry.as_ref().and_then(|l| l.hold_reason.clone()), has_ended) {
-                state.held.push(hold(None, reason, entry, None));
-                continue;
+        for (position, workload) in context.workloads.as_slice().iter().enumerate() {
+            match evaluate(context, ledger, (position, workload), target, today) {
+                Evaluation::Uncounted => {}
+                Evaluation::Held(held) => state.held.push(held),
+                Evaluation::Matched(matched) => state.matched.push(*matched),
             }
-            let has_images = entry.as_ref().is_some_and(|l| !l.images.is_empty());
-            let is_back = has_ended && current == ledger.released && !has_images;
-            let counted = entry.as_deref().filter(|_| !is_back);
-            if ledger.is_at_target(counted, target) {
-                continue;
-            }
-            let is_at_target = entry.is_some() && current == *target && !has_images;
-            let change = match entry.as_deref() {
-                Some(entry) if !is_at_target => context.workloads.change_from_entry(workload, entry, target),
-                _ => context.workloads.change_to(workload, &ledger.released, target),
-            };
-            // In a rollback the released revision is the target: only the entry shows that a workload is back.
-            let counts = !change.diff.is_empty()
-                || (is_at_target && ledger.released == *target)
-                || !context.workloads.change_to(workload, &ledger.released, target).diff.is_empty();
-            if !counts {
-                continue;
-            }
-            if change.behavior.method == UpdateMethod::Never && !is_at_target {
-                let reason = change.behavior.reason.as_deref().unwrap_or_default().into();
-                state.held.push(hold(change.behavior.code, reason, entry, None));
-                continue;
-            }
-            let elsewhere = context.held_by_replaced.get(workload.key());
-            let elsewhere = elsewhere.filter(|there| !is_at_target && !there.is_hold_expired(today));
-            if let Some((there, reason)) = elsewhere.and_then(|l| Some((l, l.hold_reason.as_ref()?))) {
-                state.held.push(hold(None, Arc::clone(reason), entry, Some(there)));
-                continue;
-            }
-            state.add(MatchedWorkload::new(context, ledger, workload, entry, change, is_at_target));
         }
+        state.count_pods();
         state
     }
 
-    fn add(&mut self, matched: MatchedWorkload<'a>) {
-        if !matched.counts_no_pods() {
-            self.pods = self.pods.saturating_add(matched.replicas.unwrap_or(0));
-            self.updated_pods = self.updated_pods.saturating_add(matched.updated_pods);
+    /// Returns the progress after a batch of the same rollout: only the updated workloads are evaluated again.
+    pub(super) fn after_batch(
+        mut self,
+        context: &'a RolloutContext<'_>,
+        batch: &Batch,
+        target: &RevisionName,
+        today: Option<&str>,
+    ) -> Self {
+        for update in &batch.updates {
+            let Some((position, workload)) = context.workloads.find_with_position(&update.key) else {
+                continue;
+            };
+            let Ok(index) = self.matched.binary_search_by_key(&position, |m| m.position) else { continue };
+            match evaluate(context, &batch.ledger, (position, workload), target, today) {
+                Evaluation::Matched(matched) => self.matched[index] = *matched,
+                Evaluation::Held(held) => {
+                    self.matched.remove(index);
+                    let at = self.held.partition_point(|h| h.position < position);
+                    self.held.insert(at, held);
+                }
+                Evaluation::Uncounted => {
+                    self.matched.remove(index);
+                }
+            }
         }
-        self.matched.push(matched);
+        self.count_pods();
+        self
     }
+
+    fn count_pods(&mut self) {
+        let counted = || self.matched.iter().filter(|m| !m.counts_no_pods());
+        let pods = saturating_sum(counted().map(|m| m.replicas.unwrap_or(0)));
+        (self.pods, self.updated_pods) = (pods, saturating_sum(counted().map(|m| m.updated_pods)));
+    }
+}
+
+/// How a workload counts in a rollout.
+enum Evaluation<'a> {
+    /// The target changes nothing for it.
+    Uncounted,
+    /// No rollout updates it.
+    Held(HeldWorkload<'a>),
+    /// It counts.
+    Matched(Box<MatchedWorkload<'a>>),
+}
+
+fn evaluate<'a>(
+    context: &'a RolloutContext<'_>,
+    ledger: &Ledger,
+    (position, workload): (usize, &'a PlannedWorkload),
+    target: &RevisionName,
+    today: Option<&str>,
+) -> Evaluation<'a> {
+    let entry = workload.active_entry(ledger);
+    let current = entry.as_ref().map_or(&ledger.released, |l| &l.revision).clone();
+    let has_ended = entry.as_ref().is_some_and(|l| l.is_hold_expired(today));
+    let hold = |code, reason, entry: Option<Cow<'_, LedgerEntry>>, replaced_entry| {
+        let (revision, entry) = (current.clone(), entry.map(Cow::into_owned));
+        Evaluation::Held(HeldWorkload { position, workload, revision, code, reason, entry, replaced_entry })
+    };
+    if let (Some(reason), false) = (entry.as_ref().and_then(|l| l.hold_reason.clone()), has_ended) {
+        return hold(None, reason, entry, None);
+    }
+    let has_images = entry.as_ref().is_some_and(|l| !l.images.is_empty());
+    let is_back = has_ended && current == ledger.released && !has_images;
+    let counted = entry.as_deref().filter(|_| !is_back);
+    if ledger.is_at_target(counted, target) {
+        return Evaluation::Uncounted;
+    }
+    let is_at_target = entry.is_some() && current == *target && !has_images;
+    let change = match entry.as_deref() {
+        Some(entry) if !is_at_target => context.workloads.change_from_entry(workload, entry, target),
+        _ => context.workloads.change_to(workload, &ledger.released, target),
+    };
+    // In a rollback the released revision is the target: only the entry shows that a workload is back.
+    let counts = !change.diff.is_empty()
+        || (is_at_target && ledger.released == *target)
+        || !context.workloads.change_to(workload, &ledger.released, target).diff.is_empty();
+    if !counts {
+        return Evaluation::Uncounted;
+    }
+    if change.behavior.method == UpdateMethod::Never && !is_at_target {
+        let reason = change.behavior.reason.as_deref().unwrap_or_default().into();
+        return hold(change.behavior.code, reason, entry, None);
+    }
+    let elsewhere = context.held_by_replaced.get(workload.key());
+    let elsewhere = elsewhere.filter(|there| !is_at_target && !there.is_hold_expired(today));
+    if let Some((there, reason)) = elsewhere.and_then(|l| Some((l, l.hold_reason.as_ref()?))) {
+        return hold(None, Arc::clone(reason), entry, Some(there));
+    }
+    let entry = entry.map(Cow::into_owned);
+    let matched = MatchedWorkload::new(context, ledger, (position, workload), entry, change, is_at_target);
+    Evaluation::Matched(Box::new(matched))
 }
 
 impl<'a> MatchedWorkload<'a> {
     fn new(
         context: &RolloutContext<'_>,
         ledger: &Ledger,
-        workload: &'a PlannedWorkload,
-        entry: Option<Cow<'a, LedgerEntry>>,
+        (position, workload): (usize, &'a PlannedWorkload),
+        entry: Option<LedgerEntry>,
         change: Arc<TemplateChange>,
         is_at_target: bool,
     ) -> Self {
         let replicas = context.replicas(workload, ledger);
         let strategy = workload.strategy(u64::from(replicas.unwrap_or(0)), change.behavior.method);
         let mut matched = Self {
+            position,
             workload,
             revision: entry.as_ref().map_or_else(|| ledger.released.clone(), |l| l.revision.clone()),
             expired_hold: entry

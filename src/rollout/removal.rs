@@ -49,7 +49,7 @@ impl SidecarRemoval {
             return None;
         }
         let released =
-            |workload| context.workloads.render_revision(workload, &ledger.released).has_sidecars();
+            |workload| context.workloads.change_to(workload, &ledger.released, target).had_sidecars;
         let of =
             context.workloads.as_slice().iter().filter(|workload| released(workload)).count().max(workloads);
         Some(Self { workloads, total: of, namespaces, cause: RemovalCause::of(context, ledger) })

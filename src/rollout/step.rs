@@ -17,6 +17,18 @@ use std::sync::Arc;
 
 /// Returns the next step of a ledger.
 pub fn next_step(context: &RolloutContext<'_>, ledger: &Ledger, external: &ExternalState) -> RolloutStep {
+    next_step_after(context, ledger, external, &mut None)
+}
+
+/// As [`next_step`]. `known` is the progress of a rollout that the step before was a batch of, and becomes the one
+/// after this step if it is a batch.
+fn next_step_after<'c>(
+    context: &'c RolloutContext<'_>,
+    ledger: &Ledger,
+    external: &ExternalState,
+    known: &mut Option<RolloutProgress<'c>>,
+) -> RolloutStep {
+    let before = known.take();
     let source = context.source_revision();
     let is_newer = newer_source(context, ledger).is_some();
     if let Some(paused) = &ledger.paused {
@@ -71,14 +83,16 @@ pub fn next_step(context: &RolloutContext<'_>, ledger: &Ledger, external: &Exter
             start_or_block(context, ledger, source, external)
         }
         // A rollback never waits for the strategy of the failed rollout.
-        Some(target) if *target == ledger.released => next_batch(context, ledger, target, external),
+        Some(target) if *target == ledger.released => {
+            next_batch(context, ledger, target, external, (before, known))
+        }
         // What the rollout replaces or may remove has changed since its start.
         Some(target) if *target == source && must_restart(context, ledger, external) => {
             start_or_block(context, ledger, source, external)
         }
         Some(target) => match is_stopped {
             Some(reason) => RolloutStep::Blocked(reason),
-            None => next_batch(context, ledger, target, external),
+            None => next_batch(context, ledger, target, external, (before, known)),
         },
     }
 }
@@ -189,7 +203,7 @@ pub fn steps(
     external: &ExternalState,
     limit: usize,
 ) -> Vec<RolloutStep> {
-    let mut steps: Vec<RolloutStep> = Vec::new();
+    let (mut steps, mut known): (Vec<RolloutStep>, _) = (Vec::new(), None);
     while steps.len() < limit {
         let before = match steps.last() {
             None => ledger,
@@ -198,7 +212,7 @@ pub fn steps(
                 None => break,
             },
         };
-        steps.push(next_step(context, before, external));
+        steps.push(next_step_after(context, before, external, &mut known));
     }
     steps
 }
@@ -306,16 +320,26 @@ fn removal_count(context: &RolloutContext<'_>, ledger: &Ledger) -> u32 {
     u32::try_from(context.workloads.as_slice().iter().filter(loses).count()).unwrap_or(u32::MAX)
 }
 
-fn next_batch(
-    context: &RolloutContext<'_>,
+fn next_batch<'c>(
+    context: &'c RolloutContext<'_>,
     ledger: &Ledger,
     target: &RevisionName,
     external: &ExternalState,
+    (before, known): (Option<RolloutProgress<'c>>, &mut Option<RolloutProgress<'c>>),
 ) -> RolloutStep {
-    let state = RolloutProgress::of(context, ledger, target, external.today.as_deref());
+    let today = external.today.as_deref();
+    // The ledger of a batch has no stale entry.
+    let valid = match &before {
+        Some(_) => ledger.clone(),
+        None => without_stale_entries(context, ledger),
+    };
+    let state = before.unwrap_or_else(|| RolloutProgress::of(context, ledger, target, today));
     match select_batch(context, &state, (&ledger.released, target), external) {
         BatchSelection::Updates(updates) => {
-            RolloutStep::Batch(build_batch(context, ledger, target, &state, updates))
+            let number = ledger.last_batch().saturating_add(1);
+            let batch = build_batch(context, (number, valid), target, &state, updates);
+            *known = Some(state.after_batch(context, &batch, target, today));
+            RolloutStep::Batch(batch)
         }
         BatchSelection::Blocked(reason) => RolloutStep::Blocked(reason),
         BatchSelection::Done => {
@@ -332,13 +356,11 @@ fn next_batch(
 
 fn build_batch(
     context: &RolloutContext<'_>,
-    ledger: &Ledger,
+    (number, mut after): (u32, Ledger),
     target: &RevisionName,
     state: &RolloutProgress<'_>,
     updates: Vec<WorkloadUpdate>,
 ) -> Batch {
-    let number = ledger.last_batch().saturating_add(1);
-    let mut after = without_stale_entries(context, ledger);
     for update in &updates {
         let template = context.workloads.find(&update.key).filter(|_| update.kept_by_partition.is_some());
         after.entries.insert_mut(

@@ -2,10 +2,12 @@
 
 use super::hot_upgrade;
 use super::template_diff::TemplateDiff;
+use super::template_summary::TemplateSummaries;
 use super::update_method::{UpdateBehavior, UpdateMethod, update_behavior};
 use super::workload_strategy::{self, WorkloadStrategy};
 use super::{LabelMap, template_labels};
 use crate::diagnostics::Diagnostic;
+use crate::model::api::KRUISE_GROUP;
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, template_hash};
 use crate::render::{Renderer, WorkloadRef};
 use crate::yaml::{Document, FieldPath};
@@ -21,6 +23,7 @@ pub struct WorkloadSet<'r> {
     set: Arc<str>,
     workloads: Vec<PlannedWorkload>,
     index_by_key: BTreeMap<Arc<str>, usize>,
+    summaries: TemplateSummaries,
 }
 
 /// From one revision to another.
@@ -42,7 +45,6 @@ pub struct PlannedWorkload {
     pub(crate) replicas: Option<u32>,
     /// A HorizontalPodAutoscaler in git sets its replicas.
     pub(crate) is_autoscaled: bool,
-    rendering_cache: Mutex<Vec<(RevisionName, Arc<WorkloadRendering>)>>,
     change_cache: Mutex<Vec<(RevisionPair, Arc<TemplateChange>)>>,
     // A plan of a hundred batches asks each workload a hundred times.
     strategy_cache: Mutex<Vec<(StrategyKey, Arc<WorkloadStrategy>)>>,
@@ -50,15 +52,14 @@ pub struct PlannedWorkload {
     can_split_cache: OnceLock<bool>,
 }
 
-/// A workload rendered with a revision.
-#[derive(Debug)]
-pub(crate) struct WorkloadRendering {
-    /// Its pod template, where it differs from the one in the sources.
-    changed_template: Option<Value>,
+/// A workload rendered with a revision. Templates are large, so none is kept.
+struct WorkloadRendering<'w> {
+    /// Its pod template.
+    template: Cow<'w, Value>,
     /// The names of the containers of the SidecarSet in it; empty where the SidecarSet does not select the workload.
     sidecar_names: Vec<Arc<str>>,
     /// Why it cannot be rendered.
-    pub(crate) error: Option<Diagnostic>,
+    error: Option<Diagnostic>,
 }
 
 /// The change of a workload from one revision to another.
@@ -72,6 +73,14 @@ pub(crate) struct TemplateChange {
     pub(crate) effect: SidecarEffect,
     /// A hot-upgrade container, by its name in the SidecarSet, with a change of the active container.
     pub(crate) hot_upgrade_container: Option<Arc<str>>,
+    /// The workload had containers of the SidecarSet before.
+    pub(crate) had_sidecars: bool,
+    /// Containers that restart when a pod is updated in place.
+    pub(crate) restarted_in_place: u64,
+    /// The containers and resources of its pod template, before and afterwards.
+    pub(crate) summaries: [Arc<Value>; 2],
+    /// Why it cannot be rendered with the new revision.
+    pub(crate) error: Option<Box<str>>,
 }
 
 /// How a change affects the containers of a SidecarSet in a workload.
@@ -108,7 +117,6 @@ impl PlannedWorkload {
             is_autoscaled: false,
             document,
             manifest: located,
-            rendering_cache: Mutex::default(),
             change_cache: Mutex::default(),
             strategy_cache: Mutex::default(),
             template_hash_cache: OnceLock::new(),
@@ -156,29 +164,26 @@ impl PlannedWorkload {
     }
 }
 
-impl WorkloadRendering {
-    /// Returns the pod template of the rendered workload.
-    pub(crate) fn template<'a>(&'a self, workload: &'a PlannedWorkload) -> &'a Value {
-        self.changed_template.as_ref().unwrap_or_else(|| workload.manifest.pod_template(&workload.document))
-    }
-
-    /// Returns whether the workload has containers of the SidecarSet.
-    pub(crate) fn has_sidecars(&self) -> bool {
-        !self.sidecar_names.is_empty()
-    }
-}
-
 impl TemplateChange {
-    fn between(workload: &PlannedWorkload, ends: [&WorkloadRendering; 2]) -> Self {
-        let [old, new] = ends.map(|rendering| rendering.template(workload));
+    fn between(
+        workload: &PlannedWorkload,
+        [before, after]: [&WorkloadRendering<'_>; 2],
+        summaries: &TemplateSummaries,
+    ) -> Self {
+        let (old, new) = (&*before.template, &*after.template);
         let object = workload.manifest.object(&workload.document);
         let kind = &workload.manifest.kind;
-        let taking = update_behavior(&kind.group, &kind.kind, object, old, new);
+        let behavior = update_behavior(&kind.group, &kind.kind, object, old, new);
+        let diff = TemplateDiff::between(old, new);
         Self {
-            diff: TemplateDiff::between(old, new),
-            effect: sidecar_effect(workload, ends),
-            hot_upgrade_container: hot_upgrade::changed_hot_upgrade_container(old, new, &taking),
-            behavior: taking,
+            restarted_in_place: diff.restarts_in_place(new, kind.group == KRUISE_GROUP),
+            effect: sidecar_effect([before, after]),
+            hot_upgrade_container: hot_upgrade::changed_hot_upgrade_container(old, new, &behavior),
+            had_sidecars: !before.sidecar_names.is_empty(),
+            summaries: [summaries.share(old), summaries.share(new)],
+            error: after.error.as_ref().map(|error| error.message.as_str().into()),
+            diff,
+            behavior,
         }
     }
 }
@@ -191,7 +196,13 @@ impl<'r> WorkloadSet<'r> {
         workloads.dedup_by(|a, b| a.key() == b.key());
         let by_key =
             workloads.iter().enumerate().map(|(i, workload)| (Arc::clone(workload.key()), i)).collect();
-        Self { renderer, set: set.into(), workloads, index_by_key: by_key }
+        Self {
+            renderer,
+            set: set.into(),
+            workloads,
+            index_by_key: by_key,
+            summaries: TemplateSummaries::default(),
+        }
     }
 
     /// Returns the workloads, by namespace, name and kind.
@@ -201,54 +212,58 @@ impl<'r> WorkloadSet<'r> {
 
     /// Returns the workload with a key.
     pub(crate) fn find(&self, key: &str) -> Option<&PlannedWorkload> {
-        self.index_by_key.get(key).map(|at| &self.workloads[*at])
+        self.find_with_position(key).map(|(_, workload)| workload)
     }
 
-    /// Returns a workload rendered with a revision.
-    pub(crate) fn render_revision(
+    /// Returns the workload with a key, and its position.
+    pub(super) fn find_with_position(&self, key: &str) -> Option<(usize, &PlannedWorkload)> {
+        self.index_by_key.get(key).map(|at| (*at, &self.workloads[*at]))
+    }
+
+    /// Returns the pod template of a workload, rendered with a revision.
+    #[cfg(feature = "watch")]
+    pub(crate) fn template<'w>(
+        &self,
+        workload: &'w PlannedWorkload,
+        revision: &RevisionName,
+    ) -> Cow<'w, Value> {
+        self.render(workload, &LedgerEntry::with_revision(revision.clone())).template
+    }
+
+    /// Returns why a workload cannot be rendered with a revision.
+    pub(crate) fn injection_error(
         &self,
         workload: &PlannedWorkload,
         revision: &RevisionName,
-    ) -> Arc<WorkloadRendering> {
-        if let Some((_, known)) = lock(&workload.rendering_cache).iter().find(|(name, _)| name == revision) {
-            return Arc::clone(known);
+    ) -> Option<Diagnostic> {
+        // A change to the revision that is known already says whether there is an error at all.
+        let known = lock(&workload.change_cache).iter().find(|(pair, _)| pair[1] == *revision).cloned();
+        if known.is_some_and(|(_, change)| change.error.is_none()) {
+            return None;
         }
-        let rendering =
-            Arc::new(self.render_uncached(workload, &LedgerEntry::with_revision(revision.clone())));
-        lock(&workload.rendering_cache).push((revision.clone(), Arc::clone(&rendering)));
-        rendering
+        self.render(workload, &LedgerEntry::with_revision(revision.clone())).error
     }
 
-    /// Returns a workload rendered with its entry, emergency images included.
-    pub(crate) fn render_entry(
-        &self,
-        workload: &PlannedWorkload,
-        entry: &LedgerEntry,
-    ) -> Arc<WorkloadRendering> {
-        match entry.images.is_empty() {
-            true => self.render_revision(workload, &entry.revision),
-            false => Arc::new(self.render_uncached(workload, entry)),
-        }
-    }
-
-    fn render_uncached(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> WorkloadRendering {
+    fn render<'w>(&self, workload: &'w PlannedWorkload, entry: &LedgerEntry) -> WorkloadRendering<'w> {
         let injected =
             self.renderer.inject_with_entry(&workload.document, &workload.manifest, &self.set, entry);
-        let changed = injected.change.map(|(at, new)| {
-            if at == workload.manifest.template_path {
-                return new;
+        let template = match injected.change {
+            None => Cow::Borrowed(workload.manifest.pod_template(&workload.document)),
+            Some((at, new)) if at == workload.manifest.template_path => Cow::Owned(new),
+            Some((at, new)) => {
+                // Another rollout has split the workload: the whole object is new.
+                let within = workload.manifest.template_path.segments()[at.segments().len()..].to_vec();
+                Cow::Owned(FieldPath::from(within).find(&new).cloned().unwrap_or_default())
             }
-            // Another rollout has split the workload: the whole object is new.
-            let within =
-                FieldPath::from(workload.manifest.template_path.segments()[at.segments().len()..].to_vec());
-            within.find(&new).cloned().unwrap_or_default()
-        });
+        };
         let is_injected = injected.outcome.injected_sets.iter().any(|name| **name == *self.set);
         let names = entry.revision.as_deref().filter(|_| is_injected);
         let sidecars = names.into_iter().flat_map(|name| self.renderer.container_names(name)).map(Arc::from);
-        let sidecars = sidecars.collect();
-        let error = injected.outcome.diagnostics.into_iter().find(Diagnostic::is_error);
-        WorkloadRendering { changed_template: changed, sidecar_names: sidecars, error }
+        WorkloadRendering {
+            template,
+            sidecar_names: sidecars.collect(),
+            error: injected.outcome.diagnostics.into_iter().find(Diagnostic::is_error),
+        }
     }
 
     /// Returns the whole object of a workload, rendered with an entry.
@@ -269,9 +284,7 @@ impl<'r> WorkloadSet<'r> {
         if let Some((_, known)) = lock(&workload.change_cache).iter().find(|(pair, _)| wanted(pair)) {
             return Arc::clone(known);
         }
-        let ends = [from, to].map(|name| self.render_revision(workload, name));
-        let change =
-            Arc::new(TemplateChange::between(workload, ends.each_ref().map(|rendering| &**rendering)));
+        let change = Arc::new(self.change_uncached(workload, &LedgerEntry::with_revision(from.clone()), to));
         lock(&workload.change_cache).push(([from.clone(), to.clone()], Arc::clone(&change)));
         change
     }
@@ -286,22 +299,33 @@ impl<'r> WorkloadSet<'r> {
         if entry.images.is_empty() {
             return self.change_to(workload, &entry.revision, to);
         }
-        Arc::new(TemplateChange::between(
-            workload,
-            [&self.render_uncached(workload, entry), &self.render_revision(workload, to)],
-        ))
+        Arc::new(self.change_uncached(workload, entry, to))
+    }
+
+    fn change_uncached(
+        &self,
+        workload: &PlannedWorkload,
+        entry: &LedgerEntry,
+        to: &RevisionName,
+    ) -> TemplateChange {
+        let old = self.render(workload, entry);
+        if entry.revision == *to && entry.images.is_empty() {
+            return TemplateChange::between(workload, [&old, &old], &self.summaries);
+        }
+        let new = self.render(workload, &LedgerEntry::with_revision(to.clone()));
+        TemplateChange::between(workload, [&old, &new], &self.summaries)
     }
 }
 
 /// Returns the effect on a workload. Containers that another set has from then on, or had until then, are neither
 /// removed nor added.
-fn sidecar_effect(workload: &PlannedWorkload, [old, new]: [&WorkloadRendering; 2]) -> SidecarEffect {
-    let is_in = |rendering: &WorkloadRendering, name: &Arc<str>| {
-        let spec = &rendering.template(workload)["spec"];
+fn sidecar_effect([old, new]: [&WorkloadRendering<'_>; 2]) -> SidecarEffect {
+    let is_in = |rendering: &WorkloadRendering<'_>, name: &Arc<str>| {
+        let spec = &rendering.template["spec"];
         let lists = ["containers", "initContainers"].map(|list| spec[list].as_array());
         lists.into_iter().flatten().flatten().any(|c| c["name"] == **name)
     };
-    match (old.has_sidecars(), new.has_sidecars()) {
+    match (!old.sidecar_names.is_empty(), !new.sidecar_names.is_empty()) {
         (false, true) if !new.sidecar_names.iter().any(|name| is_in(old, name)) => SidecarEffect::Added,
         // What cannot be rendered is not released.
         (true, false) if new.error.is_none() && !old.sidecar_names.iter().all(|name| is_in(new, name)) => {

@@ -144,8 +144,8 @@ fn decide_rollout(input: &DecisionInput<'_>) -> ExplainedDecision {
     let has_batch_out = input.ledger.last_batch() > 0;
     let is_paused = input.ledger.paused.is_some();
     // A newer revision repairs the released batch, which need not be healthy first.
-    let is_new_target =
-        matches!(input.next_step, RolloutStep::Start(_)) && input.settings.start == Some(StartMode::Auto);
+    let is_new_target = matches!(input.next_step, RolloutStep::Start(_))
+        && input.settings.start.unwrap_or_default() == StartMode::Auto;
     if has_batch_out && !is_paused && !is_new_target {
         let observation = match &input.observation {
             Ok(observation) => observation,
@@ -190,7 +190,7 @@ fn decide_start(input: &DecisionInput<'_>, after: &Ledger) -> ExplainedDecision 
     }
     // The end date of a hold was chosen by whoever set it.
     let is_return = input.ledger.target.is_none() && after.target.as_ref() == Some(&after.released);
-    if !is_return && input.settings.start != Some(StartMode::Auto) {
+    if !is_return && input.settings.start.unwrap_or_default() != StartMode::Auto {
         let what = if input.ledger.target.is_some() { "move the target" } else { "start the rollout" };
         let reason = format!(
             "the SidecarSet file has changed: run `pillion start {name}` to {what} (`start: Manual`)"
@@ -347,7 +347,8 @@ fn decide_failure(
     let lines: Vec<String> = failing.iter().flat_map(all).collect();
     let evidence: Vec<HealthEvidence> = failing.iter().flat_map(|w| w.evidence.iter().cloned()).collect();
     let stop = StopReason { summary: reason.clone(), lines: lines.clone(), evidence };
-    let may_go_back = input.settings.on_failure == Some(OnFailure::RollBack) && cause == FailureCause::Batch;
+    let may_go_back =
+        input.settings.on_failure.unwrap_or_default() == OnFailure::RollBack && cause == FailureCause::Batch;
     // One rollback; if that fails, a person decides.
     let decision =
         if may_go_back && !is_rollback { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };

@@ -9,7 +9,7 @@ use super::decision::{
     DecisionInput, ExplainedDecision, HealthObservation, StopReason, WatchDecision, decide_next,
 };
 use super::environment::{ClusterUnavailable, Environment, ReleaseOutcome, ReleaseProposal, WatchError};
-use super::expected_state::{ExpectedState, expected_state, superseded_state};
+use super::expected_state::ExpectedState;
 use super::health::{HealthLimits, HealthReport, HealthStatus, RolloutHealth, assess_health};
 use super::report::{EvaluationReport, RolloutReport};
 use super::rollout_set::{RolloutSet, WatchedRollout};
@@ -124,14 +124,12 @@ impl<'a> RolloutObservation<'a> {
             return Self { snapshot, health: None, batch_started: None, unhealthy: BTreeSet::new() };
         };
         let limits = health_limits(watched, options);
-        let (context, ledger) = (&watched.rollout.context, &watched.rollout.ledger);
-        let expected = expected_state(context, ledger);
-        let superseded = superseded_state(context, ledger);
-        let unhealthy = unhealthy_workloads(&assess_health(&superseded, seen, &limits));
-        let began = batch_start_time(&expected, seen);
+        let expected = watched.expected();
+        let unhealthy = unhealthy_workloads(&assess_health(&expected.superseded, seen, &limits));
+        let began = batch_start_time(&expected.current, seen);
         Self {
             snapshot,
-            health: Some(assess_health(&expected, seen, &limits)),
+            health: Some(assess_health(&expected.current, seen, &limits)),
             batch_started: began,
             unhealthy,
         }
@@ -306,7 +304,8 @@ fn run_batch_check(
             let summary = format!("the check after batch {} failed", ledger.last_batch());
             explained.reasons.insert(0, format!("{summary}: {reason}"));
             let stop = StopReason { summary, lines: vec![reason], evidence: Vec::new() };
-            let is_rollback = watched.settings.on_failure == Some(crate::model::config::OnFailure::RollBack);
+            let is_rollback =
+                watched.settings.on_failure.unwrap_or_default() == crate::model::config::OnFailure::RollBack;
             explained.decision =
                 if is_rollback { WatchDecision::RollBack(stop) } else { WatchDecision::Pause(stop) };
         }

@@ -110,8 +110,6 @@ fn expected_workload(
     before: &RevisionName,
 ) -> ExpectedWorkload {
     let target = &entry.revision;
-    let ends = [before, target].map(|name| context.workloads.render_revision(workload, name));
-    let [old, new] = ends.each_ref().map(|rendering| rendering.template(workload));
     let change = context.workloads.change_to(workload, before, target);
     let names = |name: &RevisionName| -> BTreeSet<Arc<str>> {
         let revision = name.as_ref().and_then(|name| ledger.revision(name));
@@ -119,8 +117,10 @@ fn expected_workload(
         sets.map(|c| Arc::from(c.name.as_str())).collect()
     };
     let sidecars = names(target);
-    let template =
-        if workload.manifest.kind.is_pod() { context.workloads.object(workload, entry) } else { new.clone() };
+    let template = match workload.manifest.kind.is_pod() {
+        true => context.workloads.object(workload, entry),
+        false => context.workloads.template(workload, target).into_owned(),
+    };
     let replicas = context.replicas(workload, ledger).unwrap_or(0);
     let strategy = workload.strategy(u64::from(replicas), change.behavior.method);
     let kept = entry.partition.unwrap_or_else(|| u32::try_from(strategy.kept_old).unwrap_or(u32::MAX));
@@ -129,7 +129,7 @@ fn expected_workload(
         batch: entry.batch.unwrap_or(0),
         update_method: change.behavior.method,
         removed_sidecars: names(before).difference(&sidecars).cloned().collect(),
-        request_increase: request_increase(old, new),
+        request_increase: request_increase(&change.summaries),
         memory_limits: memory_limits(&template, &sidecars),
         is_ordered: workload.manifest.kind.traits.is_ordered(workload.manifest.object(&workload.document)),
         template,
@@ -150,7 +150,7 @@ fn native_partition(workload: &PlannedWorkload) -> Option<Arc<str>> {
 }
 
 /// Describes the requests of a template beyond those of another; None: no more.
-fn request_increase(before: &Value, after: &Value) -> Option<String> {
+fn request_increase([before, after]: &[Arc<Value>; 2]) -> Option<String> {
     let (before, after) = (requests_of(before), requests_of(after));
     let more = after.minus(&before);
     let words: Vec<String> = [("cpu", &more.cpu), ("memory", &more.memory)]

@@ -1,6 +1,7 @@
 //! The rollouts of one deploy head: clusters, ledgers and plans, read once until the head moves.
 
 use super::environment::WatchError;
+use super::expected_state::{ExpectedState, expected_state, superseded_state};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git::ObjectId;
 use crate::model::config::RolloutConfig;
@@ -10,6 +11,7 @@ use crate::stage::{
     ClusterView, DeployBranch, StagedBranch, check_drift, find_batch_revert, reverted_batch,
     rewritten_branch, unmatched_selector, wave_block_reason,
 };
+use std::cell::OnceCell;
 
 /// The rollouts of a deploy head.
 pub(crate) struct RolloutSet<'l, 's> {
@@ -37,6 +39,15 @@ pub(crate) struct WatchedRollout<'s> {
     pub(crate) start_refusal: Option<String>,
     /// The deploy head.
     pub(crate) head: ObjectId,
+    expected: OnceCell<ExpectedStates>,
+}
+
+/// What is expected of the workloads of a rollout.
+pub(super) struct ExpectedStates {
+    /// Workloads at the target.
+    pub(super) current: ExpectedState,
+    /// Workloads at a revision that is no longer the target.
+    pub(super) superseded: ExpectedState,
 }
 
 impl<'s> WatchedRollout<'s> {
@@ -44,6 +55,17 @@ impl<'s> WatchedRollout<'s> {
     pub(super) fn plan_resumed(&self) -> Option<RolloutPlan<'s>> {
         let is_paused = self.rollout.ledger.paused.is_some();
         is_paused.then(|| self.view.plan_resumed_rollout(self.name(), self.rollout.external.clone()).0)
+    }
+
+    /// Returns what its ledger says about the pods of updated workloads: it is the same until the head moves.
+    pub(super) fn expected(&self) -> &ExpectedStates {
+        self.expected.get_or_init(|| {
+            let (context, ledger) = (&self.rollout.context, &self.rollout.ledger);
+            ExpectedStates {
+                current: expected_state(context, ledger),
+                superseded: superseded_state(context, ledger),
+            }
+        })
     }
 
     /// Returns the name of the SidecarSet.
@@ -121,6 +143,7 @@ pub(crate) fn plan_rollouts<'l, 's>(
                 start_refusal: unmatched_selector(view, &all, name)
                     .map(|diagnostic| diagnostic_line(&diagnostic)),
                 head: deploy.head.id,
+                expected: OnceCell::new(),
             });
         }
     }

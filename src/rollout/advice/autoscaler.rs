@@ -32,7 +32,7 @@ pub fn autoscalers_without_requests(
     for scaler in objects.iter().filter(|n| n.is_kind("autoscaling", "HorizontalPodAutoscaler")) {
         let named = target_name(scaler.object).and_then(|name| by_name.get(&(scaler.namespace, name)));
         let is_meant = |s: &&&AdviceWorkload<'_>| {
-            is_scale_target(scaler.object, s.group, s.kind, s.name) && s.old_template != s.new_template
+            is_scale_target(scaler.object, s.group, s.kind, s.name) && s.is_changed
         };
         for subject in named.into_iter().flatten().filter(is_meant) {
             diagnostics.extend(

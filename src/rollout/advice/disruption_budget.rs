@@ -7,7 +7,6 @@ use crate::model::selector::Selector;
 use crate::rollout::controller::value_at;
 use crate::yaml::FieldPath;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// Warns of each budget that the worst case of a batch exceeds, with the worst of the batches.
 pub(crate) fn disruption_budgets(
@@ -15,18 +14,13 @@ pub(crate) fn disruption_budgets(
     objects: &[AdviceObject<'_>],
     batches: &[BatchImpact],
 ) -> Vec<Diagnostic> {
-    let mut budgets = objects_of_kind(objects, ("policy", "PodDisruptionBudget")).peekable();
-    if budgets.peek().is_none() {
-        return Vec::new();
-    }
-    let labels: Vec<_> = subjects.iter().map(AdviceWorkload::labels).collect();
-    budgets.filter_map(|budget| check_budget(budget, subjects, &labels, batches)).collect()
+    let budgets = objects_of_kind(objects, ("policy", "PodDisruptionBudget"));
+    budgets.filter_map(|budget| check_budget(budget, subjects, batches)).collect()
 }
 
 fn check_budget(
     budget: &AdviceObject<'_>,
     subjects: &[AdviceWorkload<'_>],
-    labels: &[BTreeMap<String, String>],
     batches: &[BatchImpact],
 ) -> Option<Diagnostic> {
     // policy/v1: an empty selector matches every pod of the namespace, an absent one none.
@@ -35,9 +29,8 @@ fn check_budget(
     if selector.is_empty() && version == "policy/v1beta1" {
         return None;
     }
-    let is_bound =
-        |(s, labels): (&AdviceWorkload<'_>, _)| s.namespace == budget.namespace && selector.matches(labels);
-    let bound: Vec<bool> = subjects.iter().zip(labels).map(is_bound).collect();
+    let is_bound = |s: &AdviceWorkload<'_>| s.namespace == budget.namespace && selector.matches(&s.labels);
+    let bound: Vec<bool> = subjects.iter().map(is_bound).collect();
     let pods = subjects.iter().zip(&bound).filter(|(_, b)| **b).map(|(s, _)| s.replicas).sum();
     let (field, allowed) = allowed_disruptions(budget.object, pods)?;
     let worst = |batch: &BatchImpact| -> u64 {

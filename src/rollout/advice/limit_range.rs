@@ -15,7 +15,7 @@ pub(crate) fn limit_ranges(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObj
     let defaults = LimitRangeDefaults::of(objects);
     let mut diagnostics = Vec::new();
     for range in objects_of_kind(objects, ("", "LimitRange")) {
-        let of = |s: &&AdviceWorkload<'_>| s.namespace == range.namespace && s.old_template != s.new_template;
+        let of = |s: &&AdviceWorkload<'_>| s.namespace == range.namespace && s.is_changed;
         for subject in subjects.iter().filter(of) {
             let [old, new] = [subject.old_template, subject.new_template]
                 .map(|t| defaults.apply_to_template(t, subject.namespace));

@@ -16,16 +16,19 @@ pub(crate) use disruption_budget::disruption_budgets;
 pub use limit_defaults::LimitRangeDefaults;
 pub(crate) use limit_range::limit_ranges;
 pub(crate) use qos::lower_qos;
+#[cfg(test)]
+pub(crate) use qos::qos_of;
 pub(crate) use quota::{missing_quota_resources, quota_warnings};
 pub(crate) use rollout_warnings::too_many_batches;
 pub use rollout_warnings::{canary_matches_nothing, exceeds_max_unavailable, ordered_ready_stuck};
 
+use super::LabelMap;
 use super::simulation::{PodUpdateRange, SimulationOutcome};
 use crate::diagnostics::{Diagnostic, Span};
 use crate::model::workload::api_group;
 use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 /// The location of an object.
 #[derive(Debug, Clone)]
@@ -49,10 +52,14 @@ pub struct AdviceWorkload<'a> {
     pub name: &'a str,
     /// The object.
     pub object: &'a Value,
-    /// Its pod template before the rollout; for a bare Pod the object.
+    /// The labels of its pods.
+    pub labels: Cow<'a, LabelMap>,
+    /// The containers and resources of its pod template before the rollout; for a bare Pod of the object.
     pub old_template: &'a Value,
-    /// Its pod template after the rollout.
+    /// The same after the rollout.
     pub new_template: &'a Value,
+    /// The rollout changes its pod template, whether these parts or others.
+    pub is_changed: bool,
     /// Its pods now; 0 where there are none or their number is unknown.
     pub replicas: u64,
     /// Its location.
@@ -69,8 +76,10 @@ impl<'a> AdviceWorkload<'a> {
             namespace: "shop",
             name: "web",
             object: &Value::Null,
+            labels: Cow::Owned(super::template_labels(new_template)),
             old_template,
             new_template,
+            is_changed: old_template != new_template,
             replicas: 1,
             location: None,
         }
@@ -116,14 +125,6 @@ impl AdviceWorkload<'_> {
     /// Returns kind, namespace and name, for people.
     pub(crate) fn title(&self) -> String {
         format!("{} {}/{}", self.kind, self.namespace, self.name)
-    }
-
-    /// Returns the labels of its pods.
-    fn labels(&self) -> BTreeMap<String, String> {
-        let labels =
-            self.new_template.get("metadata").and_then(|m| m.get("labels")).and_then(Value::as_object);
-        let labels = labels.into_iter().flatten();
-        labels.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
     }
 
     /// Adds the location of the workload, where it is known.

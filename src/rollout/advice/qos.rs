@@ -51,7 +51,7 @@ pub(crate) fn qos_of(template: &Value) -> QosClass {
 /// Warns of each workload with pods that fall into a lower class, and names the container that causes it.
 pub(crate) fn lower_qos(subjects: &[AdviceWorkload<'_>], objects: &[AdviceObject<'_>]) -> Vec<Diagnostic> {
     let defaults = LimitRangeDefaults::of(objects);
-    let changed = subjects.iter().filter(|s| s.old_template != s.new_template);
+    let changed = subjects.iter().filter(|s| s.is_changed);
     changed.filter_map(|s| check_qos(s, &defaults)).collect()
 }
 

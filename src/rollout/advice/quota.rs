@@ -42,8 +42,7 @@ pub(crate) fn missing_quota_resources(
     for quota in objects_of_kind(objects, ("", "ResourceQuota")).filter(|q| !is_scoped(q.object)) {
         let templates = admitted_templates(quota, subjects, &defaults);
         for (subject, both) in subjects.iter().zip(&templates) {
-            let Some((old, new)) = both.as_ref().filter(|_| subject.old_template != subject.new_template)
-            else {
+            let Some((old, new)) = both.as_ref().filter(|_| subject.is_changed) else {
                 continue;
             };
             let lacking =

@@ -46,7 +46,7 @@ pub fn canary_matches_nothing(
     subjects: &[AdviceWorkload<'_>],
     written: Option<Span>,
 ) -> Option<Diagnostic> {
-    if subjects.iter().any(|s| selector.matches(&s.labels())) {
+    if subjects.iter().any(|s| selector.matches(&s.labels)) {
         return None;
     }
     let message = format!("the canary selector of SidecarSet {set} matches none of its workloads");
@@ -92,11 +92,7 @@ pub(crate) fn too_many_batches(context: &RolloutContext<'_>, batches: usize, is_
 pub fn ordered_ready_stuck(subjects: &[AdviceWorkload<'_>]) -> Option<Diagnostic> {
     let stuck: Vec<_> = subjects
         .iter()
-        .filter(|s| {
-            s.replicas > 0
-                && s.old_template != s.new_template
-                && KindTraits::of(s.group, s.kind).is_ordered(s.object)
-        })
+        .filter(|s| s.replicas > 0 && s.is_changed && KindTraits::of(s.group, s.kind).is_ordered(s.object))
         .collect();
     let first = stuck.first()?;
     let who = match stuck.len() {

@@ -7,7 +7,6 @@ use super::super::types::{Batch, RolloutContext, RolloutStep, WorkloadUpdate};
 use super::super::update_method::UpdateMethod;
 use super::super::workload_set::PlannedWorkload;
 use crate::diagnostics::escape;
-use crate::model::api::KRUISE_GROUP;
 use crate::model::ledger::{Ledger, RevisionName};
 
 /// One batch.
@@ -130,12 +129,7 @@ impl BatchReport {
         if !update.behavior.method.replaces_or_restarts() {
             return Some(SimulationOutcome::default());
         }
-        let old = match entry.as_deref() {
-            Some(entry) => context.workloads.render_entry(workload, entry),
-            None => context.workloads.render_revision(workload, carried),
-        };
-        let new = context.workloads.render_revision(workload, target);
-        let [old, new] = [&old, &new].map(|rendering| rendering.template(workload));
+        let [old, new] = &change.summaries;
         let own = workload.strategy(u64::from(of), update.behavior.method);
         let pods = simulation::PodUpdateRange {
             updated_before: update.updated_before.into(),
@@ -143,8 +137,8 @@ impl BatchReport {
             replicas: of.into(),
         };
         let outcome = simulate(&own, update.behavior.method, pods);
-        let changed = change.diff.restarts_in_place(new, workload.manifest.kind.group == KRUISE_GROUP);
-        let restarted = outcome.restarted_containers(count_running_containers(new), changed);
+        let restarted =
+            outcome.restarted_containers(count_running_containers(new), change.restarted_in_place);
         self.max_unavailable = self.max_unavailable.map(|n| n.saturating_add(outcome.unavailable));
         self.restarted_containers = self.restarted_containers.map(|n| n.saturating_add(restarted));
         let of_new = requests_of(new);

@@ -76,7 +76,7 @@ pub(super) fn held_in_plan(
         code: held.code,
         reason: Arc::clone(&held.reason),
         revision: held.revision.clone(),
-        entry: held.replaced_entry.or(held.entry.as_deref()).cloned(),
+        entry: held.replaced_entry.or(held.entry.as_ref()).cloned(),
         hold_state: HoldState::Active,
     });
     let is_elsewhere = |held: &HeldWorkloadReport| {

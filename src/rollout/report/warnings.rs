@@ -5,11 +5,12 @@ use super::super::plan::RolloutPlan;
 use super::super::progress::{MatchedWorkload, RolloutProgress};
 use super::super::types::{RolloutContext, RolloutEnd};
 use super::super::update_method::UpdateMethod;
-use super::super::workload_set::{PlannedWorkload, WorkloadRendering};
+use super::super::workload_set::{PlannedWorkload, TemplateChange};
 use super::super::{RelatedObject, saturating_sum, simulation};
 use super::{BatchReport, PlanReport, workload_title};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::yaml::EntryPart;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,16 +32,16 @@ pub(super) fn warnings(
     diagnostics.extend(hot_upgrade_errors(context, report, state));
     diagnostics.extend(unknown_replica_warnings(plan, state));
     diagnostics.extend(native_partition_note(state));
-    let ends: Vec<[Arc<WorkloadRendering>; 2]> =
-        context.workloads.as_slice().iter().map(|u| before_and_after(plan, report, u)).collect();
+    let changes: Vec<Arc<TemplateChange>> =
+        context.workloads.as_slice().iter().map(|u| whole_change(plan, report, u)).collect();
     let sizes = replicas_by_workload(plan);
     let subjects: Vec<AdviceWorkload<'_>> = context
         .workloads
         .as_slice()
         .iter()
-        .zip(&ends)
-        .map(|(workload, [old, new])| {
-            advice_subject(workload, old, new, sizes.get(&**workload.key()).copied().unwrap_or(0))
+        .zip(&changes)
+        .map(|(workload, change)| {
+            advice_subject(workload, change, sizes.get(&**workload.key()).copied().unwrap_or(0))
         })
         .collect();
     let index: BTreeMap<&str, usize> =
@@ -62,12 +63,12 @@ pub(super) fn warnings(
     diagnostics
 }
 
-/// Returns the present and the final template of a workload.
-fn before_and_after(
+/// Returns the change from the present to the final template of a workload.
+fn whole_change(
     plan: &RolloutPlan<'_>,
     report: &PlanReport,
     workload: &PlannedWorkload,
-) -> [Arc<WorkloadRendering>; 2] {
+) -> Arc<TemplateChange> {
     let today = plan.external.today.as_deref();
     let entry = workload.active_entry(&plan.ledger);
     let released = plan.ledger.released.clone();
@@ -75,13 +76,12 @@ fn before_and_after(
     let is_held = entry.is_some_and(|l| l.hold_reason.is_some() && !l.is_hold_expired(today));
     let old = if carried == report.to && !report.is_rollback { released } else { carried.clone() };
     let new = if is_held { carried } else { report.to.clone() };
-    [old, new].map(|name| plan.context.workloads.render_revision(workload, &name))
+    plan.context.workloads.change_to(workload, &old, &new)
 }
 
 fn advice_subject<'a>(
     workload: &'a PlannedWorkload,
-    old: &'a WorkloadRendering,
-    new: &'a WorkloadRendering,
+    change: &'a TemplateChange,
     pods: u32,
 ) -> AdviceWorkload<'a> {
     let (located, kind) = (&workload.manifest, &workload.manifest.kind);
@@ -91,8 +91,10 @@ fn advice_subject<'a>(
         namespace: &located.namespace,
         name: &located.name,
         object: located.object(&workload.document),
-        old_template: old.template(workload),
-        new_template: new.template(workload),
+        labels: Cow::Borrowed(&workload.labels),
+        old_template: &change.summaries[0],
+        new_template: &change.summaries[1],
+        is_changed: !change.diff.is_empty(),
         replicas: pods.into(),
         location: Some(AdviceLocation { document: &workload.document, path: located.path.clone() }),
     }

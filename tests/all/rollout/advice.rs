@@ -10,6 +10,7 @@ use pillion::rollout::update_method::{UpdateMethod, update_behavior};
 use pillion::rollout::workload_strategy::{can_split, strategy_of, with_partition};
 use pillion::yaml::{Document, FieldPath, PathSegment};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 const NEIGHBOURS: &str = "apiVersion: v1
@@ -51,14 +52,17 @@ fn template(sidecar: Option<Value>) -> Value {
 
 fn subject<'a>(object: &'a Value, old: &'a Value, new: &'a Value) -> AdviceWorkload<'a> {
     let (group, kind) = ("apps", "Deployment");
+    let labels = new["metadata"]["labels"].as_object().into_iter().flatten();
     AdviceWorkload {
         group,
         kind,
         namespace: "shop",
         name: "web",
         object,
+        labels: Cow::Owned(labels.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().into())).collect()),
         old_template: old,
         new_template: new,
+        is_changed: old != new,
         replicas: 10,
         location: None,
     }
