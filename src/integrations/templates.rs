@@ -211,7 +211,7 @@ impl TemplateValues {
         }
     }
 
-    /// Returns the paths below which a commit of a rollout changes something that is no manifest, for Argo CD.
+    /// Returns the paths below which a commit of a rollout changes something else than manifests, for Argo CD.
     fn watched_paths(&self) -> String {
         let config = match self.folder.as_str() {
             "." => "pillion.yaml".to_owned(),

@@ -131,7 +131,7 @@ fn it_compares_the_clone_with_its_remote() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("· branch: your `main` is 1 ahead of `origin/main` and 1 behind"), "{text}");
     assert!(text.contains("√ ledgers: 1 SidecarSet, 1 ledger"), "{text}");
-    assert!(text.trim_end().ends_with("1 warning: rollouts work"), "{text}");
+    assert!(text.trim_end().ends_with("2 warnings: rollouts work"), "{text}");
     let (_, yaml) = doctor_in(&repo, &["-o", "yaml"]);
     assert!(yaml.starts_with("apiVersion: pillion.dev/v1alpha1\nkind: Doctor\n"), "{yaml}");
     // A remote that is gone, and one without the branch.

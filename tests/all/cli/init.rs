@@ -173,7 +173,8 @@ fn overlays_of_a_monorepo_are_clusters_with_a_rollout_each() {
     let config = std::fs::read_to_string(repo.path.join("pillion.yaml")).unwrap();
     assert!(config.contains("- {name: prod, build: [sh, -c,"), "{config}");
     for cluster in ["dev", "prod"] {
-        assert_eq!(staged(&repo, &format!("pillion/main/{cluster}/log-agent")).1, 1);
+        // What a build prints has no file in git: batches change ledgers only.
+        assert_eq!(staged(&repo, &format!("pillion/main/{cluster}/log-agent")).1, 0);
     }
 }
 
@@ -191,7 +192,15 @@ fn a_repository_of_a_chart_is_five_commands_from_a_staged_rollout() {
     let (text, count) = follow(&repo, "pillion init --yes");
     assert!(count <= MOST_COMMANDS, "{text}");
     assert!(text.contains("1 of 1 workload gets a sidecar"), "{text}");
-    assert_eq!(staged(&repo, "pillion/main/log-agent").1, 1);
+    assert_eq!(staged(&repo, "pillion/main/log-agent").1, 0);
+    let config = std::fs::read_to_string(repo.path.join("pillion.yaml")).unwrap();
+    assert!(
+        config.contains("\nbuild: [helm, template, shop, charts/shop, ") && !config.contains("\nrendered:"),
+        "{config}"
+    );
+    std::fs::remove_file(repo.path.join("pillion.yaml")).unwrap();
+    let refused = sh(&repo, "pillion init --yes --layout one-branch");
+    assert_eq!(refused.status.code(), Some(2));
 }
 
 #[test]

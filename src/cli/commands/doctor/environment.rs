@@ -36,9 +36,7 @@ fn check_pillion() -> DoctorCheck {
         )
         .help("kustomize, Argo CD and Helm start the one on PATH: put this one there, or leave one of them"),
         (None, _) => DoctorCheck::new(CheckState::Warning, "pillion", format!("{version} is not on PATH"))
-            .help(
-                "`path: pillion` of a kustomize function and Helm's `--post-renderer pillion` look on PATH",
-            ),
+            .help("add its folder to PATH: tools that run pillion look there"),
     }
 }
 

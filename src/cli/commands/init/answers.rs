@@ -14,7 +14,7 @@ pub(super) struct SetupArgs {
     /// Write the files without questions
     #[arg(short, long)]
     pub(super) yes: bool,
-    /// Where sources, rendered files and ledgers are [default: one-branch]
+    /// Where sources, rendered files and ledgers are [default: one-branch; ledger-only with builds]
     #[arg(long, value_enum)]
     pub(super) layout: Option<LayoutArg>,
     /// File or folder with manifests, or folder of a kustomization or chart (repeatable)
@@ -96,11 +96,11 @@ impl SetupAnswers {
         survey: &RepositorySurvey,
         git: &GitState,
     ) -> Result<Self, CommandError> {
-        let layout = args.layout.unwrap_or(LayoutArg::OneBranch);
         let choice = match args.sources.is_empty() {
             true => survey.choose_sources(),
             false => use_sources(survey, &args.sources)?,
         };
+        let layout = choose_layout(args.layout, &choice)?;
         let known: Vec<PathBuf> = sidecar_set_paths(survey);
         let sidecar_sets = match (known.is_empty(), &args.sidecar_sets) {
             (false, _) => Ok(known),
@@ -146,9 +146,10 @@ impl SetupAnswers {
             if answer != proposal {
                 let paths: Vec<PathBuf> = answer.split(',').map(|p| PathBuf::from(p.trim())).collect();
                 self.choice = use_sources(survey, &paths)?;
+                self.layout = choose_layout(args.layout, &self.choice)?;
             }
         }
-        if args.layout.is_none() {
+        if args.layout.is_none() && !matches!(self.choice.plan, SourcePlan::Built(_)) {
             let options = ["one-branch", "two-branches", "ledger-only"];
             let question = "Where are rendered files? (one-branch: a folder beside the sources; two-branches: another branch; ledger-only: nowhere, kustomize or Argo CD runs pillion)";
             self.layout = match terminal.choose(question, &options)? {
@@ -177,6 +178,20 @@ impl SetupAnswers {
             }
             SourcePlan::Nothing => Vec::new(),
         }
+    }
+}
+
+/// Returns the layout: manifests of builds have no path in git, so there are no rendered files of them.
+fn choose_layout(named: Option<LayoutArg>, choice: &SourceChoice) -> Result<LayoutArg, CommandError> {
+    match (named, &choice.plan) {
+        (Some(LayoutArg::OneBranch | LayoutArg::TwoBranches), SourcePlan::Built(_)) => {
+            Err(CommandError::usage(
+                "rendered files need plain manifests as sources: what a build prints has no file in git",
+            )
+            .hint("use `--layout ledger-only`, or name plain manifests with `--sources`"))
+        }
+        (None, SourcePlan::Built(_)) => Ok(LayoutArg::LedgerOnly),
+        (named, _) => Ok(named.unwrap_or(LayoutArg::OneBranch)),
     }
 }
 

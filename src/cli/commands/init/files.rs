@@ -39,6 +39,10 @@ pub(super) fn configuration_text(answers: &SetupAnswers, kustomize: KustomizePro
             "\n# What the cluster applies: the manifests with their sidecars. Point Argo CD, Flux or `kubectl apply --recursive`\n# at this folder, instead of the sources.\nrendered: {}\n",
             emit_flow(&json!(answers.rendered))
         );
+    } else {
+        text.push_str(
+            "\n# There is no `rendered:`: pillion injects where kustomize or Argo CD builds the manifests, with the revisions of the\n# ledgers. `pillion init kustomize` or `pillion init argocd` sets that up.\n",
+        );
     }
     let _ = write!(
         text,

@@ -11,7 +11,7 @@ use crate::stage::BranchConfig;
 use crate::workspace::{Configuration, SourcePlan, find_config, shown_path};
 use std::path::Path;
 
-/// Returns the values of answers whose files are not written yet.
+/// Returns the values of answers before their files are written.
 pub(super) fn from_answers(answers: &SetupAnswers, git: &GitState) -> TemplateValues {
     TemplateValues {
         remote: answers.remote.clone(),
