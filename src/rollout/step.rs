@@ -44,7 +44,9 @@ fn next_step_after<'c>(
     let is_rejected = is_rejected(ledger, &source);
     let strategy = &context.settings.strategy;
     let is_stopped = match strategy.kind.as_str() {
-        "NotUpdate" => Some(BlockedReason::NotUpdate),
+        // Kruise demands `NotUpdate` of native sidecars because it could only update them in place. A rollout recreates
+        // their pods, so it stops only sets that Kruise could update.
+        "NotUpdate" if !context.has_native_sidecars() => Some(BlockedReason::NotUpdate),
         _ if strategy.is_paused => Some(BlockedReason::StrategyPaused),
         _ => None,
     };

@@ -296,4 +296,9 @@ impl RolloutContext<'_> {
     pub(crate) fn source_revision(&self) -> RevisionName {
         self.source.as_ref().map(|r| Arc::clone(&r.name))
     }
+
+    /// Returns whether the SidecarSet in the sources has native sidecars.
+    pub(crate) fn has_native_sidecars(&self) -> bool {
+        self.source.as_ref().is_some_and(|r| r.set.has_native_sidecars())
+    }
 }

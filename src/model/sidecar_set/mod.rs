@@ -252,6 +252,11 @@ impl SidecarSet {
         self.metadata.get("annotations")?.get(key)?.as_str()
     }
 
+    /// Returns whether one of its init containers is a native sidecar.
+    pub(crate) fn has_native_sidecars(&self) -> bool {
+        self.init_containers.iter().any(|c| c.is_native_sidecar)
+    }
+
     /// Returns a labelled span at a field given by its path in the API.
     pub(crate) fn label(&self, field: &str, text: &str) -> Span {
         self.locations.label(&FieldPath::dotted(field), EntryPart::Value, text)

@@ -132,7 +132,7 @@ fn check_native_sidecars(report: &mut ValidationReport<'_>, spec: &JsonObject, a
                 .at(locations.label(&at.child("type").path, EntryPart::Key, asks))
                 .field(&at.reported_path)
                 .because("Kruise rejects this SidecarSet")
-                .help("write `updateStrategy: {type: NotUpdate}`")
+                .help("write `updateStrategy: {type: NotUpdate}`; pillion rolls the set out in batches all the same, and its pods are recreated")
         });
     }
 }
