@@ -148,8 +148,8 @@ impl Renderer {
         )
     }
 
-    /// Returns whether another renderer certainly renders a workload alike: it gives the same contents to it, and there
-    /// is no earlier injection in it, which other known contents would clean up in another way.
+    /// Returns whether another renderer certainly renders a workload alike: it gives the same contents to it, which has no
+    /// earlier injection that other known contents would clean up in another way.
     pub(crate) fn renders_same(&self, other: &Self, document: &Document, workload: &WorkloadRef) -> bool {
         let template = workload.pod_template(document);
         template["metadata"]["annotations"].get(INJECTED_LIST).is_none()
