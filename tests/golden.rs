@@ -76,14 +76,14 @@ fn run(toml: &Path) -> Outcome {
     if case.writes {
         differences.extend(expect_folder(&folder.join("out"), work.path())?);
     }
-    if differences.is_empty() { Ok(()) } else { Err(Failure::new(folder, &differences.join("\n"))) }
+    if differences.is_empty() { Ok(()) } else { Err(Failure::of_case(folder, &differences.join("\n"))) }
 }
 
 /// The differences of a case. The harness prints errors in their `Debug` form, which puts a text on one escaped line.
 struct Failure(String);
 
 impl Failure {
-    fn new(case: &Path, differences: &str) -> Box<dyn std::error::Error> {
+    fn of_case(case: &Path, differences: &str) -> Box<dyn std::error::Error> {
         let filter = case.strip_prefix("golden").unwrap_or(case).display();
         Box::new(Self(format!(
             "{}\nto accept this output, run `UPDATE_GOLDEN=1 cargo test --test golden -- {filter}` and read `git diff`",

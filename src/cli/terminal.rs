@@ -87,10 +87,11 @@ fn push_fitted(fitted: &mut String, line: &str, columns: usize) {
 /// Returns where the last column of a table starts in a line, if text fits into it; else a small indent.
 fn hanging_indent(line: &str, columns: usize) -> usize {
     let chars: Vec<char> = line.chars().collect();
-    let starts = (2..chars.len()).filter(|i| chars[*i] != ' ' && chars[i - 1] == ' ' && chars[i - 2] == ' ');
+    let mut starts =
+        (2..chars.len()).filter(|i| chars[*i] != ' ' && chars[i - 1] == ' ' && chars[i - 2] == ' ');
     let leading = chars.iter().take_while(|c| **c == ' ').count();
     let fits = |start: &usize| *start > leading && *start + MIN_COLUMNS / 2 <= columns;
-    starts.filter(fits).last().unwrap_or(leading + 4)
+    starts.rfind(fits).unwrap_or(leading + 4)
 }
 
 #[cfg(test)]

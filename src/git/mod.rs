@@ -13,10 +13,6 @@
 mod attributes;
 mod commit;
 mod config_includes;
-#[cfg_attr(
-    not(feature = "watch"),
-    expect(dead_code, reason = "only a build with `watch` opens pull requests")
-)]
 mod diff;
 mod discovery;
 mod editor;

@@ -107,7 +107,6 @@ fn compare(texts: &[String]) -> Comparison {
         }
     }
     assert!(different.is_empty(), "{} differ:\n{}", different.len(), different.join("\n"));
-    println!("{summary:?}");
     summary
 }
 

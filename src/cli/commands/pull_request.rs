@@ -32,10 +32,6 @@ pub(in crate::cli) struct VerbCommit<'a> {
 }
 
 /// A pull request of a verb.
-#[cfg_attr(
-    not(feature = "watch"),
-    expect(dead_code, reason = "only a build with `watch` opens pull requests")
-)]
 pub(in crate::cli) struct ProposedCommit {
     /// The commit on its branch.
     pub(in crate::cli) commit: ObjectId,

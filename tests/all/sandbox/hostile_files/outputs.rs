@@ -111,6 +111,8 @@ fn a_folder_that_refuses_keeps_everything_unwritten() {
     assert_eq!(hostile.run("render --out rendered").code, Some(1));
     assert_eq!(hostile.entries("evil/rendered"), [".pillion-files", "w.yaml"]);
     assert_eq!(hostile.text("evil/rendered/.pillion-files"), "w.yaml\n");
+    // Where `rendered:` is set, `--in-place` is refused before it writes.
+    hostile.config("sources: [apps]\nsidecarSets: [sidecars]\n");
     // A folder that cannot be written: as another user, because root may write anywhere.
     let program = hostile.path("pillion");
     fs::copy(env!("CARGO_BIN_EXE_pillion"), &program).unwrap();
