@@ -1,5 +1,6 @@
 //! Which branch a command reads, and what the working folder has that is not on that branch.
 
+use super::branches::short_ref_name;
 use super::{BranchConfig, Error};
 use crate::diagnostics::pluralize;
 use crate::git::{ObjectId, Repository, Upstream};
@@ -61,24 +62,22 @@ impl BranchPosition {
         let Some((deploy_ref, deploy_head)) = branches.find_deploy_branch(repository) else {
             return Ok(None);
         };
-        let source = branches.source.as_deref().and_then(|source| find_branch(repository, branches, source));
+        let source = branches.source.as_deref().and_then(|source| branches.find_branch(repository, source));
         let (source_ref, source_head) = source.clone().unwrap_or((deploy_ref.clone(), deploy_head));
-        let source_name = branches.source.as_deref().unwrap_or(&branches.deploy);
-        let head_branch = repository.head_branch().map(|name| short_name(&name));
-        let mut checkout = Checkout {
-            is_same_branch: head_branch.as_deref() == Some(source_name),
-            branch: head_branch,
-            has_remote: repository.upstream(&branches.remote)? != Upstream::Local
-                && source_ref.starts_with("refs/remotes/"),
-            ahead: 0,
-            behind: 0,
-        };
+        let head_branch = repository.head_branch().map(|name| short_ref_name(&name).to_owned());
         let mut position = Self {
-            deploy: (short_name(&deploy_ref), deploy_head),
-            source: source.map(|(name, head)| (short_name(&name), head)),
+            deploy: (short_ref_name(&deploy_ref).to_owned(), deploy_head),
+            source: source.map(|(name, head)| (short_ref_name(&name).to_owned(), head)),
             uncommitted: Vec::new(),
             unpublished: Vec::new(),
-            checkout: checkout.clone(),
+            checkout: Checkout {
+                is_same_branch: head_branch.as_deref() == Some(branches.source_branch()),
+                branch: head_branch,
+                has_remote: repository.upstream(&branches.remote)? != Upstream::Local
+                    && source_ref.starts_with("refs/remotes/"),
+                ahead: 0,
+                behind: 0,
+            },
         };
         // A repository without a working tree, or without a commit, has nothing of its own.
         let Some(head) = repository.find_ref("HEAD").filter(|_| !repository.is_bare()) else {
@@ -86,9 +85,9 @@ impl BranchPosition {
         };
         // The history of a shallow clone says nothing about the distance.
         if let Ok((ahead, behind)) = repository.count_ahead_behind(head, source_head) {
-            (checkout.ahead, checkout.behind) = (ahead, behind);
+            (position.checkout.ahead, position.checkout.behind) = (ahead, behind);
         }
-        if checkout.ahead > 0
+        if position.checkout.ahead > 0
             && let Ok(Some(base)) = repository.merge_base(head, source_head)
         {
             let trees = (repository.commit(base)?.tree, repository.commit(head)?.tree);
@@ -98,7 +97,7 @@ impl BranchPosition {
         for files in [&mut position.uncommitted, &mut position.unpublished] {
             files.retain(|file| MANIFEST_ENDINGS.iter().any(|ending| file.ends_with(ending)));
         }
-        Ok(Some(Self { checkout, ..position }))
+        Ok(Some(position))
     }
 
     /// Returns the deploy branch, `origin/main`.
@@ -243,14 +242,4 @@ pub(crate) fn uncommitted_text(files: &[String]) -> Option<String> {
 /// Returns whether what is left of a path after a prefix is nothing, or below it.
 fn is_below(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with('/')
-}
-
-/// Returns the tracking ref of a branch, else the local one, with its head.
-fn find_branch(repository: &Repository, branches: &BranchConfig, name: &str) -> Option<(String, ObjectId)> {
-    let names = [branches.tracking_ref_of(name), format!("refs/heads/{name}")];
-    names.into_iter().find_map(|name| repository.find_ref(&name).map(|id| (name, id)))
-}
-
-fn short_name(name: &str) -> String {
-    name.trim_start_matches("refs/heads/").trim_start_matches("refs/remotes/").to_owned()
 }

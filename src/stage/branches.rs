@@ -94,7 +94,17 @@ impl BranchConfig {
 
     /// Returns the ref of the deploy branch, and its commit: the tracking ref before the local one.
     pub(crate) fn find_deploy_branch(&self, repository: &Repository) -> Option<(String, ObjectId)> {
-        let names = [self.tracking_ref(), self.deploy_ref()];
+        self.find_branch(repository, &self.deploy)
+    }
+
+    /// Returns the ref of a branch, and its commit: the tracking ref before the local one.
+    pub(crate) fn find_branch(&self, repository: &Repository, branch: &str) -> Option<(String, ObjectId)> {
+        let names = [self.tracking_ref_of(branch), format!("refs/heads/{branch}")];
         names.into_iter().find_map(|name| repository.find_ref(&name).map(|id| (name, id)))
     }
+}
+
+/// Returns the name of a branch as people write it: `main`, `origin/main`.
+pub(crate) fn short_ref_name(name: &str) -> &str {
+    name.strip_prefix("refs/remotes/").or_else(|| name.strip_prefix("refs/heads/")).unwrap_or(name)
 }

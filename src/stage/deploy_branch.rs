@@ -1,5 +1,6 @@
 //! The head of the deploy branch, and the sources that it was rendered from.
 
+use super::branches::short_ref_name;
 use super::{
     BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, SourceBranch, missing_workloads,
 };
@@ -142,8 +143,7 @@ impl<'r> DeployBranch<'r> {
 
     /// Returns what was read, as people name it: `HEAD`, `origin/main`.
     pub(crate) fn place(&self) -> &str {
-        let name = self.reference.as_str();
-        name.strip_prefix("refs/remotes/").or_else(|| name.strip_prefix("refs/heads/")).unwrap_or(name)
+        short_ref_name(&self.reference)
     }
 
     /// Returns the files of the source commit.
