@@ -33,13 +33,17 @@ pub(crate) fn split_digest(image: &str) -> Option<(&str, &str)> {
     let found = match_reference(image)?;
     let (name, digest) = (found.get(1)?.as_str(), found.get(3)?.as_str());
     let (algorithm, encoded) = digest.split_once(':')?;
-    let length = match algorithm {
-        "sha256" => 64,
-        "sha384" => 96,
-        "sha512" => 128,
-        _ => return None,
-    };
-    (encoded.len() == length && is_hex(encoded)).then_some((name, digest))
+    (encoded.len() == digest_length(algorithm)? && is_hex(encoded)).then_some((name, digest))
+}
+
+/// Returns the hexadecimal digits of a digest; None: the algorithm is unknown.
+pub(crate) fn digest_length(algorithm: &str) -> Option<usize> {
+    match algorithm {
+        "sha256" => Some(64),
+        "sha384" => Some(96),
+        "sha512" => Some(128),
+        _ => None,
+    }
 }
 
 /// Returns whether the kubelet accepts the name of an image (`ParseNormalizedNamed` of distribution/reference).

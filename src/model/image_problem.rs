@@ -6,8 +6,6 @@ use super::image;
 const MAX_NAME_LENGTH: usize = 255;
 /// Maximum length of a tag.
 const MAX_TAG_LENGTH: usize = 128;
-/// Hexadecimal digits of a digest, by algorithm.
-const DIGEST_LENGTHS: &[(&str, usize)] = &[("sha256", 64), ("sha384", 96), ("sha512", 128)];
 
 /// What is wrong with the name of an image, and what to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,14 +50,14 @@ fn check_digest(digest: &str) -> Option<ImageNameProblem> {
     let Some((algorithm, digits)) = digest.split_once(':') else {
         return problem("its digest has no algorithm", "write `@sha256:` and the 64 digits of the digest");
     };
-    let Some((_, length)) = DIGEST_LENGTHS.iter().find(|(name, _)| *name == algorithm) else {
+    let Some(length) = image::digest_length(algorithm) else {
         return problem(
             format!("`{algorithm}` is not a digest algorithm"),
             "use a digest that starts with `sha256:`",
         );
     };
     let expected = format!("copy the whole digest: `{algorithm}:` and {length} digits from `0` to `f`");
-    if digits.chars().count() != *length {
+    if digits.chars().count() != length {
         return problem(format!("its digest has {} of {length} digits", digits.chars().count()), expected);
     }
     let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
