@@ -5,8 +5,10 @@
 
 #![no_main]
 
-use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
+#[path = "../manifest_mutator.rs"]
+mod manifest_mutator;
 #[path = "../../tests/all/fuzz/mutations.rs"]
 #[allow(dead_code, reason = "each target uses some of them")]
 mod mutations;
@@ -18,15 +20,6 @@ fuzz_target!(|data: &[u8]| {
     readers::read_block_form(data);
 });
 
-// Half of the changes are those of manifests, half are libFuzzer's own.
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    match std::str::from_utf8(&data[..size]) {
-        Ok(text) if seed % 2 == 0 => {
-            let changed = mutations::mutate(text, &mut mutations::Numbers(u64::from(seed)));
-            let length = changed.floor_char_boundary(max_size.min(data.len()));
-            data[..length].copy_from_slice(&changed.as_bytes()[..length]);
-            length
-        }
-        _ => fuzzer_mutate(data, size, max_size),
-    }
+    manifest_mutator::mutate_manifest(data, size, max_size, seed)
 });
