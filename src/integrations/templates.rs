@@ -106,7 +106,7 @@ pub(crate) const INTEGRATIONS: &[Integration] = integrations! {
         "pillion-helm3.sh" = "helm3/render.sh",
     }
     "helm4" "A plugin folder for Helm 4"
-        "run `helm plugin install pillion`, then `helm upgrade --install RELEASE CHART --post-renderer pillion`"
+        "run `helm plugin install ./pillion`, then `helm upgrade --install RELEASE CHART --post-renderer pillion`"
     {
         "pillion/plugin.yaml" = "helm4/plugin.yaml",
     }

@@ -158,7 +158,7 @@ fn a_rollout_is_merged_on_a_protected_branch() {
     assert!(body(&first).starts_with("Merging this adds the first ledgers."), "{}", body(&first));
     team.merge(&first, "merge");
     // The merge commit is Bo's, the commit in it Ann's.
-    assert_eq!(team.people(), "Bo Approver, Bo Approver, ");
+    assert_eq!(team.people(), "Bo Approver, Bo Approver,");
     let by = team.clone.git(&["log", "-1", "--format=%an, %(trailers:key=Pillion-By,valueonly)", "HEAD^2"]);
     assert_eq!(by, "Ann Author, Ann Author <ann@acme.example>");
 
@@ -188,7 +188,7 @@ fn a_rollout_is_merged_on_a_protected_branch() {
     let pause = team.propose(&["pause", "log", "--reason", "@bo looks at it"]);
     assert_ne!(second["head"]["ref"], pause["head"]["ref"]);
     team.merge(&pause, "squash");
-    assert_eq!(team.people(), "Ann Author, Bo Approver, ");
+    assert_eq!(team.people(), "Ann Author, Bo Approver,");
     let paused = team.try_pillion(&["promote", "log", "--pull-request"]);
     assert!(String::from_utf8_lossy(&paused.stderr).contains("is paused at batch 1"), "{paused:?}");
     team.merge(&team.propose(&["resume", "log"]), "rebase");
@@ -210,7 +210,7 @@ fn a_rollout_is_merged_on_a_protected_branch() {
     let complete = team.propose(&["promote", "log"]);
     assert!(body(&complete).starts_with("Merging this completes the rollout."), "{}", body(&complete));
     team.merge(&complete, "merge");
-    assert_eq!(team.people(), "Bo Approver, Bo Approver, ");
+    assert_eq!(team.people(), "Bo Approver, Bo Approver,");
 
     let hold = team.propose(&["hold", "deployment/web", "--reason", "not yet"]);
     team.merge(&hold, "merge");

@@ -230,8 +230,8 @@ impl Manifest {
         Self { name: name.to_owned(), text: printed(&["argocd", "application.yaml"]) }
             .with("name: shop\n", &format!("name: {name}\n"))
             .with(REPOSITORY, url)
-            .with("path: apps/shop", &format!("path: {path}"))
-            .with("namespace: shop", &format!("namespace: {namespace}"))
+            .with("path: \"apps/shop\"", &format!("path: \"{path}\""))
+            .with("namespace: \"shop\"", &format!("namespace: {namespace}"))
     }
 
     /// What `pillion init argocd-rendered` writes: there is no plugin.
@@ -239,8 +239,8 @@ impl Manifest {
         Self { name: name.to_owned(), text: printed(&["argocd-rendered", "application.yaml"]) }
             .with("name: shop\n", &format!("name: {name}\n"))
             .with(REPOSITORY, url)
-            .with("path: rendered", &format!("path: {path}"))
-            .with("# namespace: shop", &format!("namespace: {namespace}"))
+            .with("path: \"rendered\"", &format!("path: \"{path}\""))
+            .with("namespace: \"shop\"", &format!("namespace: {namespace}"))
     }
 
     /// The same with other words.
