@@ -388,6 +388,24 @@ codes! {
         "revisions: [{name: log-5448b598bc, …}] with an edited image"
         "Restore the last valid version of the file from git: `git log -p -- FILE` lists the versions."
 
+    /// A sidecar has a readiness probe. While it fails, the pod is not ready, and a Service sends no requests to the
+    /// application.
+    ReadinessProbe "readiness-probe" [Note]
+        "containers: [{name: logtail, image: logtail:1, readinessProbe: {tcpSocket: {port: 80}}}]"
+        "Remove the probe, or keep it where the application cannot serve without the sidecar."
+    /// A sidecar has no memory limit. The memory that it leaks is missing to the application or the node.
+    MissingLimits "missing-limits" [Note]
+        "containers: [{name: logtail, image: logtail:1}]"
+        "Write `resources.limits` with what the sidecar needs."
+    /// A sidecar is privileged, or has a capability that is as much. Whoever takes it over has the node.
+    PrivilegedSidecar "privileged-sidecar" [Warning]
+        "securityContext: {privileged: true}"
+        "Remove it, or add the single capabilities that the sidecar needs."
+    /// A sidecar can write to a folder of the node.
+    WritableHostPath "writable-host-path" [Warning]
+        "volumes: [{name: logs, hostPath: {path: /var/log}}] and volumeMounts: [{name: logs, mountPath: /logs}]"
+        "Add `readOnly: true` to the mount, or use an emptyDir."
+
     // ---- inject
     /// A sidecar has the name of an application container.
     ContainerNameTaken "container-name-taken" [Error]

@@ -6,7 +6,7 @@ use crate::cli::reporter::Reporter;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, OutputFormat, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span, json, sarif};
 use crate::model::ledger::decode;
-use crate::model::sidecar_set::DecodeMode;
+use crate::model::sidecar_set::{DecodeMode, lint};
 use crate::read::Disk;
 use crate::render::{read_sets, read_states, validate_sets};
 use crate::stage::{ClusterView, settings_of_set, unmatched_selector};
@@ -113,8 +113,11 @@ fn validate_inputs(
     if workspace.is_complete {
         diagnostics.extend(check_ledgers(&workspace.configuration));
     }
-    if workspace.is_complete && !diagnostics.iter().any(Diagnostic::is_error) {
-        diagnostics.extend(check_selections(workspace));
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        diagnostics.extend(sets.iter().flat_map(|set| lint(set)));
+        if workspace.is_complete {
+            diagnostics.extend(check_selections(workspace));
+        }
     }
     (sets.len(), diagnostics)
 }

@@ -7,6 +7,7 @@ mod deprecated_syntax;
 mod diagnostic_collector;
 mod field_locations;
 mod hash;
+mod lints;
 mod repair;
 #[cfg(test)]
 mod robustness;
@@ -19,6 +20,7 @@ mod validate;
 pub use decode::decode_content;
 pub use decode::{decode, decode_for};
 pub(crate) use hash::content_revision_name;
+pub(crate) use lints::lint;
 pub use repair::repair;
 pub use validate::{ValidationContext, conflicts, validate};
 
