@@ -40,8 +40,10 @@ fn a_rollout_by_a_rendered_folder() {
 fn a_rollout_by_a_rendered_branch() {
     let fleet = Fleet::of_deployments(3, ROLLOUT).with_layout(Layout::Branch);
     roll_out(&Story::begin_beside(Namespace::new("watched-branch"), fleet, |server, namespace| {
-        let manifest = Manifest::of_rendered(&namespace.name, &server.url(), ".", &namespace.name)
-            .with("targetRevision: \"main\"", &format!("targetRevision: \"{}\"", Layout::Branch.deploy_branch()));
+        let manifest = Manifest::of_rendered(&namespace.name, &server.url(), ".", &namespace.name).with(
+            "targetRevision: \"main\"",
+            &format!("targetRevision: \"{}\"", Layout::Branch.deploy_branch()),
+        );
         Box::new(Application::new(manifest))
     }));
 }
