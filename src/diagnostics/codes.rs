@@ -493,6 +493,15 @@ codes! {
         "Write a quantity, such as `64Mi`."
 
     // ---- plan
+    /// New pods need a ConfigMap or Secret that is neither among the manifests of their namespace nor in the cluster
+    /// state. The kubelet does not start such pods.
+    ObjectMissing "object-missing" [Warning]
+        "volumes: [{name: config, configMap: {name: log-config}}] and a namespace without the ConfigMap"
+        "Add the object to each namespace with a selected workload, or write `optional: true` at the reference."
+    /// The Pod Security level of a namespace admits the old pods of a workload and refuses the new ones.
+    PodSecurityViolated "pod-security-violated" [Warning]
+        "a SidecarSet with a hostPath volume, and a namespace with pod-security.kubernetes.io/enforce: baseline"
+        "Change the SidecarSet so that its pods keep to the level, or the label of the namespace."
     /// The cluster state contains no Pods.
     NoPods "no-pods" [Error]
         "--cluster-state deployments.json"

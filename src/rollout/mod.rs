@@ -9,6 +9,8 @@ mod controller;
 mod gates;
 mod hot_upgrade;
 mod plan;
+mod pod_requirements;
+mod pod_security;
 mod progress;
 mod related_objects;
 mod scope;
@@ -72,6 +74,10 @@ pub use gates::{Gate, GateState, GateStatus};
 pub(crate) use gates::{approval_reason, gates_from_git, rate_text};
 pub(crate) use plan::PlanExtent;
 pub use plan::RolloutPlan;
+pub use pod_requirements::{NO_REQUIREMENTS, ObjectReference, PodRequirements};
+pub use pod_security::{
+    PodSecurityLevel, PodSecurityViolation, pod_security_violations, violations_of_level,
+};
 pub(crate) use related_objects::{
     RelatedObject, RelatedObjects, may_contain_related_objects, related_objects_in,
 };
@@ -81,6 +87,7 @@ pub use step::{
     approval_digest, can_start, is_hold_release, is_repair, ledger_before, newer_source, next_step,
     required_approval, steps,
 };
+pub(crate) use template_summary::TemplateSummary;
 pub use types::{
     Batch, ExternalState, RolloutContext, RolloutEnd, RolloutStep, Successor, WorkloadUpdate, cluster_option,
 };

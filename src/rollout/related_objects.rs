@@ -1,9 +1,10 @@
-//! Objects in git that affect the pods of workloads: autoscalers, disruption budgets, quotas, limit ranges.
+//! Objects in git that affect the pods of workloads: autoscalers, disruption budgets, quotas, limit ranges, and the
+//! ConfigMaps and Secrets that pods read.
 
 use super::advice::{AdviceLocation, AdviceObject, has_autoscaler, target_name};
 use crate::render::WorkloadRef;
 use crate::yaml::{Document, FieldPath};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,10 +31,16 @@ pub(crate) struct RelatedObject {
 const RELATED_KINDS: &[&str] =
     &["HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "ResourceQuota", "LimitRange"];
 
+/// The kinds of which only the name counts: ConfigMaps, and what becomes a Secret.
+const NAMED_KINDS: &[&str] = &["ConfigMap", "Secret", "SealedSecret", "ExternalSecret", "Certificate"];
+
 /// Returns the related objects of a document, items of Lists included.
 pub(crate) fn related_objects_in(document: &Arc<Document>, namespace: &str) -> Vec<RelatedObject> {
     let related = |(object, path): (&Value, FieldPath)| {
         let place = Some((Arc::clone(document), path));
+        // A named object has no location, which would keep its data.
+        let is_named = object["kind"].as_str().is_some_and(|kind| NAMED_KINDS.contains(&kind));
+        let place = place.filter(|_| !is_named);
         from_object(object, namespace).map(|related| RelatedObject { location: place, ..related })
     };
     let items = document.value()["items"].as_array().map_or(&[][..], Vec::as_slice);
@@ -43,18 +50,39 @@ pub(crate) fn related_objects_in(document: &Arc<Document>, namespace: &str) -> V
 
 /// Returns an object if its kind is related; `namespace` applies where it names none.
 pub(crate) fn from_object(object: &Value, namespace: &str) -> Option<RelatedObject> {
-    object["kind"].as_str().filter(|k| RELATED_KINDS.contains(k))?;
+    let kind = object["kind"].as_str()?;
+    let object = match () {
+        () if RELATED_KINDS.contains(&kind) => object.clone(),
+        () if NAMED_KINDS.contains(&kind) => without_data(object),
+        () => return None,
+    };
     let written = object["metadata"]["namespace"].as_str().filter(|n| !n.is_empty());
-    Some(RelatedObject {
-        namespace: written.unwrap_or(namespace).to_owned(),
-        object: object.clone(),
-        location: None,
+    Some(RelatedObject { namespace: written.unwrap_or(namespace).to_owned(), object, location: None })
+}
+
+/// Returns an object with what names it, and the name of the Secret that it becomes.
+fn without_data(object: &Value) -> Value {
+    let spec = &object["spec"];
+    json!({
+        "apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": {"name": object["metadata"]["name"]},
+        "spec": {"secretName": spec["secretName"], "target": {"name": spec["target"]["name"]},
+            "template": {"metadata": {"name": spec["template"]["metadata"]["name"]}}},
     })
 }
 
 /// Returns whether a text may contain a related object.
 pub(crate) fn may_contain_related_objects(text: &str) -> bool {
     RELATED_KINDS.iter().any(|kind| text.contains(kind))
+        || NAMED_KINDS.iter().any(|kind| names_kind(text, kind))
+}
+
+/// Returns whether a text may contain a kind as the value of a key, and not only as a part of another word, such as
+/// `imagePullSecrets`.
+fn names_kind(text: &str, kind: &str) -> bool {
+    text.match_indices(kind).any(|(at, _)| {
+        let is_part = |c: char| c.is_ascii_alphanumeric();
+        !text[..at].ends_with(is_part) && !text[at + kind.len()..].starts_with(is_part)
+    })
 }
 
 impl RelatedObject {

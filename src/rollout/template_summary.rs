@@ -1,6 +1,7 @@
 //! The parts of a pod template that warnings and sums of requests read. A cluster has few different ones, so workloads
 //! share them.
 
+use super::pod_requirements::PodRequirements;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,13 +11,23 @@ const CONTAINER_FIELDS: [&str; 3] = ["name", "resources", "restartPolicy"];
 
 /// The summaries of the pod templates of a cluster, each once: by their text.
 #[derive(Debug, Default)]
-pub(super) struct TemplateSummaries(Mutex<BTreeMap<String, Arc<Value>>>);
+pub(super) struct TemplateSummaries(Mutex<BTreeMap<String, Arc<TemplateSummary>>>);
+
+/// What warnings and sums of requests read of a pod template.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TemplateSummary {
+    /// The names, resources and restart policies of its containers, and the resources and the overhead of the pod.
+    pub(crate) template: Value,
+    /// What its pods need from their namespace.
+    pub(crate) requirements: PodRequirements,
+}
 
 impl TemplateSummaries {
     /// Returns the summary of a template.
-    pub(super) fn share(&self, template: &Value) -> Arc<Value> {
-        let summary = summarize(template);
-        let text = summary.to_string();
+    pub(super) fn share(&self, template: &Value) -> Arc<TemplateSummary> {
+        let summary =
+            TemplateSummary { template: summarize(template), requirements: PodRequirements::of(template) };
+        let text = format!("{}{:?}", summary.template, summary.requirements);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(known.entry(text).or_insert_with(|| Arc::new(summary)))
     }
@@ -71,11 +82,11 @@ mod tests {
         for template in
             [whole, by_pod, json!(null), json!({"spec": 7}), json!({"spec": {"containers": [1, {}]}})]
         {
-            let summary = TemplateSummaries::default().share(&template);
-            assert_eq!(requests_of(&summary), requests_of(&template), "{template}");
-            assert_eq!(limits_of(&summary), limits_of(&template));
-            assert_eq!(count_running_containers(&summary), count_running_containers(&template));
-            assert_eq!(qos_of(&summary), qos_of(&template));
+            let summary = &TemplateSummaries::default().share(&template).template;
+            assert_eq!(requests_of(summary), requests_of(&template), "{template}");
+            assert_eq!(limits_of(summary), limits_of(&template));
+            assert_eq!(count_running_containers(summary), count_running_containers(&template));
+            assert_eq!(qos_of(summary), qos_of(&template));
             assert!(!summary.to_string().contains("image"));
         }
     }

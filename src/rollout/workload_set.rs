@@ -2,7 +2,7 @@
 
 use super::hot_upgrade;
 use super::template_diff::TemplateDiff;
-use super::template_summary::TemplateSummaries;
+use super::template_summary::{TemplateSummaries, TemplateSummary};
 use super::update_method::{UpdateBehavior, UpdateMethod, update_behavior};
 use super::workload_strategy::{self, WorkloadStrategy};
 use super::{LabelMap, template_labels};
@@ -77,8 +77,8 @@ pub(crate) struct TemplateChange {
     pub(crate) had_sidecars: bool,
     /// Containers that restart when a pod is updated in place.
     pub(crate) restarted_in_place: u64,
-    /// The containers and resources of its pod template, before and afterwards.
-    pub(crate) summaries: [Arc<Value>; 2],
+    /// What warnings and sums of requests read of its pod template, before and afterwards.
+    pub(crate) summaries: [Arc<TemplateSummary>; 2],
     /// Why it cannot be rendered with the new revision.
     pub(crate) error: Option<Box<str>>,
 }
@@ -203,6 +203,11 @@ impl<'r> WorkloadSet<'r> {
             index_by_key: by_key,
             summaries: TemplateSummaries::default(),
         }
+    }
+
+    /// Returns the labels of a namespace, where they are known.
+    pub(crate) fn namespace_labels(&self, namespace: &str) -> Option<&BTreeMap<String, String>> {
+        self.renderer.namespace_labels(namespace)
     }
 
     /// Returns the workloads, by namespace, name and kind.

@@ -2,10 +2,10 @@
 
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
 use crate::model::quantity::Quantity;
-use crate::rollout::RolloutContext;
 use crate::rollout::pod_resources::requests_of;
 use crate::rollout::update_method::UpdateMethod;
 use crate::rollout::workload_set::PlannedWorkload;
+use crate::rollout::{RolloutContext, TemplateSummary};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -150,8 +150,8 @@ fn native_partition(workload: &PlannedWorkload) -> Option<Arc<str>> {
 }
 
 /// Describes the requests of a template beyond those of another; None: no more.
-fn request_increase([before, after]: &[Arc<Value>; 2]) -> Option<String> {
-    let (before, after) = (requests_of(before), requests_of(after));
+fn request_increase(summaries: &[Arc<TemplateSummary>; 2]) -> Option<String> {
+    let [before, after] = summaries.each_ref().map(|summary| requests_of(&summary.template));
     let more = after.minus(&before);
     let words: Vec<String> = [("cpu", &more.cpu), ("memory", &more.memory)]
         .into_iter()

@@ -27,6 +27,7 @@ mod helm;
 mod in_place;
 mod kustomize;
 mod lua;
+mod pod_security;
 mod release;
 mod schema;
 mod simulated_pods;

@@ -32,7 +32,8 @@ fn lint_container(set: &SidecarSet, sidecar: &SidecarContainer) -> Vec<Diagnosti
 fn readiness_probe(set: &SidecarSet, sidecar: &SidecarContainer) -> Option<Diagnostic> {
     object_at(&sidecar.container, "readinessProbe")?;
     let name = &sidecar.name;
-    let message = format!("sidecar `{name}` has a readiness probe: while it fails, the application gets no requests");
+    let message =
+        format!("sidecar `{name}` has a readiness probe: while it fails, the application gets no requests");
     let help = "remove the probe, or keep it where the application cannot serve without the sidecar, as with a proxy";
     let at = key(set, sidecar, &FieldPath::dotted("readinessProbe"));
     Some(Diagnostic::note(Code::ReadinessProbe, message).at(at).help(help))
@@ -52,7 +53,8 @@ fn missing_limits(set: &SidecarSet, sidecar: &SidecarContainer) -> Option<Diagno
         false => "no limits",
     };
     let name = &sidecar.name;
-    let message = format!("sidecar `{name}` has {what}: a leak takes the memory of the application or the node");
+    let message =
+        format!("sidecar `{name}` has {what}: a leak takes the memory of the application or the node");
     let field = if sidecar.container.contains_key("resources") { "resources" } else { "name" };
     let help = "write `resources: {limits: {memory: 128Mi}}` with what the sidecar needs";
     let at = key(set, sidecar, &FieldPath::dotted(field));

@@ -7,6 +7,8 @@ mod autoscaler;
 mod disruption_budget;
 mod limit_defaults;
 mod limit_range;
+mod missing_objects;
+mod pod_security;
 mod qos;
 mod quota;
 mod rollout_warnings;
@@ -15,6 +17,8 @@ pub use autoscaler::{autoscalers_without_requests, has_autoscaler, target_name};
 pub(crate) use disruption_budget::disruption_budgets;
 pub use limit_defaults::LimitRangeDefaults;
 pub(crate) use limit_range::limit_ranges;
+pub(crate) use missing_objects::missing_objects;
+pub(crate) use pod_security::pod_security;
 pub(crate) use qos::lower_qos;
 #[cfg(test)]
 pub(crate) use qos::qos_of;
@@ -22,13 +26,16 @@ pub(crate) use quota::{missing_quota_resources, quota_warnings};
 pub(crate) use rollout_warnings::too_many_batches;
 pub use rollout_warnings::{canary_matches_nothing, exceeds_max_unavailable, ordered_ready_stuck};
 
-use super::LabelMap;
+#[cfg(test)]
+use super::NO_REQUIREMENTS;
 use super::simulation::{PodUpdateRange, SimulationOutcome};
+use super::{LabelMap, PodRequirements};
 use crate::diagnostics::{Diagnostic, Span};
 use crate::model::workload::api_group;
 use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// The location of an object.
 #[derive(Debug, Clone)]
@@ -58,6 +65,12 @@ pub struct AdviceWorkload<'a> {
     pub old_template: &'a Value,
     /// The same after the rollout.
     pub new_template: &'a Value,
+    /// What its pods need from the namespace before the rollout.
+    pub old_requirements: &'a PodRequirements,
+    /// The same after the rollout.
+    pub new_requirements: &'a PodRequirements,
+    /// The labels of its namespace, where they are known.
+    pub namespace_labels: Option<&'a BTreeMap<String, String>>,
     /// The rollout changes its pod template, whether these parts or others.
     pub is_changed: bool,
     /// Its pods now; 0 where there are none or their number is unknown.
@@ -79,6 +92,9 @@ impl<'a> AdviceWorkload<'a> {
             labels: Cow::Owned(super::template_labels(new_template)),
             old_template,
             new_template,
+            old_requirements: &NO_REQUIREMENTS,
+            new_requirements: &NO_REQUIREMENTS,
+            namespace_labels: None,
             is_changed: old_template != new_template,
             replicas: 1,
             location: None,
@@ -118,6 +134,8 @@ pub fn advise(
     found.extend(quota_warnings(subjects, objects, batches));
     found.extend(missing_quota_resources(subjects, objects));
     found.extend(limit_ranges(subjects, objects));
+    found.extend(missing_objects(subjects, objects));
+    found.extend(pod_security(subjects));
     found
 }
 

@@ -129,7 +129,7 @@ impl BatchReport {
         if !update.behavior.method.replaces_or_restarts() {
             return Some(SimulationOutcome::default());
         }
-        let [old, new] = &change.summaries;
+        let [old, new] = change.summaries.each_ref().map(|summary| &summary.template);
         let own = workload.strategy(u64::from(of), update.behavior.method);
         let pods = simulation::PodUpdateRange {
             updated_before: update.updated_before.into(),

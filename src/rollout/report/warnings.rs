@@ -41,7 +41,7 @@ pub(super) fn warnings(
         .iter()
         .zip(&changes)
         .map(|(workload, change)| {
-            advice_subject(workload, change, sizes.get(&**workload.key()).copied().unwrap_or(0))
+            advice_subject(context, workload, change, sizes.get(&**workload.key()).copied().unwrap_or(0))
         })
         .collect();
     let index: BTreeMap<&str, usize> =
@@ -80,11 +80,13 @@ fn whole_change(
 }
 
 fn advice_subject<'a>(
+    context: &'a RolloutContext<'_>,
     workload: &'a PlannedWorkload,
     change: &'a TemplateChange,
     pods: u32,
 ) -> AdviceWorkload<'a> {
     let (located, kind) = (&workload.manifest, &workload.manifest.kind);
+    let [old, new] = &change.summaries;
     AdviceWorkload {
         group: &kind.group,
         kind: &kind.kind,
@@ -92,8 +94,11 @@ fn advice_subject<'a>(
         name: &located.name,
         object: located.object(&workload.document),
         labels: Cow::Borrowed(&workload.labels),
-        old_template: &change.summaries[0],
-        new_template: &change.summaries[1],
+        old_template: &old.template,
+        new_template: &new.template,
+        old_requirements: &old.requirements,
+        new_requirements: &new.requirements,
+        namespace_labels: context.workloads.namespace_labels(&located.namespace),
         is_changed: !change.diff.is_empty(),
         replicas: pods.into(),
         location: Some(AdviceLocation { document: &workload.document, path: located.path.clone() }),

@@ -1,5 +1,6 @@
 //! Advice points at the right places, and unusual values in workloads or related objects do not break it.
 
+use pillion::rollout::NO_REQUIREMENTS;
 use pillion::rollout::advice::{
     AdviceLocation, AdviceObject, AdviceWorkload, BatchImpact, LimitRangeDefaults, advise, has_autoscaler,
     ordered_ready_stuck,
@@ -62,6 +63,9 @@ fn subject<'a>(object: &'a Value, old: &'a Value, new: &'a Value) -> AdviceWorkl
         labels: Cow::Owned(labels.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().into())).collect()),
         old_template: old,
         new_template: new,
+        old_requirements: &NO_REQUIREMENTS,
+        new_requirements: &NO_REQUIREMENTS,
+        namespace_labels: None,
         is_changed: old != new,
         replicas: 10,
         location: None,
