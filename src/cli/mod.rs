@@ -3,6 +3,7 @@
 mod author;
 mod clock;
 mod commands;
+mod completions;
 mod error;
 mod examples;
 mod format;
@@ -154,6 +155,9 @@ fn command() -> Command {
 /// Runs the command line and returns the exit code (DESIGN.md 2).
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let arguments = invocation::with_display_name(arguments.collect());
+    if let Some(code) = completions::run(&arguments) {
+        return code;
+    }
     if let Some(code) = invocation::run_other_invocation(&arguments) {
         return code;
     }

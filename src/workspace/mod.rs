@@ -9,6 +9,7 @@ mod configuration;
 mod duplicate_workloads;
 mod function_inputs;
 mod inputs;
+mod known_names;
 mod kustomization;
 mod layout;
 mod ledgers;
@@ -33,6 +34,7 @@ pub use inputs::{
     Input, InputOptions, InputSource, NamespaceRules, SelectedInputs, UNSPECIFIED_NAMESPACE,
     input_from_build, inputs_from_paths, read_input, select_inputs,
 };
+pub(crate) use known_names::{cluster_names, sidecar_set_names, workload_keys};
 pub use layout::{ClusterLayout, Layout, LedgerFile};
 pub(crate) use ledgers::{gather_ledgers, read_ledgers};
 pub use manifest_source::{BUILD_LIMIT, BuiltManifests, ManifestSource};

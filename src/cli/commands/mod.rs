@@ -84,6 +84,8 @@ pub(super) enum CliCommand {
         of: &'static OwnSchema,
     },
     /// Print a completion script for a shell
+    ///
+    /// It completes commands and flags, and the SidecarSets, workloads and clusters of the repository.
     Completions {
         /// Shell to complete commands in
         shell: clap_complete::Shell,

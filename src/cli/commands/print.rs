@@ -2,7 +2,7 @@
 //! pillion's own files.
 
 use crate::cli::error::CommandError;
-use crate::cli::{EXIT_SUCCESS, command, print_data, print_text};
+use crate::cli::{EXIT_SUCCESS, command, completions, print_data, print_text};
 use crate::integrations::templates::{INTEGRATIONS, TemplateFile, TemplateValues, find_integration};
 use crate::model::own_kinds::{OWN_KINDS, OwnSchema};
 use crate::model::suggestion::closest_match;
@@ -77,9 +77,7 @@ pub(in crate::cli) fn schema(of: &OwnSchema) -> Result<u8, CommandError> {
 
 /// Prints a completion script.
 pub(in crate::cli) fn completions(shell: clap_complete::Shell) -> Result<u8, CommandError> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), "pillion", &mut script);
-    print_data(&String::from_utf8_lossy(&script))?;
+    print_data(&completions::script(shell).map_err(write::Error::Spool)?)?;
     Ok(EXIT_SUCCESS)
 }
 

@@ -4,7 +4,7 @@ mod kinds;
 mod query;
 
 pub use kinds::{KindTraits, RevisionSource, WorkloadController};
-pub(crate) use query::{WorkloadQuery, WorkloadQueryError};
+pub(crate) use query::{WorkloadQuery, WorkloadQueryError, complete_workload};
 
 use crate::yaml::FieldPath;
 use kinds::KNOWN_KINDS;

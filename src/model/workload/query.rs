@@ -1,6 +1,7 @@
 //! A workload as a person names it, in the forms of kubectl and of ledgers.
 
 use super::kinds::KNOWN_KINDS;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Candidates that a message lists.
@@ -91,6 +92,20 @@ impl<'a> WorkloadQuery<'a> {
     }
 }
 
+/// Returns names of workloads that begin with what a person has typed: of each workload the shortest one that names no
+/// other workload.
+pub(crate) fn complete_workload(typed: &str, keys: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+    for form in keys.iter().flat_map(|key| distinct_forms_of(key)) {
+        *uses.entry(form).or_default() += 1;
+    }
+    let shortest = |key: &String| {
+        let mut forms = distinct_forms_of(key).into_iter();
+        forms.find(|form| form.starts_with(typed) && uses.get(form) == Some(&1))
+    };
+    keys.iter().filter_map(shortest).collect()
+}
+
 impl fmt::Display for WorkloadQueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -147,6 +162,17 @@ fn forms_of(key: &str) -> Vec<String> {
         key.to_owned(),
     ];
     forms.extend(names_of(kind).map(|short| format!("{short}/{name}")));
+    forms
+}
+
+/// The same, each once: kinds of the core group have one name with and without their group.
+fn distinct_forms_of(key: &str) -> Vec<String> {
+    let mut forms: Vec<String> = Vec::new();
+    for form in forms_of(key) {
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
     forms
 }
 
@@ -214,6 +240,30 @@ mod tests {
         );
         // A namespace and a kind of the same name are both meant.
         assert!(matches!(find("shop/web"), Err(WorkloadQueryError::Ambiguous(_, all)) if all.len() == 2));
+    }
+
+    #[test]
+    fn a_completion_is_the_shortest_name_of_one_workload() {
+        let keys: BTreeSet<String> = KEYS.iter().map(ToString::to_string).collect();
+        let complete = |typed: &str| complete_workload(typed, &keys).into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            complete(""),
+            ["Deployment/shop/web", "Pod/web", "cart", "default/web", "events", "frontend", "queue"]
+        );
+        assert_eq!(complete("fr"), ["frontend"]);
+        assert_eq!(complete("shop/"), ["shop/cart"]);
+        assert_eq!(complete("deploy/f"), ["deploy/frontend"]);
+        assert_eq!(
+            complete("Deployment/"),
+            ["Deployment/default/web", "Deployment/frontend", "Deployment/shop/web"]
+        );
+        assert_eq!(complete("StatefulSet."), ["StatefulSet.apps.kruise.io/events", "StatefulSet.apps/queue"]);
+        assert!(complete("zebra").is_empty());
+        for name in
+            ["", "de", "Deployment", "StatefulSet", "shop/", "po", "data/"].into_iter().flat_map(complete)
+        {
+            assert!(find(&name).is_ok(), "{name}");
+        }
     }
 
     #[test]

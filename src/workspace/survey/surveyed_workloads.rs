@@ -15,6 +15,8 @@ static KINDS: LazyLock<WorkloadKinds> = LazyLock::new(WorkloadKinds::default);
 pub(crate) struct SurveyedWorkload {
     /// The file, or the name of the build.
     pub(crate) file: PathBuf,
+    /// `apiVersion`.
+    pub(crate) api_version: String,
     /// `kind`.
     pub(crate) kind: String,
     /// `metadata.name`; empty with `generateName`.
@@ -68,6 +70,7 @@ pub(super) fn workloads_of(file: &Path, object: &Value) -> Vec<SurveyedWorkload>
     let named = named.iter().flat_map(|key| spec[*key].as_array().into_iter().flatten());
     vec![SurveyedWorkload {
         file: file.to_owned(),
+        api_version: api_version.to_owned(),
         kind: kind.to_owned(),
         name: text("name").unwrap_or_default(),
         namespace: text("namespace"),

@@ -1,6 +1,7 @@
 //! Tests of the command line: arguments, exit codes, output, and single commands.
 
 mod command_line;
+mod completions;
 mod doctor;
 #[cfg(unix)]
 mod init;

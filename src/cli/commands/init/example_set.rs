@@ -91,6 +91,7 @@ mod tests {
 
     fn workload(name: &str, labels: &[(&str, &str)], taken: &[&str]) -> SurveyedWorkload {
         SurveyedWorkload {
+            api_version: "apps/v1".into(),
             file: PathBuf::from("a.yaml"),
             kind: "Deployment".to_owned(),
             name: name.to_owned(),
