@@ -96,7 +96,7 @@ impl PromoteRun<'_> {
             return Ok(self.dry_run_text(&rollout, &stack.commits, note.as_deref()));
         }
         if self.args.ledger.delivery.pull_request {
-            return self.propose_step(deploy_branch, &rollout, &stack.commits);
+            return self.propose_step(deploy_branch, &rollout, &stack.commits, note.as_deref());
         }
         let ids: Vec<ObjectId> = stack.commits.iter().map(|commit| commit.id).collect();
         let release = ReleaseStamp { at: clock::now(), by: Some(self.author), note: note.as_deref() };
@@ -116,6 +116,7 @@ impl PromoteRun<'_> {
         deploy_branch: &DeployBranch<'_>,
         rollout: &RolloutPlan<'_>,
         commits: &[StagedCommit],
+        note: Option<&str>,
     ) -> Result<String, CommandError> {
         let [step] = commits else {
             return Err(CommandError::usage(format!(
@@ -126,9 +127,10 @@ impl PromoteRun<'_> {
         };
         let (deploy, cluster) = (&self.context.branches.deploy, rollout.context.cluster.as_deref());
         let branch = ProposalBranch::next_step(deploy, cluster, rollout.name());
-        let made = VerbCommit { commit: step.id, author: self.author, branch, rollout: Some(rollout) };
+        let made = VerbCommit { commit: step.id, author: self.author, branch, rollout: Some(rollout), note };
         let proposed = propose(self.context, deploy_branch, &made)?;
-        Ok(format!("{} {}\n{}", proposed.commit.short(), step.subject(), proposed.text))
+        let note = note.map_or_else(String::new, |note| format!("{note}\n"));
+        Ok(format!("{} {}\n{}{note}", proposed.commit.short(), step.subject(), proposed.text))
     }
 
     /// Commits by hand that stop a release until a person has looked at them.

@@ -29,6 +29,8 @@ pub(in crate::cli) struct VerbCommit<'a> {
     pub(in crate::cli) branch: ProposalBranch,
     /// The plan that the commit is a step of.
     pub(in crate::cli) rollout: Option<&'a RolloutPlan<'a>>,
+    /// What its release does not wait for: a paragraph of the message.
+    pub(in crate::cli) note: Option<&'a str>,
 }
 
 /// A pull request of a verb.
@@ -53,7 +55,7 @@ pub(in crate::cli) fn propose(
     // What is missing is said before anything is pushed.
     let provider = super::watch::connect_provider(context)?;
     context.fetch_with(&[PROPOSAL_GLOB])?;
-    let release = ReleaseStamp { at: clock::now(), by: Some(made.author), note: None };
+    let release = ReleaseStamp { at: clock::now(), by: Some(made.author), note: made.note };
     let commit = context.repository.release_commit(made.commit, &release, &context.signing()?)?;
     let proposal = CommitProposal { commit, branch: &made.branch, rollout: made.rollout };
     let (commit, opened) = match propose_commit(context, deploy_branch, &*provider, &proposal)? {

@@ -151,7 +151,7 @@ impl StageRun<'_> {
             let deploy = &self.context.branches.deploy;
             let branch = ProposalBranch::next_step(deploy, cluster.as_deref(), &sidecar_set);
             let rollout = planned.as_ref().map(BuiltStack::rollout);
-            let made = VerbCommit { commit, author, branch, rollout };
+            let made = VerbCommit { commit, author, branch, rollout, note: None };
             let proposed = propose(self.context, &deploy_branch, &made)?;
             return Ok(Some(StartedRollout {
                 sidecar_set,

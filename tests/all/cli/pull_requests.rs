@@ -155,7 +155,15 @@ fn every_verb_is_a_pull_request_that_can_be_merged_in_every_way() {
     team.merge(&hold, "rebase");
     let off = team.propose(&["hold", "deployment/web", "--off"]);
     team.merge(&off, "merge");
-    team.merge(&team.propose(&["promote", "log"]), "rebase");
+    let second = team.propose(&["promote", "log"]);
+    // The commit says what it did not wait for, as one that is pushed directly.
+    let (output, _) = team.run(&["promote", "log", "--no-push"], []);
+    assert!(output.status.success(), "{output:?}");
+    let direct = team.ann.git(&["log", "-1", "--format=%B", "refs/pillion/outbox"]);
+    assert!(direct.contains("Released by hand, past these gates: health (the pods of batch 1, "), "{direct}");
+    assert_eq!(team.origin.git(&["log", "-1", "--format=%B", &second.0]), direct);
+    team.merge(&second, "rebase");
+    assert_eq!(team.origin.git(&["log", "-1", "--format=%B", "main"]), direct);
     assert_eq!(team.ledger().last_batch(), 2);
     let back = team.propose(&["rollback", "log", "--to", "1"]);
     assert_eq!(back.0, "pillion/next/log_rollback/main");

@@ -100,7 +100,7 @@ fn init_rollout(
     if args.pull_request {
         let branch =
             ProposalBranch::first_ledgers(&context.branches.deploy, args.repository.cluster.as_deref());
-        let made = VerbCommit { commit, author, branch, rollout: None };
+        let made = VerbCommit { commit, author, branch, rollout: None, note: None };
         let proposed = propose(context, &deploy_branch, &made)?;
         return Ok(format!("{} {subject}\n{}", proposed.commit.short(), proposed.text));
     }
