@@ -10,6 +10,7 @@ use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, explain_code};
 use crate::inject::{InjectionTrace, InjectionVerdict, LedgerTrace};
 use crate::model::ledger::LedgerEntry;
+use crate::model::suggestion::closest_match;
 use crate::model::workload::{WorkloadQuery, WorkloadQueryError};
 use crate::render::FileRenderOptions;
 use crate::rollout::report::revision_with_images;
@@ -34,10 +35,32 @@ pub(in crate::cli) fn run(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    if let Some(code) = Code::from_name(&args.workload) {
+    let name = written_code(&args.workload);
+    if let Some(code) = Code::from_name(name) {
         print_text(&explain_code(code))?;
         return Ok(EXIT_SUCCESS);
     }
+    let codes = Code::ALL.iter().map(|code| code.name());
+    let near = closest_match(name, codes).filter(|_| args.inputs.paths.is_empty());
+    explain_named_workload(args, common, reporter).map_err(|error| match near {
+        Some(code) => {
+            error.hint(format!("did you mean the code `{code}`? `pillion explain {code}` explains it"))
+        }
+        None => error,
+    })
+}
+
+/// Returns the code of a message, as a person copies it: `error[transfer-env-missing]:` too.
+fn written_code(text: &str) -> &str {
+    let text = text.trim().trim_end_matches(':');
+    text.strip_suffix(']').and_then(|text| text.rsplit_once('[')).map_or(text, |(_, code)| code)
+}
+
+fn explain_named_workload(
+    args: &ExplainArgs,
+    common: &GlobalArgs,
+    reporter: &mut Reporter,
+) -> Result<u8, CommandError> {
     let workspace = args.inputs.sources.open_workspace(&args.inputs.paths, common, None, reporter);
     let mut workspace = workspace.ok_or_else(|| CommandError::invalid_config([]))?;
     let wanted = WorkloadQuery::new(&args.workload);
