@@ -306,6 +306,25 @@ fn each_of_several_sets_is_judged_by_itself() {
     assert!(repo.git(&["show", "main:.github/CODEOWNERS"]).contains("/ledgers/ @acme/platform"));
     assert!(repo.git(&["show", "main:.github/workflows/pillion.yaml"]).contains("pillion verify"));
     repo.pillion(&["verify", "main", "--base", "main~1"]);
+    // A workflow that another command or a person wrote is never replaced.
+    let repo = test_env.init("workflow", &[]);
+    repo.hold(&example()).render();
+    let mut with_workflow = texts.clone();
+    with_workflow.insert(".github/workflows/pillion.yaml".into(), "name: mine\n".into());
+    repo.hold(&with_workflow).commit("a proxy and a workflow");
+    repo.git(&["switch", "-q", "--detach"]);
+    let before = repo.id("main");
+    let refused = repo.try_pillion(&["init", "rollout", "--push", "--workflow"]);
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let what = "`.github/workflows/pillion.yaml` already exists on `main` with different content; nothing was written";
+    assert!(refused.status.code() == Some(1) && stderr.contains(what), "{stderr}");
+    assert!(
+        stderr.contains("leave out `--workflow` if `pillion init` or `pillion init github` wrote the file"),
+        "{stderr}"
+    );
+    assert_eq!(repo.id("main"), before);
+    repo.pillion(&["init", "rollout", "--push"]);
+    assert_eq!(repo.git(&["show", "main:.github/workflows/pillion.yaml"]), "name: mine");
     // It came with everybody carrying it.
     let repo = test_env.init("carried", &[]);
     let mut both = texts.clone();

@@ -84,7 +84,7 @@ fn init_rollout(
     let deploy_branch = context.read_deploy_branch_reporting(reporter)?;
     let all = initial_ledgers(args, &deploy_branch, reporter)?;
     let mut edits = init_edits(&deploy_branch, &all)?;
-    edits.extend(optional_edits(args, &deploy_branch));
+    edits.extend(optional_edits(args, &deploy_branch)?);
     if edits.is_empty() {
         return Ok("every SidecarSet has a ledger already\n".to_owned());
     }
@@ -215,7 +215,10 @@ fn describe_released(cluster: Option<&str>, ledger: &Ledger) -> String {
 }
 
 /// CODEOWNERS and the workflow, where they are asked for.
-fn optional_edits(args: &InitRolloutArgs, deploy_branch: &DeployBranch<'_>) -> BTreeMap<String, FileEdit> {
+fn optional_edits(
+    args: &InitRolloutArgs,
+    deploy_branch: &DeployBranch<'_>,
+) -> Result<BTreeMap<String, FileEdit>, CommandError> {
     let mut edits = BTreeMap::new();
     let present =
         |place: &str| deploy_branch.rendered_files().read_text(Path::new(place), &place.into()).ok();
@@ -230,10 +233,24 @@ fn optional_edits(args: &InitRolloutArgs, deploy_branch: &DeployBranch<'_>) -> B
             edits.insert((*place).to_owned(), FileEdit::Put(new.into_bytes()));
         }
     }
-    if args.workflow && present(WORKFLOW_PATH).as_deref() != Some(WORKFLOW) {
-        edits.insert(WORKFLOW_PATH.to_owned(), FileEdit::Put(WORKFLOW.as_bytes().to_owned()));
+    match present(WORKFLOW_PATH) {
+        _ if !args.workflow => {}
+        Some(text) if text == WORKFLOW => {}
+        // That of `pillion init github` has the same name.
+        Some(_) => return Err(workflow_exists(deploy_branch)),
+        None => {
+            edits.insert(WORKFLOW_PATH.to_owned(), FileEdit::Put(WORKFLOW.as_bytes().to_owned()));
+        }
     }
-    edits
+    Ok(edits)
+}
+
+fn workflow_exists(deploy_branch: &DeployBranch<'_>) -> CommandError {
+    CommandError::findings(format!(
+        "`{WORKFLOW_PATH}` already exists on `{}` with different content; nothing was written",
+        deploy_branch.branches.deploy
+    ))
+    .hint("leave out `--workflow` if `pillion init` or `pillion init github` wrote the file, because it checks pull requests too; else rename the file")
 }
 
 fn commit_message(deploy_branch: &DeployBranch<'_>, all: &[InitialLedgers]) -> String {
