@@ -199,6 +199,48 @@ fn the_examples_hold_what_init_writes() {
     }
 }
 
+/// The action and the job that `init github` writes for it say the same about `allow-build`.
+#[test]
+fn the_action_allows_builds_where_its_workflow_does() {
+    let read = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let action = read("action.yml");
+    let (_, input) = action.split_once("  allow-build:\n").unwrap();
+    let input = input.lines().next().unwrap();
+    assert!(
+        input.contains(
+            "in a workflow for pull requests, set it only in a job that has no secret and cannot write"
+        ),
+        "{input}"
+    );
+    let workflow = read("src/integrations/templates/github/pillion.yaml").replace(" #if-built\n", "\n");
+    assert!(workflow.contains("This job has no secret and cannot\n        # write"), "{workflow}");
+    let (job, _) = workflow.split_once("  plan:").unwrap();
+    assert!(job.contains("allow-build: \"true\"") && job.contains("contents: read"), "{job}");
+    assert!(!job.contains(": write") && !job.contains("secrets."), "{job}");
+}
+
+/// The entries of the hooks are commands of pillion, and write to the folder that pillion.yaml names.
+#[test]
+fn hooks_of_pre_commit_are_commands() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(".pre-commit-hooks.yaml");
+    let hooks = fs::read_to_string(file).unwrap();
+    let entries: Vec<&str> = hooks.lines().filter_map(|l| l.trim().strip_prefix("entry: pillion ")).collect();
+    assert!(entries.contains(&"render --write") && entries.contains(&"render --check"), "{entries:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let pillion = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nrendered: out\n";
+    fs::write(folder.path().join("pillion.yaml"), pillion).unwrap();
+    let set = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: log}\nspec: {selector: {matchLabels: {log: 'true'}}, containers: [{name: log, image: 'log:1'}]}\n";
+    fs::write(folder.path().join("set.yaml"), set).unwrap();
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: b, labels: {log: 'true'}}\nspec: {containers: [{name: a, image: 'a:1'}]}\n";
+    fs::write(folder.path().join("pod.yaml"), pod).unwrap();
+    for entry in ["render --write"].into_iter().chain(entries) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pillion"));
+        let output = command.args(entry.split(' ')).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{entry}: {output:?}");
+    }
+    assert!(fs::read_to_string(folder.path().join("out/pod.yaml")).unwrap().contains("log:1"));
+}
+
 #[test]
 fn workflows_give_no_more_rights_than_they_need() {
     for file in [".github/workflows/pillion.yaml", ".github/workflows/pillion-stage.yaml", RENDER_WORKFLOW] {
