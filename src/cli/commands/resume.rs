@@ -29,17 +29,19 @@ pub(in crate::cli) fn run(
         let before = find_ledger(view, &args.name)?;
         let source = view.rollout_context(&args.name).0.source.map(|r| r.name);
         let after = transitions::resume(&before, &source)?;
-        let (subject, body) = match &before.paused {
-            Some(paused) => {
-                (format!("resume at batch {}", paused.batch), format!("It was paused: {}", paused.reason))
-            }
+        let (subject, body, (verb, effect)) = match &before.paused {
+            Some(paused) => (
+                format!("resume at batch {}", paused.batch),
+                format!("It was paused: {}", paused.reason),
+                ("promote", "releases the next batch, unless `pillion watch` does"),
+            ),
             None => (
                 format!("stage {} again", revision_text(&source)),
                 "It was rolled back, and may be rolled out again.".to_owned(),
+                ("start", "starts its rollout"),
             ),
         };
-        let stage = format!("pillion stage {}", args.name);
         Ok(LedgerChange::new(after, CommitAction::Resume, subject, body)
-            .with_next_command(stage, "shows what comes"))
+            .with_next_command(format!("pillion {verb} {}", args.name), effect))
     })
 }

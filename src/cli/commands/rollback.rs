@@ -88,9 +88,9 @@ fn roll_back_to_released(
          No rendered file changes with this commit: the batches that follow take the workloads back.",
         args.name
     );
-    let stage = format!("pillion stage {}", args.name);
+    let promote = format!("pillion promote {}", args.name);
     Ok(LedgerChange::new(after, CommitAction::RollBack, subject, body)
-        .with_next_command(stage, "shows the way back"))
+        .with_next_command(promote, "takes the next workloads back, unless `pillion watch` does"))
 }
 
 fn roll_back_to_batch(
