@@ -1,6 +1,6 @@
 //! A client of an API server that sends only GET requests.
 
-use super::error::Error;
+use super::error::{Error, ServerAddress};
 use crate::watch::http_client::is_loopback;
 use axum::body::Bytes;
 use http::{Method, Request, Response};
@@ -49,20 +49,27 @@ pub struct KubeContext {
 }
 
 impl KubeContext {
-    async fn load_config(&self) -> Result<Config, Error> {
+    /// Returns the configuration, and the context that it is from; None in a pod.
+    async fn load_config(&self) -> Result<(Config, Option<String>), Error> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        if let Some(path) = &self.kubeconfig {
-            let file = Kubeconfig::read_from(path).map_err(|e| Error::from_kubeconfig(&e))?;
-            let config = Config::from_custom_kubeconfig(file, &options).await;
-            return config.map_err(|e| Error::from_kubeconfig(&e));
-        }
-        match Config::from_kubeconfig(&options).await {
-            Ok(config) => Ok(config),
-            Err(error) if self.context.is_none() && is_kubeconfig_missing(&error) => {
-                Config::incluster().map_err(|e| Error::from_in_cluster(&e))
+        let file = self.kubeconfig.as_ref().map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+        let contexts = file.as_ref().map_or_else(|_| Vec::new(), |file| file.contexts.clone());
+        let loaded = match file {
+            Ok(file) => {
+                let context = self.context.clone().or_else(|| file.current_context.clone());
+                Config::from_custom_kubeconfig(file, &options).await.map(|config| (config, context))
             }
-            Err(error) => Err(Error::from_kubeconfig(&error)),
-        }
+            Err(error) => Err(error),
+        };
+        loaded.or_else(|error| match self.kubeconfig.is_none() && self.context.is_none() {
+            true if is_kubeconfig_missing(&error) => Config::incluster()
+                .map(|config| (config, None))
+                .map_err(|failure| Error::from_in_cluster(&failure, &error)),
+            _ => {
+                let names: Vec<&str> = contexts.iter().map(|context| context.name.as_str()).collect();
+                Err(Error::from_kubeconfig(&error, &names))
+            }
+        })
     }
 }
 
@@ -79,6 +86,7 @@ fn is_kubeconfig_missing(error: &KubeconfigError) -> bool {
 #[derive(Clone)]
 pub struct ReadOnlyClient {
     client: Client,
+    server: ServerAddress,
     timeout: Duration,
 }
 
@@ -94,13 +102,15 @@ impl ReadOnlyClient {
     /// # Errors
     /// When the configuration leads to no cluster.
     pub(crate) async fn new(context: &KubeContext, timeout: Duration) -> Result<Self, Error> {
-        let mut config = context.load_config().await?;
+        let (mut config, context) = context.load_config().await?;
+        let server =
+            ServerAddress { url: address_text(&config.cluster_url).into(), context: context.map(Into::into) };
         config.connect_timeout = Some(timeout);
         // Callers retry themselves: a silent server must be noticed.
         config.default_retry = false;
         refuse_plain_http(&config)?;
         let builder = ClientBuilder::try_from(config).map_err(|e| Error::from_kube(&e))?;
-        Ok(Self { client: builder.with_layer(&ReadOnlyLayer).build(), timeout })
+        Ok(Self { client: builder.with_layer(&ReadOnlyLayer).build(), server, timeout })
     }
 
     /// Requests a path and returns a successful response.
@@ -110,8 +120,8 @@ impl ReadOnlyClient {
     pub(crate) async fn get(&self, path: &str) -> Result<Response<Body>, Error> {
         let request = Request::builder().method(Method::GET).uri(path).header("Accept", "application/json");
         let request = request.body(Body::empty()).map_err(|e| Error::invalid_response(path, e))?;
-        let response =
-            self.with_timeout(path, self.client.send(request)).await?.map_err(|e| Error::from_kube(&e))?;
+        let response = self.with_timeout(path, self.client.send(request)).await?;
+        let response = response.map_err(|e| Error::from_kube(&e).of_server(&self.server))?;
         if response.status().is_success() {
             Ok(response)
         } else {
@@ -179,7 +189,7 @@ impl ReadOnlyClient {
             return Err(Error::Timeout { path: path.to_owned(), after: self.timeout * BODY_TIMEOUT_FACTOR });
         }
         let Some(frame) = self.with_timeout(path, body.frame()).await? else { return Ok(None) };
-        let frame = frame.map_err(|e| Error::Unreachable { reason: root_cause(&e) })?;
+        let frame = frame.map_err(|e| Error::unreachable(root_cause(&e)).of_server(&self.server))?;
         Ok(Some(frame.into_data().unwrap_or_default()))
     }
 
@@ -219,6 +229,13 @@ fn append_chunk(path: &str, found: &mut Vec<u8>, piece: &[u8], max_bytes: usize)
     }
     found.extend_from_slice(piece);
     Ok(())
+}
+
+/// Returns an address as messages have it: without a user and password.
+fn address_text(url: &http::Uri) -> String {
+    let (scheme, host) = (url.scheme_str().unwrap_or("https"), url.host().unwrap_or_default());
+    let port = url.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+    format!("{scheme}://{host}{port}{}", url.path().trim_end_matches('/'))
 }
 
 /// Refuses to send credentials unencrypted, except to a loopback address.
@@ -294,12 +311,10 @@ impl WatchLines {
                         self.buffer.extend_from_slice(&data);
                     }
                 }
-                Some(Err(error)) => return Err(Error::Unreachable { reason: root_cause(&error) }),
+                Some(Err(error)) => return Err(Error::unreachable(root_cause(&error))),
                 None if self.searched == 0 => return Ok(None),
                 None => {
-                    return Err(Error::Unreachable {
-                        reason: "the response was cut off within a line".to_owned(),
-                    });
+                    return Err(Error::unreachable("the response was cut off within a line"));
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! Messages consist of fixed words, numbers, addresses and the API server's own messages; never of a header, a
 //! credential or the output of a credential plugin.
 
+use crate::model::suggestion::closest_match;
 use kube::client::AuthError;
 use kube::config::{InClusterError, KubeconfigError};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The configuration names no cluster.
-    #[error("no cluster is configured: {reason}")]
+    #[error("{reason}")]
     Configuration {
         /// What is wrong, and what to do.
         reason: String,
@@ -30,8 +31,10 @@ pub enum Error {
         method: String,
     },
     /// The connection failed.
-    #[error("the API server cannot be reached: {reason}")]
+    #[error("cannot reach the API server{}: {reason}{}", at(.server.as_ref()), how_to_try(.server.as_ref()))]
     Unreachable {
+        /// The server; None: an answer has begun, and its end is missing.
+        server: Option<ServerAddress>,
         /// The reason of the network or TLS.
         reason: String,
     },
@@ -114,6 +117,34 @@ pub enum Error {
     RuntimeStopped,
 }
 
+/// An API server, as messages name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// `https://10.0.0.1:6443`.
+    pub(super) url: Arc<str>,
+    /// The context of the kubeconfig; None in a pod.
+    pub(super) context: Option<Arc<str>>,
+}
+
+fn at(server: Option<&ServerAddress>) -> String {
+    server.map_or_else(String::new, |server| {
+        let context = server.context.as_ref().map_or_else(String::new, |name| format!(" (context `{name}`)"));
+        format!(" at {}{context}", server.url)
+    })
+}
+
+fn how_to_try(server: Option<&ServerAddress>) -> String {
+    server.and_then(|server| server.context.as_ref()).map_or_else(String::new, |name| {
+        format!(
+            "; check the address and the network: `kubectl --context {name} version` asks the same server"
+        )
+    })
+}
+
+/// What to do without a kubeconfig.
+const SET_KUBECONFIG: &str =
+    "set KUBECONFIG to the file that kubectl uses, and choose one of its contexts with `--context NAME`";
+
 /// The message when a client can no longer be used.
 const CONNECTION_CLOSED: &str = "the connection was closed; a new one is opened";
 
@@ -152,7 +183,7 @@ impl Error {
     pub(super) fn from_kube(error: &kube::Error) -> Self {
         match error {
             kube::Error::Auth(error) => return Self::from_auth(error),
-            kube::Error::InferKubeconfig(error) => return Self::from_kubeconfig(error),
+            kube::Error::InferKubeconfig(error) => return Self::from_kubeconfig(error, &[]),
             kube::Error::ProxyProtocolDisabled { .. } | kube::Error::ProxyProtocolUnsupported { .. } => {
                 let reason =
                     "the kubeconfig names a proxy (`proxy-url`), which pillion cannot use: remove it"
@@ -160,7 +191,7 @@ impl Error {
                 return Self::Configuration { reason };
             }
             kube::Error::RustlsTls(error) => {
-                let reason = format!("its certificates cannot be used for TLS: {error}");
+                let reason = format!("the certificates of the kubeconfig cannot be used for TLS: {error}");
                 return Self::Configuration { reason };
             }
             _ => {}
@@ -179,16 +210,28 @@ impl Error {
         let reason = deepest.to_string();
         // tower reports its internal queue, which means nothing to a user.
         if reason.contains("buffer's worker closed") {
-            return Self::Unreachable { reason: CONNECTION_CLOSED.to_owned() };
+            return Self::unreachable(CONNECTION_CLOSED);
         }
-        Self::Unreachable { reason }
+        Self::unreachable(reason)
+    }
+
+    pub(super) fn unreachable(reason: impl Into<String>) -> Self {
+        Self::Unreachable { server: None, reason: reason.into() }
+    }
+
+    /// Adds the server that a request was for.
+    pub(super) fn of_server(self, server: &ServerAddress) -> Self {
+        match self {
+            Self::Unreachable { reason, .. } => Self::Unreachable { server: Some(server.clone()), reason },
+            other => other,
+        }
     }
 
     /// Returns whether a client with the current configuration may succeed.
     pub(super) fn needs_new_client(&self) -> bool {
         match self {
             Self::Unauthorized | Self::Credentials { .. } => true,
-            Self::Unreachable { reason } => reason == CONNECTION_CLOSED,
+            Self::Unreachable { reason, .. } => reason == CONNECTION_CLOSED,
             _ => false,
         }
     }
@@ -222,8 +265,8 @@ impl Error {
         Self::Credentials { reason }
     }
 
-    /// The parser's messages may quote the file, and so a token.
-    pub(super) fn from_kubeconfig(error: &KubeconfigError) -> Self {
+    /// The parser's messages may quote the file, and so a token. `contexts` are those of the kubeconfig.
+    pub(super) fn from_kubeconfig(error: &KubeconfigError, contexts: &[&str]) -> Self {
         let reason = match error {
             KubeconfigError::Parse(_) => {
                 "the kubeconfig is not valid: run `kubectl config view` to see where".to_owned()
@@ -232,7 +275,9 @@ impl Error {
                 "the kubeconfig has no current-context: name a context in pillion.yaml, or run `kubectl config use-context`".to_owned()
             }
             KubeconfigError::LoadContext(name) => {
-                format!("the kubeconfig has no context `{name}`: `kubectl config get-contexts` lists them")
+                let near = closest_match(name, contexts.iter().copied());
+                let near = near.map_or(";".to_owned(), |near| format!(", but `{near}`: did you mean that?"));
+                format!("the kubeconfig has no context `{name}`{near} `kubectl config get-contexts` lists them")
             }
             KubeconfigError::LoadClusterOfContext(name) => {
                 format!("the context's cluster `{name}` is not in the kubeconfig")
@@ -241,18 +286,28 @@ impl Error {
                 "there is no kubeconfig and this is not a pod: set KUBECONFIG".to_owned()
             }
             KubeconfigError::ReadConfig(error, path) => {
-                format!("the kubeconfig `{}` cannot be read: {error}", path.display())
+                format!("the kubeconfig `{}` cannot be read: {error}; {SET_KUBECONFIG}", path.display())
             }
             other => other.to_string(),
         };
         Self::Configuration { reason }
     }
 
-    pub(super) fn from_in_cluster(error: &InClusterError) -> Self {
-        Self::Configuration {
-            reason: format!(
-                "there is no kubeconfig, and no service account of a pod ({error}): set KUBECONFIG, or mount the service account's token"
+    /// Converts the error of the service account of a pod, where there is no kubeconfig: `missing` says so.
+    pub(super) fn from_in_cluster(error: &InClusterError, missing: &KubeconfigError) -> Self {
+        let kubeconfig = match missing {
+            KubeconfigError::ReadConfig(_, path) => format!("there is no kubeconfig `{}`", path.display()),
+            KubeconfigError::CurrentContextNotSet => "the kubeconfig has no current-context".to_owned(),
+            _ => "there is no kubeconfig".to_owned(),
+        };
+        let reason = match error {
+            InClusterError::ReadEnvironmentVariable(_) => {
+                format!("{kubeconfig}, and pillion does not run in a pod: {SET_KUBECONFIG}")
+            }
+            error => format!(
+                "{kubeconfig}, and the service account of the pod cannot be used ({error}): mount its token (`automountServiceAccountToken: true`)"
             ),
-        }
+        };
+        Self::Configuration { reason }
     }
 }

@@ -102,7 +102,7 @@ pub struct StaleData {
 
 impl fmt::Display for StaleData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stale for {} s: {}", self.since.elapsed().as_secs(), self.message)?;
+        write!(f, "{}; no answer for {} s", self.message, self.since.elapsed().as_secs())?;
         if let Some(role) = &self.role {
             write!(f, "; apply the missing role:\n{role}")?;
         }
@@ -248,8 +248,11 @@ impl Observer {
                 match clock.last_answer {
                     Some((time, at)) if at.elapsed() <= self.shared.settings.grace => Ok((time, at)),
                     _ => {
-                        let what = format!("the API server's time is unknown: {error}");
-                        Err(StaleData { message: what, since, error: Some(error), role: None })
+                        let message = match error {
+                            Error::Unreachable { .. } => error.to_string(),
+                            _ => format!("the API server's time is unknown: {error}"),
+                        };
+                        Err(StaleData { message, since, error: Some(error), role: None })
                     }
                 }
             }

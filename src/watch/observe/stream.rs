@@ -316,7 +316,7 @@ impl ListStream {
             };
             let Some(line) = line else {
                 // A proxy that ends every watch at once would hide every change.
-                let early = || Error::Unreachable { reason: "the watch ended immediately".to_owned() };
+                let early = || Error::unreachable("the watch ended immediately");
                 return if is_seen { Ok(()) } else { Err(early()) };
             };
             self.apply_event(&path, line, version, shared)?;

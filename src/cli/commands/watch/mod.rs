@@ -332,8 +332,8 @@ pub(in crate::cli) fn start_observers(
         let observer =
             Observer::start(runtime.handle(), context, watched_kinds(&deploy_branch, args), settings, wake)
                 .map_err(|failure| {
-                let of_cluster = cluster.map_or_else(String::new, |c| format!(" of cluster `{c}`"));
-                CommandError::usage(format!("the API server{of_cluster} cannot be watched: {failure}"))
+                let name = cluster.map_or_else(String::new, |c| format!(" `{c}`"));
+                CommandError::usage(format!("cannot watch the cluster{name}: {failure}"))
             })?;
         found.insert(cluster.map(str::to_owned), observer);
     }
