@@ -59,19 +59,25 @@ fn describe_difference(deployed: &Ledger, here: Option<&Ledger>) -> Option<Strin
     if here.is_some_and(|here| emit(here) == emit(deployed)) {
         return None;
     }
-    let batch = deployed.last_batch();
     Some(match &deployed.target {
         Some(target) if *target == deployed.released => {
             format!("rolling back to {}", revision_with_images(target, None))
         }
-        Some(target) => format!(
-            "batch {batch} of the rollout to {} is released; your ledger says something else",
-            revision_with_images(target, None)
-        ),
-        None => format!(
-            "{} is released; your ledger says something else",
-            revision_with_images(&deployed.released, None)
-        ),
+        Some(target) => {
+            let released = match deployed.last_batch() {
+                0 => "has started, no batch is released".to_owned(),
+                batch => format!("is at batch {batch}"),
+            };
+            let target = revision_with_images(target, None);
+            format!("the rollout to {target} {released}; your ledger says something else")
+        }
+        None if deployed.released.is_none() => {
+            "nothing is released; your ledger says something else".to_owned()
+        }
+        None => {
+            let released = revision_with_images(&deployed.released, None);
+            format!("{released} is released; your ledger says something else")
+        }
     })
 }
 
@@ -80,4 +86,28 @@ fn ledgers_of(layout: &Layout, files: &dyn FileSource, cluster: Option<&str>) ->
     let (collected, _) = read_ledgers(layout, files, cluster);
     let decoded = collected.ledgers.iter().filter_map(|(document, path)| decode(document, path).0);
     decoded.map(|ledger| (ledger.name.to_string(), ledger)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_says_how_far_the_deploy_branch_is() {
+        let revision = |name: &str| Some(name.into());
+        let none = Ledger::default();
+        let released = Ledger { released: revision("log-1"), ..Ledger::default() };
+        let started = Ledger { target: Some(revision("log-2")), ..released.clone() };
+        assert_eq!(describe_difference(&released, Some(&released)), None);
+        let texts = [&none, &released, &started]
+            .map(|deployed| describe_difference(deployed, None).unwrap_or_default());
+        assert_eq!(
+            texts,
+            [
+                "nothing is released; your ledger says something else",
+                "log-1 is released; your ledger says something else",
+                "the rollout to log-2 has started, no batch is released; your ledger says something else",
+            ]
+        );
+    }
 }

@@ -16,7 +16,11 @@ pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
     let name = format!("{}{cluster}", plan.rollout.name());
     let (from, to) = (revision_text(&report.from), revision_text(&report.to));
     if report.is_idle() {
-        return (name, format!("nothing to do, every workload has {to}"));
+        let present = match report.to.is_none() {
+            true => "nothing is released".to_owned(),
+            false => format!("every workload has {to}"),
+        };
+        return (name, format!("nothing to do, {present}"));
     }
     if report.is_hold_release {
         return (name, format!("holds have expired ({from} -> {to})"));
