@@ -347,8 +347,11 @@ fn next_batch<'c>(
         BatchSelection::Done => {
             // A person has accepted that the scope has no workload.
             let is_accepted = ledger.scope.as_ref().is_some_and(|scope| scope.workloads == 0);
+            // A first rollout that is rolled back before its first batch: no workload has the sidecar, and none gets it.
+            let changes_nothing = target.is_none() && !ledger.is_in_use();
             let is_empty = state.matched.is_empty() && state.held.is_empty();
-            if is_empty && !is_accepted && !affects_any_workload(context, ledger, target) {
+            if is_empty && !is_accepted && !changes_nothing && !affects_any_workload(context, ledger, target)
+            {
                 return RolloutStep::Blocked(BlockedReason::NoWorkloads);
             }
             RolloutStep::Complete(completed_ledger(context, ledger, target, &state, external))

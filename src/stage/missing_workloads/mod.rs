@@ -81,8 +81,13 @@ fn missing_counted(
     if scope.workloads == 0 {
         return None;
     }
-    let present = CountedWorkloads::of(&view.rollout_context_for(ledger).0, ledger);
-    if present.digest() == scope.digest || matches_with_holds(&present, ledger, scope) {
+    let context = view.rollout_context_for(ledger).0;
+    let present = CountedWorkloads::of(&context, ledger);
+    let is_whole = |counted: &CountedWorkloads| {
+        counted.digest() == scope.digest || matches_with_holds(counted, ledger, scope)
+    };
+    let mut rejected = before_rollback(ledger).map(|ledger| CountedWorkloads::of(&context, &ledger));
+    if is_whole(&present) || rejected.any(|counted| is_whole(&counted)) {
         return None;
     }
     match past.map(|past| past.find_scope(&case)) {
@@ -90,6 +95,15 @@ fn missing_counted(
         Some(PastScope::Different(then)) => case.missing_by_count(&present, &then.held),
         Some(PastScope::NotFound) | None => case.missing_by_count(&present, &BTreeSet::new()),
     }
+}
+
+/// Returns the ledger of a rollback with each target that it may come from: the scope was counted with one of them, and
+/// the way back counts only workloads that have gone forth.
+fn before_rollback(ledger: &Ledger) -> impl Iterator<Item = Ledger> {
+    let is_rollback = ledger.target.as_ref() == Some(&ledger.released);
+    let known = move |name: &&Arc<str>| is_rollback && ledger.revisions.contains_key(*name);
+    let rejected = ledger.rejected.iter().filter(known);
+    rejected.map(|name| Ledger { target: Some(Some(Arc::clone(name))), ..ledger.clone() })
 }
 
 /// Returns whether all workloads of the scope are present, some of them held by people since.

@@ -403,3 +403,39 @@ fn each_cluster_goes_back_by_itself() {
     assert_eq!(repo.git(&["rev-parse", "main:ledgers/eu"]), eu);
     is_verified(&repo, &base);
 }
+
+/// A first rollout, with `batches` of it released.
+fn first(test_env: &TestEnvironment, batches: usize) -> Repo {
+    let mut texts = example();
+    texts.remove("ledgers/log.yaml");
+    let repo = test_env.init("repo", &[]);
+    repo.hold(&texts).commit("apps and SidecarSets");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.pillion(&["init", "rollout", "--no-fetch"]);
+    repo.git(&["branch", "-f", "main", "refs/pillion/outbox"]);
+    repo.pillion(&["stage"]);
+    let staged = repo.git(&["rev-list", "--reverse", "main..pillion/main/log"]);
+    repo.release(staged.lines().nth(batches).unwrap());
+    repo
+}
+
+#[test]
+fn a_first_rollout_goes_back_to_nothing_after_any_batch() {
+    for batches in [0, 1, 2] {
+        let test_env = TestEnvironment::new();
+        let repo = first(&test_env, batches);
+        let before = rendered(&repo, "main~1");
+        repo.pillion(&["rollback", "log", "--reason", "not now"]);
+        // A clone without history cannot compare the workloads with those of Start.
+        let shallow = test_env.clone(&repo, "shallow", &["--depth=1", "--branch=main"]);
+        assert!(shallow.pillion(&["status", "--no-fetch"]).contains("rolling back to nothing"), "{batches}");
+        repo.pillion(&["stage"]);
+        repo.release("pillion/main/log");
+        let after = ledger(&repo, "main");
+        assert_eq!((after.target.clone(), after.is_in_use()), (None, false), "{batches}");
+        assert!(repo.pillion(&["status"]).contains("was rolled back"), "{batches}");
+        if batches == 0 {
+            assert_eq!(rendered(&repo, "main"), before);
+        }
+    }
+}
