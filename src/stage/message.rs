@@ -128,7 +128,8 @@ fn complete_message(
     let by: Vec<&str> = rollout.context.replaced_by.iter().map(|by| &*by.name).collect();
     let subject = match &after.released {
         None if !by.is_empty() => format!("{}: complete, replaced by {}", rollout.name(), by.join(", ")),
-        _ => format!("{}: complete, {} is released", rollout.name(), wording.target),
+        None => format!("{}: complete, nothing is released", rollout.name()),
+        Some(_) => format!("{}: complete, {} is released", rollout.name(), wording.target),
     };
     trailer::format_message(&subject, &body.join("\n"), &trailers)
 }

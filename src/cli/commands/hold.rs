@@ -10,6 +10,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::model::defaults::REASON;
 use crate::model::ledger::{Ledger, RevisionName};
 use crate::model::workload::{WorkloadQuery, WorkloadQueryError};
+use crate::rollout::report::revision_with_images;
 use crate::rollout::report::workload_title;
 use crate::rollout::transitions::{self, HoldRequest, TransitionError};
 use crate::rollout::workload_set::PlannedWorkload;
@@ -60,21 +61,28 @@ pub(in crate::cli) fn run(
         let before = find_ledger(seen.cluster_view, &name)?;
         let (course, _) = seen.cluster_view.rollout_context(&name);
         let mut wanted = match args.off {
-            true => {
-                let body = "Rollouts move it again; until then it keeps its revision.".to_owned();
-                let after = transitions::release_hold(&before, &key)?;
-                LedgerChange::new(
-                    after,
-                    CommitAction::Hold,
-                    format!("no longer hold {}", workload_title(&key)),
-                    body,
-                )
-            }
+            true => release_workload(&before, &key)?,
             false => hold_workload(args, &images, seen, (&course, &before), &key)?,
         };
-        wanted.notes = voided_approvals(seen, &course, &before, &wanted.ledger);
+        wanted.notes.extend(voided_approvals(seen, &course, &before, &wanted.ledger));
         Ok(wanted.about(key))
     })
+}
+
+fn release_workload(before: &Ledger, key: &str) -> Result<LedgerChange, CommandError> {
+    let after = transitions::release_hold(before, key)?;
+    let has = |ledger: &Ledger| {
+        let entry = ledger.entries.get(key);
+        revision_with_images(entry.map_or(&ledger.released, |entry| &entry.revision), entry)
+    };
+    let (old, new) = (has(before), has(&after));
+    let body = match old == new {
+        true => "It keeps its revision until a rollout changes it.".to_owned(),
+        false => format!("This commit updates it from {old} to {new}, which is released."),
+    };
+    let subject = format!("no longer hold {}", workload_title(key));
+    let change = LedgerChange::new(after, CommitAction::Hold, subject, body.clone());
+    Ok(LedgerChange { notes: vec![body], ..change })
 }
 
 fn is_absent(site: &ClusterView) -> impl Fn((String, String)) -> bool {
