@@ -11,7 +11,7 @@ use super::notifier::{Gravity, Notification};
 use super::report::{EvaluationReport, RolloutReport};
 use crate::diagnostics::{Diagnostic, escape, short};
 use crate::git::ObjectId;
-use crate::rollout::{Gate, RolloutState};
+use crate::rollout::{Gate, RolloutState, cluster_option};
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -75,6 +75,10 @@ fn notice_of(head: ObjectId, now: Timestamp, rollout: &RolloutReport) -> Option<
         _ => return None,
     };
     let of = rollout.cluster.as_ref().map_or_else(String::new, |cluster| format!("/{cluster}"));
+    let mut lines: Vec<String> = rollout.reasons.iter().take(MAX_REASONS).cloned().collect();
+    if !lines.iter().any(|line| line.contains("`pillion ")) {
+        lines.push(next_command(action, name, &cluster_option(rollout.cluster.as_deref())));
+    }
     Some(Notification {
         id: format!(
             "{name}{of}/{}..{}/{}/{state}",
@@ -87,11 +91,23 @@ fn notice_of(head: ObjectId, now: Timestamp, rollout: &RolloutReport) -> Option<
         sidecar_set: name.clone(),
         cluster: rollout.cluster.clone(),
         subject: format!("{name}: {what}"),
-        body: rollout.reasons.iter().take(MAX_REASONS).cloned().collect::<Vec<_>>().join("\n"),
+        body: lines.join("\n"),
         time: now,
         url: None,
         gravity,
     })
+}
+
+/// Returns what a person can type, where no reason says it.
+fn next_command(action: &str, name: &str, option: &str) -> String {
+    match action {
+        "Freeze" => {
+            format!("`pillion promote {name}{option}` releases the next batch in spite of the window")
+        }
+        "OutOfSync" | "Stalled" => format!("`pillion status {name}{option} --watch` shows the workloads"),
+        "Pending" => format!("`pillion start {name}{option}` starts it"),
+        _ => format!("`pillion status {name}{option}` shows what it waits for"),
+    }
 }
 
 /// Returns the notice of a head that holds errors: nothing is released until a person has corrected them.

@@ -42,6 +42,11 @@ impl Agent {
         }
     }
 
+    /// Returns whether everything that was applied is ready.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.applied.is_some() && self.starting.is_empty()
+    }
+
     fn apply(&mut self, cluster: &FakeCluster, file: &'static str, manifest: &Value) {
         let template = &manifest["spec"]["template"];
         let before = self.present.get(file).filter(|(old, _)| old == template);

@@ -68,6 +68,11 @@ impl Scripted {
         script.asked.clone()
     }
 
+    /// Returns what was asked until now; the script may go on.
+    pub(crate) fn asked_so_far(&self) -> Vec<Asked> {
+        self.script.lock().unwrap().asked.clone()
+    }
+
     pub(crate) fn lines(&self) -> Vec<String> {
         self.asked().into_iter().map(|a| a.line).collect()
     }

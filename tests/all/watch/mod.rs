@@ -14,4 +14,6 @@ mod serve;
 #[cfg(target_os = "linux")]
 mod shutdown;
 pub(crate) mod simulation;
+#[cfg(target_os = "linux")]
+mod state_notices;
 mod user_mistakes;
