@@ -348,3 +348,55 @@ fn clusters_have_ledgers_and_branches_of_their_own() {
     assert!(stdout.contains("pillion/main/us/log") && !stdout.contains("pillion/main/eu/log"), "{stdout}");
     assert_eq!(repo.refused(&["stage", "--cluster", "asia"]).0, 2);
 }
+
+/// The message says which command pushes the render elsewhere, and which merges keep it the render of the branch.
+#[cfg(unix)]
+#[test]
+fn a_render_onto_a_protected_branch_says_what_to_type() {
+    for style in ["rebase", "squash", "merge"] {
+        let test_env = TestEnvironment::new();
+        let first = test_env.init("first", &[]);
+        first.hold(&two_branches()).commit("start");
+        let origin = test_env.clone(&first, "origin", &["--bare"]);
+        origin.git(&["remote", "remove", "origin"]);
+        let one = test_env.clone(&origin, "one", &[]);
+        one.pillion(&["render", "--branch", "env/prod", "--create", "--push"]);
+        one.pillion(&["init", "rollout", "--push"]);
+        one.hold(&newer(two_branches())).commit("log 1.5.0");
+        one.git(&["push", "-q", "origin", "main"]);
+        let hook = "while read old new ref; do [ \"$ref\" = refs/heads/env/prod ] && echo 'Not allowed to push to protected branch env/prod' >&2 && exit 1; done; exit 0";
+        origin.script("hooks/pre-receive".as_ref(), hook);
+        let (code, stderr) = one.refused(&["render", "--branch", "env/prod", "--push"]);
+        assert!(
+            code != 0 && stderr.contains("allow the user of this command to push to `env/prod`"),
+            "{stderr}"
+        );
+        let (_, command) = stderr.split_once("or run `git push ").unwrap();
+        let words: Vec<&str> = command.split_once('`').unwrap().0.split(' ').collect();
+        one.git(&[&["push", "-q"], &words[..]].concat());
+        // The forge merges it.
+        std::fs::remove_file(origin.path.join("hooks/pre-receive")).unwrap();
+        let bo = test_env.clone(&origin, "bo", &["-b", "env/prod"]);
+        match style {
+            "rebase" => drop(bo.git(&["cherry-pick", "--allow-empty", "origin/render-env-prod"])),
+            "squash" => {
+                bo.git(&["merge", "-q", "--squash", "origin/render-env-prod"]);
+                let message = bo.git(&["log", "-1", "--format=%B", "origin/render-env-prod"]);
+                bo.git(&["commit", "-q", "--allow-empty", "-m", &message]);
+            }
+            _ => drop(bo.git(&["merge", "-q", "--no-ff", "-m", "Merge (#7)", "origin/render-env-prod"])),
+        }
+        bo.git(&["push", "-q", "origin", "env/prod"]);
+        let after = one.try_pillion(&["render", "--branch", "env/prod", "--push"]);
+        let text = String::from_utf8_lossy(&[after.stdout, after.stderr].concat()).into_owned();
+        match style {
+            "merge" => {
+                assert!(!after.status.success() && text.contains("untrusted-source"), "{style}: {text}")
+            }
+            _ => {
+                assert!(after.status.success() && text.contains("is up to date with"), "{style}: {text}");
+                one.pillion(&["start", "log"]);
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext, RepositoryArgs};
 use crate::cli::retry::with_retry;
 use crate::cli::{EXIT_SUCCESS, GlobalArgs};
-use crate::git::{Commit, ExpectedRef, ObjectId, Repository};
+use crate::git::{self, Commit, ExpectedRef, ObjectId, Repository};
 use crate::model::config::branch_names::BRANCH_PREFIX;
 use crate::stage::{BranchConfig, BranchRender, Error, no_deploy_branch, render_branch};
 
@@ -91,7 +91,9 @@ fn render_onto_branch(
     let tip = rendered.commit.or(render.head.as_ref().map(|(_, head)| head.id));
     let moved = match (tip, pushes) {
         (Some(tip), true) => {
-            context.push_deploy_branch(tip)?.ok_or_else(|| CommandError::conflict(branch))?
+            let pushed =
+                context.push_deploy_branch(tip).map_err(|error| protected_hint(error, tip, branches))?;
+            pushed.ok_or_else(|| CommandError::conflict(branch))?
         }
         (Some(tip), false) if rendered.commit.is_some() => {
             let expected = ExpectedRef::from_found(repository.find_ref(&branches.deploy_ref()));
@@ -105,6 +107,22 @@ fn render_onto_branch(
         Some(commit) => format!("{} is rendered from {source}", commit.short()),
     };
     Ok(format!("{what}, {} files; {moved}", rendered.files))
+}
+
+/// Adds what to type where the deploy branch is protected. A merge commit would leave the older render as that of the
+/// branch, which is read along first parents.
+fn protected_hint(error: Error, tip: ObjectId, branches: &BranchConfig) -> CommandError {
+    let is_protected = matches!(&error, Error::Git(git::Error::Protected { .. }));
+    let error = CommandError::from(error);
+    if !is_protected {
+        return error;
+    }
+    let BranchConfig { remote, deploy, .. } = branches;
+    error.hint(format!(
+        "allow the user of this command to push to `{deploy}`, or run `git push {remote} {}:refs/heads/render-{}`, open a pull request from that branch into `{deploy}`, and merge it by rebase, or by squash with its commit message",
+        tip,
+        deploy.replace('/', "-")
+    ))
 }
 
 /// Returns the parent of the render: the head of the remote, or what was already rendered locally on top of it.
