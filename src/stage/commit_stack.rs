@@ -52,7 +52,7 @@ impl CommitStack {
 
 /// Creates the commits of the first `limit` steps of a rollout, and moves no ref. An error in a file creates none of
 /// them. Of signed commits that are `kept`, in their order, those with the same content are reused: each signature
-/// differs.
+/// differs. `on_commit` is called after each commit.
 ///
 /// # Errors
 /// When a file cannot be written, or git fails.
@@ -62,6 +62,7 @@ pub(crate) fn build_stack(
     limit: usize,
     signing: &Signing<'_>,
     kept: &[Commit],
+    on_commit: impl Fn(),
 ) -> Result<(Option<CommitStack>, Vec<Diagnostic>), Error> {
     // Only the last step may be Idle or Blocked.
     let count = rollout.steps.iter().take(limit).filter(|step| step.ledger().is_some()).count();
@@ -74,6 +75,9 @@ pub(crate) fn build_stack(
     map_in_order(&work.tasks, make, |made| {
         if let (Some(item), None) = (items.next(), &failure) {
             failure = builder.add_output(item, made).err();
+            if matches!(item.kind, StackTaskKind::Ledger) {
+                on_commit();
+            }
         }
     });
     match failure {

@@ -378,7 +378,7 @@ fn commit_step(
     watched: &WatchedRollout<'_>,
     signing: &Signing<'_>,
 ) -> Result<CommitResult, WatchError> {
-    let (stack, diagnostics) = build_stack((deploy, watched.view), &watched.rollout, 1, signing, &[])?;
+    let (stack, diagnostics) = build_stack((deploy, watched.view), &watched.rollout, 1, signing, &[], || ())?;
     Ok(match stack {
         Some(stack) => Ok(stack.commits.into_iter().next().map(|c| (c.id, c.message))),
         None => Err(commit_error_message(&diagnostics)),

@@ -160,7 +160,8 @@ impl Watcher {
             // The staged branch of a paused rollout shows what follows after `pillion resume`.
             let resumed = watched.plan_resumed();
             let rollout = resumed.as_ref().unwrap_or(&watched.rollout);
-            let (Some(made), _) = build_stack((deploy, watched.view), rollout, usize::MAX, &signing, kept)?
+            let (Some(made), _) =
+                build_stack((deploy, watched.view), rollout, usize::MAX, &signing, kept, || ())?
             else {
                 continue;
             };

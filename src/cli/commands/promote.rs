@@ -3,6 +3,7 @@
 use super::ledger_change::{LedgerArgs, author_of, release_command, single_cluster};
 use super::pull_request::{VerbCommit, propose, with_pull_request_hint};
 use crate::cli::error::CommandError;
+use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext};
 use crate::cli::retry::{require_pushed, with_retry};
@@ -46,7 +47,7 @@ pub(in crate::cli) fn run(
 ) -> Result<u8, CommandError> {
     let context = repository::open_for_commit(&args.ledger.repository, global, reporter)?;
     let author = author_of(&context, args.ledger.dry_run)?;
-    let promotion = PromoteRun { args, context: &context, author: &author };
+    let promotion = PromoteRun { args, context: &context, author: &author, global };
     let text = with_retry(&context, || promotion.release_steps(reporter))?;
     print_text(&text)?;
     Ok(EXIT_SUCCESS)
@@ -57,6 +58,7 @@ struct PromoteRun<'a> {
     args: &'a PromoteArgs,
     context: &'a RepoContext,
     author: &'a Identity,
+    global: &'a GlobalArgs,
 }
 
 impl PromoteRun<'_> {
@@ -79,8 +81,12 @@ impl PromoteRun<'_> {
         reporter.add(self.manual_changes(deploy_branch, &rollout)?);
         reporter.fail_on_errors()?;
         let number = self.count_steps(&rollout)?;
+        let progress = Progress::new("Making", "commits", number, self.global);
         let (stack, diagnostics) =
-            build_stack((deploy_branch, &view), &rollout, number, &Signing::disabled(), &[])?;
+            build_stack((deploy_branch, &view), &rollout, number, &Signing::disabled(), &[], || {
+                progress.step()
+            })?;
+        drop(progress);
         reporter.add(diagnostics);
         let stack = stack.ok_or_else(|| CommandError::from_diagnostics([]))?;
         let settings = view.rollout_settings(name).0;

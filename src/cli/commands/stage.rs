@@ -4,6 +4,7 @@ use super::ledger_change::author_of;
 use super::start::StartOptions;
 use crate::cli::error::CommandError;
 use crate::cli::format::stage::{StageOutcome, StagedBranchReport};
+use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext, RepositoryArgs};
 use crate::cli::sidecar_set_names::SidecarSetNames;
@@ -85,6 +86,7 @@ pub(in crate::cli) struct StageRun<'a> {
     pub(in crate::cli) context: &'a RepoContext,
     external_state: ExternalState,
     signing: Signing<'a>,
+    pub(in crate::cli) global: &'a GlobalArgs,
 }
 
 fn try_stage(
@@ -102,7 +104,8 @@ fn try_stage(
     let starts = start.is_some();
     let start = start.unwrap_or_default();
     let external_state = read_external_state(args, start)?;
-    let run = StageRun { args, start, context: &context, external_state, signing: context.signing()? };
+    let run =
+        StageRun { args, start, context: &context, external_state, signing: context.signing()?, global };
     if starts {
         context.require_deploy_branch()?;
         run.start_rollouts(&author_of(&context, start.is_dry)?, reporter, &mut done.started)?;
@@ -135,7 +138,9 @@ impl StageRun<'_> {
         reporter: &mut Reporter,
     ) -> Result<Vec<ClusterView>, CommandError> {
         let mut views = Vec::new();
-        for cluster in repository::select_clusters(deploy_branch, &self.args.repository)? {
+        let clusters = repository::select_clusters(deploy_branch, &self.args.repository)?;
+        let progress = Progress::new("Reading", "clusters", clusters.len(), self.global);
+        for cluster in clusters {
             let (view, diagnostics) = deploy_branch.cluster_view(cluster);
             // A SidecarSet that is not staged yet is staged now.
             let is_of_missing =
@@ -147,7 +152,9 @@ impl StageRun<'_> {
                 reporter.add(check_drift(deploy_branch, &view)?);
             }
             views.push(view);
+            progress.step();
         }
+        drop(progress);
         reporter.fail_on_errors()?;
         let mut known = SidecarSetNames::default();
         views.iter().for_each(|view| known.add_cluster(view));
@@ -183,7 +190,7 @@ impl StageRun<'_> {
                     stacks.extend(planned.build_commits(
                         &deploy_branch,
                         usize::MAX,
-                        &self.signing,
+                        (&self.signing, self.global),
                         reporter,
                     )?);
                 }
@@ -290,12 +297,17 @@ impl<'s> PlannedStack<'s> {
         self,
         deploy_branch: &DeployBranch<'_>,
         limit: usize,
-        signing: &Signing<'_>,
+        (signing, global): (&Signing<'_>, &GlobalArgs),
         reporter: &mut Reporter,
     ) -> Result<Option<BuiltStack<'s>>, Error> {
+        let total = self.rollout.steps.iter().take(limit).filter(|step| step.ledger().is_some()).count();
+        let progress = Progress::new("Staging", "commits", total, global);
         let kept = if signing.is_enabled() { self.branch.commits(deploy_branch)? } else { Vec::new() };
         let (stack, diagnostics) =
-            build_stack((deploy_branch, self.view), &self.rollout, limit, signing, &kept)?;
+            build_stack((deploy_branch, self.view), &self.rollout, limit, signing, &kept, || {
+                progress.step()
+            })?;
+        drop(progress);
         reporter.add(diagnostics);
         let waits = self.blocking_wave(deploy_branch).filter(|_| self.rollout.starts_rollout());
         Ok(stack.map(|stack| BuiltStack { planned: self, stack, blocked_by: waits }))

@@ -259,7 +259,9 @@ impl StageRun<'_> {
         }
         // Where one of them is refused, none is started.
         match first.filter(|_| !reporter.has_errors()) {
-            Some(planned) => Ok(planned.build_commits(deploy_branch, 1, &Signing::disabled(), reporter)?),
+            Some(planned) => {
+                Ok(planned.build_commits(deploy_branch, 1, (&Signing::disabled(), self.global), reporter)?)
+            }
             None => Ok(None),
         }
     }

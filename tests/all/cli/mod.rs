@@ -9,6 +9,8 @@ mod doctor;
 mod init;
 mod invocation;
 mod plan;
+#[cfg(target_os = "linux")]
+mod progress;
 mod promote;
 #[cfg(feature = "watch")]
 mod pull_requests;

@@ -5,6 +5,7 @@ use super::{PlanArgs, PlanOutput};
 use crate::cli::error::CommandError;
 use crate::cli::format::plan::{ClusterRolloutPlan, PlanView, html, json, markdown, text};
 use crate::cli::paint::ReportKind;
+use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
 use crate::cli::sidecar_set_names::SidecarSetNames;
 use crate::cli::terminal::print_report;
@@ -17,7 +18,9 @@ use crate::rollout::report::PlanReport;
 use crate::rollout::{ExternalState, PlanExtent, RelatedObject, RolloutContext, RolloutPlan};
 use crate::stage::{ClusterView, unmatched_selector};
 use crate::workspace::{inputs_from_paths, read_input as text_of};
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Runs the workload-level form of `pillion plan`.
 pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
@@ -30,9 +33,12 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
     let PlanInputs { base, cluster_views: sites } = plan_inputs::read_plan_inputs(args, common, reporter)?;
     check_names(&args.names, &sites)?;
     let mut plans = Vec::new();
+    let total = sites.iter().map(|site| selected_names(site, args).len()).sum();
+    let progress = Progress::new("Planning", "rollouts", total, common);
     for site in &sites {
-        plans.extend(plan_rollouts(site, &sites, &seen, args, reporter));
+        plans.extend(plan_rollouts(site, &sites, &seen, args, (reporter, &progress)));
     }
+    drop(progress);
     reporter.fail_on_errors()?;
     let shown = PlanView { base, plans, is_next: args.next, is_verbose: common.verbose };
     match args.output {
@@ -76,13 +82,21 @@ fn check_names(names: &[String], views: &[ClusterView]) -> Result<(), CommandErr
     }
 }
 
+/// Returns the SidecarSets of a cluster that have a ledger and are asked for.
+fn selected_names(site: &ClusterView, args: &PlanArgs) -> BTreeSet<Arc<str>> {
+    let is_asked_for = |name: &str| args.names.is_empty() || args.names.iter().any(|n| n == name);
+    let mut names = site.sidecar_set_names();
+    names.retain(|name| site.prepared.ledgers.contains_key(name) && is_asked_for(name));
+    names
+}
+
 /// Plans every rollout of one cluster that is asked for.
 fn plan_rollouts<'s>(
     site: &'s ClusterView,
     sites: &[ClusterView],
     seen: &ClusterState,
     args: &PlanArgs,
-    reporter: &mut Reporter,
+    (reporter, progress): (&mut Reporter, &Progress),
 ) -> Vec<ClusterRolloutPlan<'s>> {
     let today = Some(clock::today());
     let external =
@@ -92,9 +106,7 @@ fn plan_rollouts<'s>(
     let extent = if args.next { PlanExtent::NextStep } else { PlanExtent::Whole };
     let all: Vec<&ClusterView> = sites.iter().collect();
     let mut plans = Vec::new();
-    let is_asked_for = |name: &str| args.names.is_empty() || args.names.iter().any(|n| n == name);
-    let names = site.sidecar_set_names();
-    for name in names.iter().filter(|n| site.prepared.ledgers.contains_key(*n) && is_asked_for(n)) {
+    for name in &selected_names(site, args) {
         let (course, diagnostics) = site.rollout_context(name);
         reporter.add(diagnostics);
         let mut ledger = site.ledger(name);
@@ -105,6 +117,7 @@ fn plan_rollouts<'s>(
         report.warnings.extend(injection_errors(&rollout.context, &report.to));
         report.warnings = reporter.apply_lint_levels(report.warnings);
         plans.push(ClusterRolloutPlan { cluster_view: site, rollout, report });
+        progress.step();
     }
     plans
 }

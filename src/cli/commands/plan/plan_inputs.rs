@@ -4,6 +4,7 @@ use super::PlanArgs;
 use super::deploy_state::report_deploy_branch;
 use crate::cli::GlobalArgs;
 use crate::cli::error::CommandError;
+use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository;
 use crate::diagnostics::{Code, Diagnostic, Severity};
@@ -72,7 +73,7 @@ fn from_working_folder(
     };
     let ledgers: &dyn FileSource = deploy_branch.as_ref().map_or(&Disk, |deploy_branch| deploy_branch);
     let from = ClusterSources { files: &Disk, ledgers, built: None, cluster: None };
-    let sites = load_clusters(args, &configuration, from, &supposed, manifests, reporter)?;
+    let sites = load_clusters(args, &configuration, from, &supposed, manifests, (common, reporter))?;
     let past = find_history(repository.as_ref(), &configuration)?;
     for site in &sites {
         let place = repository.as_ref().map(working_folder_in_repository).unwrap_or_default();
@@ -223,10 +224,12 @@ fn load_clusters(
     from: ClusterSources<'_>,
     supposed: &WhatIf,
     manifests: &ManifestSource,
-    reporter: &mut Reporter,
+    (common, reporter): (&GlobalArgs, &mut Reporter),
 ) -> Result<Vec<ClusterView>, CommandError> {
     let mut sites = Vec::new();
-    for cluster in cluster_names(args, configuration)? {
+    let names = cluster_names(args, configuration)?;
+    let progress = Progress::new("Reading", "clusters", names.len(), common);
+    for cluster in names {
         let cluster = cluster.as_deref();
         let built = match &supposed.selection.paths[..] {
             [] => manifests.for_folder(configuration, cluster),
@@ -239,7 +242,9 @@ fn load_clusters(
         let (site, diagnostics) = load_hypothetical(configuration, &from, supposed);
         reporter.add(diagnostics);
         sites.push(site);
+        progress.step();
     }
+    drop(progress);
     reporter.fail_on_errors()?;
     Ok(sites)
 }
