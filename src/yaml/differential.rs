@@ -1,10 +1,11 @@
 //! Compares the two fast readers with the two parsers that decide where they are not certain: for tests and fuzzing.
 
 use super::block_reader::read_block_form;
+use super::expected_value::ExpectedValue;
 use super::syntax::{Characters, check_characters, check_libyaml_rules};
 use super::tree::SyntaxTree;
 use super::value::read_value;
-use super::verify::{ExpectedValue, read_by_yaml_rust2};
+use super::verify::read_by_yaml_rust2;
 use super::verify_walk::certainly_says;
 use serde_json::Value;
 

@@ -6,6 +6,7 @@ mod block_reader;
 mod differential;
 mod edit;
 mod emit;
+mod expected_value;
 mod fast_check;
 mod field_path;
 mod scalar;
@@ -19,8 +20,8 @@ mod verify;
 mod verify_walk;
 
 pub use differential::{compare_block_reader, compare_verify_walk};
-pub(crate) use edit::{PartChange, PartContent};
 pub use emit::{emit, emit_flow};
+pub(crate) use expected_value::{PartChange, PartContent};
 pub use fast_check::is_certainly_readable;
 pub use field_path::{FieldPath, PathSegment};
 pub use split::{DocumentSlice, split_documents};

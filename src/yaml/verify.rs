@@ -3,7 +3,7 @@
 //!
 //! Every edited document is verified; the check is never dropped, sampled or cached.
 
-use super::edit::{PartChange, PartContent};
+use super::expected_value::{ExpectedValue, PartChange};
 use super::field_path::{FieldPath, PathSegment};
 use super::scalar::{self, ScalarKey, ScalarMeaning, ScalarTag};
 use super::tree::{self, MAX_DEPTH, SyntaxTree};
@@ -25,7 +25,7 @@ pub(super) fn verify_edit(text: &str, old: &Value, at: &[PathSegment], new: &Val
     let unterminated = last_unterminated_line(text);
     let text = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
     let text = &text[tree::skipped_prefix_length(&text)..];
-    let expected = ExpectedValue { value: old, change: ExpectedChange::At(at, new) };
+    let expected = ExpectedValue::with_change(old, at, new);
     if unterminated.is_none() && certainly_says(text, expected) {
         // What tests and fuzzing run asks yaml-rust2 about every edit, too.
         debug_assert_eq!(verify_by_parser(text, None, expected), Ok(()), "{text}");
@@ -46,7 +46,7 @@ pub(super) fn certainly_has_parts(
     parts.iter().all(has_parent)
         && certainly_says(
             &text[tree::skipped_prefix_length(text)..],
-            ExpectedValue { value: old, change: ExpectedChange::Parts(at, parts) },
+            ExpectedValue::with_parts(old, at, parts),
         )
 }
 
@@ -109,92 +109,6 @@ fn normalize_brackets(text: &str) -> Option<String> {
     out.push_str(&text[copied..]);
     out.push_str("#\n");
     Some(out)
-}
-
-/// A value, and another value that replaces a part of it at a path.
-#[derive(Clone, Copy)]
-pub(super) struct ExpectedValue<'a> {
-    pub(super) value: &'a Value,
-    change: ExpectedChange<'a>,
-}
-
-/// What replaces parts of a value.
-#[derive(Clone, Copy)]
-enum ExpectedChange<'a> {
-    None,
-    /// Another value at a path.
-    At(&'a [PathSegment], &'a Value),
-    /// Parts below the node at a path.
-    Parts(&'a [PathSegment], &'a [PartChange<'a>]),
-    /// Parts of this very mapping.
-    Own(&'a [PartChange<'a>]),
-}
-
-/// A step down in a value.
-#[derive(Clone, Copy)]
-pub(super) enum ValueStep<'k> {
-    Key(&'k str),
-    Index(usize),
-}
-
-impl ValueStep<'_> {
-    fn is(self, segment: &PathSegment) -> bool {
-        match (self, segment) {
-            (Self::Key(key), PathSegment::Key(wanted)) => key == wanted,
-            (Self::Index(index), PathSegment::Index(wanted)) => index == *wanted,
-            _ => false,
-        }
-    }
-}
-
-impl<'a> ExpectedValue<'a> {
-    /// Returns what is wanted here, the change applied where it is to be here.
-    pub(super) fn resolve(self) -> Self {
-        match self.change {
-            ExpectedChange::At([], new) => Self::unchanged(new),
-            _ => self,
-        }
-    }
-
-    /// Returns that a value stays as it is.
-    pub(super) fn unchanged(value: &'a Value) -> Self {
-        Self { value, change: ExpectedChange::None }
-    }
-
-    /// Returns what is wanted of a value one step below this one.
-    pub(super) fn below(self, value: &'a Value, step: ValueStep<'_>) -> Self {
-        let change = match self.change {
-            ExpectedChange::At([first, rest @ ..], new) if step.is(first) => ExpectedChange::At(rest, new),
-            ExpectedChange::Parts([first, rest @ ..], parts) if step.is(first) => {
-                ExpectedChange::Parts(rest, parts)
-            }
-            ExpectedChange::Parts([], parts) => {
-                let of_step =
-                    |part: &PartChange<'_>| matches!(step, ValueStep::Key(key) if key == part.keys[0]);
-                let own = parts.chunk_by(|a, b| a.keys[0] == b.keys[0]).find(|all| of_step(&all[0]));
-                own.map_or(ExpectedChange::None, ExpectedChange::Own)
-            }
-            _ => ExpectedChange::None,
-        };
-        Self { value, change }.resolve()
-    }
-
-    /// Returns the parts that replace values of this mapping, or are added to it, with their keys.
-    pub(super) fn own_parts(self) -> impl Iterator<Item = (&'static str, &'a PartContent<'a>)> {
-        let parts = match self.change {
-            ExpectedChange::Own(parts) => parts,
-            _ => &[],
-        };
-        parts.iter().map(|part| (part.keys[1], &part.content))
-    }
-
-    fn key(self, key: &str) -> Option<Self> {
-        Some(self.below(self.value.get(key)?, ValueStep::Key(key)))
-    }
-
-    pub(super) fn item(self, n: usize) -> Option<Self> {
-        Some(self.below(self.value.get(n)?, ValueStep::Index(n)))
-    }
 }
 
 /// Why the walk ended early.

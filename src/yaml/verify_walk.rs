@@ -22,13 +22,12 @@
 //! other spelling: tabs, CR, anchors, aliases, tags, merge keys, `? ` keys, scalars of several lines, folded scalars,
 //! indentation indicators, other escapes, a doubled key, `...` and whatever follows the value.
 //!
-//! It shares no code with `tree.rs` and `block_reader/` but the resolver of plain scalars: these follow the text and keep
+//! It shares no code with `tree/builder.rs` and `block_reader/` but the resolver of plain scalars: these follow the text and keep
 //! a stack of columns, this follows the value, which says what has to come. The documentation of `block_reader` compares
 //! the two rule by rule, and says why both cannot be wrong alike.
 
-use super::edit::PartContent;
+use super::expected_value::{ExpectedValue, PartContent, ValueStep};
 use super::scalar::{self, ScalarMeaning};
-use super::verify::{ExpectedValue, ValueStep};
 use serde_json::{Map, Value};
 
 /// Collections in one another that are walked here.

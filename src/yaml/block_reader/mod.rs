@@ -1,7 +1,7 @@
 //! Reads the syntax tree of a document in the plain block form that nearly all manifests have: one pass over its lines,
 //! without a general parser.
 //!
-//! [`read_block_form`] returns either the very tree that the parser of `tree.rs` makes of the text, or `None`, which
+//! [`read_block_form`] returns either the very tree that the parser of `tree/builder.rs` makes of the text, or `None`, which
 //! means "not certain" and nothing else. The part of YAML that it takes:
 //!
 //! ```text

@@ -13,8 +13,6 @@ mod style;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use parts::{PartChange, PartContent};
-
 use super::emit::{BlockStyle, FlowStyle, ValueContext};
 use super::syntax::Error;
 use super::tree::{NodeId, NodeKind, SyntaxTree};

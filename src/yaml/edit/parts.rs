@@ -3,28 +3,11 @@
 use super::align::AlignStep;
 use super::lines::{column, end_with_comments};
 use super::{NodeEditor, NodeSlot, has_noncanonical_number};
+use crate::yaml::expected_value::{PartChange, PartContent};
 use crate::yaml::tree::{NodeId, NodeKind};
 use crate::yaml::{Document, FieldPath, emit, verify};
 use serde_json::Value;
 use std::borrow::Cow;
-
-/// The new content of a place below a node.
-#[derive(Debug)]
-pub(crate) struct PartChange<'a> {
-    /// The keys from the node to the place.
-    pub(crate) keys: [&'static str; 2],
-    /// What is to be there.
-    pub(crate) content: PartContent<'a>,
-}
-
-/// What is to be at a place.
-#[derive(Debug)]
-pub(crate) enum PartContent<'a> {
-    /// A list. Items that stay are those of the document's value, by reference.
-    Items(Vec<Cow<'a, Value>>),
-    /// Another value.
-    Value(Value),
-}
 
 impl PartContent<'_> {
     /// Returns whether it is a list or mapping without content.
