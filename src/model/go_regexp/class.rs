@@ -1,8 +1,17 @@
 //! Character classes, escapes and bounds of repetitions, as Go 1.26 regexp/syntax reads them.
 
 use super::PatternError;
-use super::pattern::{PatternEdit, push_code_point};
 use super::unicode_names::property;
+use std::fmt::Write as _;
+
+/// A part of a pattern, by its bytes, and the text that is read alike everywhere.
+pub(super) struct PatternEdit {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) text: String,
+    /// The bytes to show: the whole class or escape.
+    pub(super) context: (usize, usize),
+}
 
 /// A class that nothing is in.
 pub(super) const EMPTY_CLASS: &str = r"[^\x{0}-\x{10FFFF}]";
@@ -271,4 +280,9 @@ pub(super) fn parse_repetition(text: &str) -> Option<RepetitionBounds> {
             Some(RepetitionBounds { min: least, max: Some(most), length })
         }
     }
+}
+
+/// Writes a code point so that every reader takes it for itself.
+pub(super) fn push_code_point(out: &mut String, c: u32) {
+    let _ = write!(out, r"\x{{{c:X}}}");
 }

@@ -58,7 +58,7 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, PatternError> {
 }
 
 /// Writes the parts that are read differently in the form that is read alike.
-fn apply_edits(pattern: &str, edits: &[pattern::PatternEdit]) -> String {
+fn apply_edits(pattern: &str, edits: &[class::PatternEdit]) -> String {
     let mut out = String::with_capacity(pattern.len() + 2 * edits.len());
     let mut at = 0;
     for edit in edits {

@@ -4,8 +4,7 @@
 //! stack, at any depth.
 
 use super::PatternError;
-use super::class::{self, CharacterClass};
-use std::fmt::Write as _;
+use super::class::{self, CharacterClass, PatternEdit};
 
 /// The largest number in a repetition, and the most that repetitions inside each other may come to.
 const MAX_REPEATS: u64 = 1000;
@@ -27,15 +26,6 @@ impl ParsedPattern {
     pub(super) fn first_edit<'p>(&self, pattern: &'p str) -> &'p str {
         self.edits.first().map_or(pattern, |edit| &pattern[edit.context.0..edit.context.1])
     }
-}
-
-/// A part of a pattern, by its bytes, and the text that is read alike everywhere.
-pub(super) struct PatternEdit {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) text: String,
-    /// The bytes to show: the whole class or escape.
-    pub(super) context: (usize, usize),
 }
 
 /// The flags that change which texts match.
@@ -377,9 +367,4 @@ impl<'p> PatternParser<'p> {
         }
         Ok(())
     }
-}
-
-/// Writes a code point so that every reader takes it for itself.
-pub(super) fn push_code_point(out: &mut String, c: u32) {
-    let _ = write!(out, r"\x{{{c:X}}}");
 }

@@ -1,6 +1,6 @@
 //! The claim template of an ephemeral volume.
 
-use super::container::{check_one_of, require_keys};
+use super::fields::{check_one_of, check_path, require_keys};
 use super::report::{FieldRef, ValidationReport};
 use super::{format, meta, selector};
 use crate::diagnostics::Code;
@@ -44,7 +44,7 @@ fn check_claim(report: &mut ValidationReport<'_>, spec: &JsonObject, at: &FieldR
         }
         Some(_) => {}
     }
-    super::volume::check_path(report, spec, "storageClassName", at, format::check_dns_subdomain);
+    check_path(report, spec, "storageClassName", at, format::check_dns_subdomain);
     check_one_of(report, spec, "volumeMode", at);
     check_data_sources(report, spec, at);
 }
@@ -92,5 +92,5 @@ fn check_data_source(report: &mut ValidationReport<'_>, source: &JsonObject, at:
     {
         report.invalid(&at.child("apiGroup"), group, rule);
     }
-    super::volume::check_path(report, source, "namespace", at, format::check_dns_label);
+    check_path(report, source, "namespace", at, format::check_dns_label);
 }

@@ -1,15 +1,12 @@
 //! Checks the container of a sidecar as Kubernetes v1.32 checks the containers of a pod.
 
+use super::fields::{check_name, check_one_of, check_port_number};
 use super::report::{FieldRef, ValidationReport};
+use super::volume::VolumesByName;
 use super::{env, format, mounts, probe, resources, security};
-use crate::model::json::{JsonObject, int_at, object_at, objects_at, string_at, text_at};
-use crate::model::sidecar_set::schema::required_strings;
+use crate::model::json::{JsonObject, int_at, objects_at, string_at, text_at};
 use crate::yaml::FieldPath;
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// The volumes of a set by name. An invalid volume has been reported and is None.
-pub(super) type VolumesByName<'a> = BTreeMap<&'a str, Option<&'a JsonObject>>;
+use std::collections::BTreeSet;
 
 /// Checks all containers and init containers.
 pub(super) fn check(report: &mut ValidationReport<'_>, spec: &JsonObject, volumes: &VolumesByName<'_>) {
@@ -59,24 +56,6 @@ fn check_common(
     mounts::check(report, container, at, volumes);
     resources::check(report, container, at);
     security::check(report, container, at);
-}
-
-/// Checks the value of an enumeration.
-pub(super) fn check_one_of(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
-    let field = at.child(key);
-    if let Some(value) = string_at(object, key).filter(|v| !field.values().contains(v)) {
-        report.unsupported(&field, value);
-    }
-}
-
-/// Checks the name of a container or volume.
-pub(super) fn check_name(report: &mut ValidationReport<'_>, object: &JsonObject, at: &FieldRef) {
-    match text_at(object, "name") {
-        "" => report.required(&at.child("name"), "write a name"),
-        name => {
-            report.check_format(&at.child("name"), name, format::check_dns_label(name));
-        }
-    }
 }
 
 fn check_container_only(report: &mut ValidationReport<'_>, container: &JsonObject, at: &FieldRef) {
@@ -129,11 +108,6 @@ fn check_ports(report: &mut ValidationReport<'_>, container: &JsonObject, at: &F
     }
 }
 
-/// Checks the number of a port.
-pub(super) fn check_port_number(report: &mut ValidationReport<'_>, number: i64, at: &FieldRef) {
-    report.check_range(at, number, 1..=65535);
-}
-
 fn check_host_ports(
     report: &mut ValidationReport<'_>,
     container: &JsonObject,
@@ -147,38 +121,5 @@ fn check_host_ports(
         if !taken.insert(whole.clone()) {
             report.duplicate(&list.item(i).child("hostPort"), &whole);
         }
-    }
-}
-
-/// Checks that an object has the strings and lists that its type requires.
-pub(super) fn require(report: &mut ValidationReport<'_>, object: &JsonObject, at: &FieldRef) {
-    for key in required_strings(&at.path) {
-        require_keys(report, object, &[key], at);
-    }
-}
-
-/// Checks that an object has strings or lists with content at some keys.
-pub(super) fn require_keys(
-    report: &mut ValidationReport<'_>,
-    object: &JsonObject,
-    keys: &[&str],
-    at: &FieldRef,
-) {
-    for key in keys {
-        let is_there = match object.get(*key) {
-            Some(Value::String(s)) => !s.is_empty(),
-            Some(Value::Array(items)) => !items.is_empty(),
-            _ => false,
-        };
-        if !is_there {
-            report.required(&at.child(key), &format!("write `{key}: …`"));
-        }
-    }
-}
-
-/// Checks the `name` of the reference at a key.
-pub(super) fn require_name(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
-    if let Some(reference) = object_at(object, key) {
-        require_keys(report, reference, &["name"], &at.child(key));
     }
 }

@@ -4,7 +4,7 @@ use super::format;
 use super::report::{FieldRef, ValidationReport};
 use super::sidecar::split_subscript;
 use crate::diagnostics::Code;
-use crate::model::json::{JsonObject, int_at, object_at, objects_at, string_at, text_at};
+use crate::model::json::{JsonObject, object_at, objects_at, string_at, text_at};
 use crate::model::quantity::Quantity;
 use crate::yaml::EntryPart;
 
@@ -194,13 +194,5 @@ fn check_env_from(report: &mut ValidationReport<'_>, container: &JsonObject, lis
                 help,
             );
         }
-    }
-}
-
-/// Checks a file mode.
-pub(super) fn check_mode(report: &mut ValidationReport<'_>, object: &JsonObject, key: &str, at: &FieldRef) {
-    if object.contains_key(key) && !(0..=0o777).contains(&int_at(object, key)) {
-        let value = format!("0{:o}", int_at(object, key));
-        report.invalid(&at.child(key), &value, "must be from 0 to 0777");
     }
 }

@@ -8,6 +8,7 @@ mod claim;
 mod conflicts;
 mod container;
 mod env;
+mod fields;
 mod format;
 mod meta;
 mod mounts;
@@ -20,6 +21,7 @@ mod selector;
 mod sidecar;
 mod strategy;
 mod volume;
+mod volume_files;
 
 use super::SidecarSet;
 use crate::diagnostics::Diagnostic;

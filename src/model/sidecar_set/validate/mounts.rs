@@ -1,8 +1,8 @@
 //! Checks `volumeMounts` and `volumeDevices` of a container.
 
-use super::container::VolumesByName;
 use super::format;
 use super::report::{FieldRef, ValidationReport};
+use super::volume::VolumesByName;
 use crate::diagnostics::Code;
 use crate::model::json::{JsonObject, object_at, objects_at, string_at, text_at};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Checks probes and lifecycle hooks.
 
-use super::container::{check_port_number, require_keys};
+use super::fields::{check_port_number, require_keys};
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;

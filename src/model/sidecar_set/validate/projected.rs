@@ -1,9 +1,8 @@
 //! Checks projected volumes.
 
-use super::container::{require, require_keys};
-use super::env::check_mode;
+use super::fields::{check_path, require, require_keys};
 use super::report::{FieldRef, ValidationReport};
-use super::volume::{check_downward_file, check_files, check_path};
+use super::volume_files::{check_downward_file, check_files, check_mode};
 use super::{format, selector};
 use crate::diagnostics::Code;
 use crate::model::json::{JsonObject, int_at, object_at, objects_at, string_at, text_at};

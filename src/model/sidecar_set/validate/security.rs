@@ -1,6 +1,6 @@
 //! Checks `securityContext` of a container.
 
-use super::container::check_one_of;
+use super::fields::check_one_of;
 use super::format;
 use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;

@@ -1,6 +1,6 @@
 //! Checks the selectors, `updateStrategy` and `injectionStrategy` of a SidecarSet.
 
-use super::container::check_one_of;
+use super::fields::check_one_of;
 use super::report::{FieldRef, ValidationReport};
 use super::selector;
 use crate::diagnostics::{Code, Diagnostic, Severity};

@@ -1,17 +1,20 @@
 //! Checks the volumes of a SidecarSet as Kubernetes v1.32 checks the volumes of a pod.
 
-use super::container::{VolumesByName, check_name, check_one_of, require, require_keys, require_name};
-use super::env::{check_field_ref, check_mode, check_resource_ref};
+use super::fields::{check_name, check_one_of, check_path, require, require_keys, require_name};
 use super::report::{FieldRef, ValidationReport};
+use super::volume_files::{check_downward_file, check_files, check_mode};
 use super::{claim, format, projected};
-use crate::diagnostics::Code;
 use crate::model::json::{
     JsonObject, bool_at, int_at, object_at, objects_at, string_at, string_entries, strings_at, text_at,
 };
 use crate::model::quantity::Quantity;
-use crate::yaml::{EntryPart, FieldPath};
+use crate::yaml::FieldPath;
 use regex::Regex;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
+
+/// The volumes of a set by name. An invalid volume has been reported and is None.
+pub(super) type VolumesByName<'a> = BTreeMap<&'a str, Option<&'a JsonObject>>;
 
 /// The sources of a volume in the order in which Kubernetes checks them.
 #[rustfmt::skip]
@@ -21,9 +24,6 @@ const SOURCES: [&str; 30] = [
     "flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk",
     "storageos", "projected", "scaleIO", "csi", "ephemeral", "image",
 ];
-/// The fields of a pod that a file of a volume can refer to.
-pub(super) const FILE_FIELDS: [&str; 5] =
-    ["metadata.name", "metadata.namespace", "metadata.labels", "metadata.annotations", "metadata.uid"];
 
 /// Checks the volumes. Returns them by name.
 pub(super) fn check<'a>(report: &mut ValidationReport<'_>, spec: &'a JsonObject) -> VolumesByName<'a> {
@@ -137,21 +137,6 @@ fn check_source_details(report: &mut ValidationReport<'_>, kind: &str, source: &
     }
 }
 
-/// Checks the format of the string at a key, unless it is empty.
-pub(super) fn check_path(
-    report: &mut ValidationReport<'_>,
-    source: &JsonObject,
-    key: &str,
-    at: &FieldRef,
-    rule: impl Fn(&str) -> format::FormatViolation,
-) {
-    if let Some(value) = string_at(source, key).filter(|v| !v.is_empty())
-        && let Some(rule) = rule(value)
-    {
-        report.invalid(&at.child(key), value, rule);
-    }
-}
-
 fn check_byte(report: &mut ValidationReport<'_>, source: &JsonObject, key: &str, at: &FieldRef) {
     report.check_range(&at.child(key), int_at(source, key), 0..=255);
 }
@@ -162,46 +147,6 @@ fn check_empty_dir(report: &mut ValidationReport<'_>, source: &JsonObject, at: &
         let value = text_at(source, "sizeLimit");
         report.invalid(&at.child("sizeLimit"), value, "must not be negative");
     }
-}
-
-/// Checks the `items` of a secret or config map.
-pub(super) fn check_files(report: &mut ValidationReport<'_>, source: &JsonObject, at: &FieldRef) {
-    let list = at.child("items");
-    for (i, file) in objects_at(source, "items").enumerate() {
-        let at = list.item(i);
-        require(report, file, &at);
-        check_path(report, file, "path", &at, format::check_file_path);
-        check_mode(report, file, "mode", &at);
-    }
-}
-
-/// Checks one file of the downward API.
-pub(super) fn check_downward_file(report: &mut ValidationReport<'_>, file: &JsonObject, at: &FieldRef) {
-    require(report, file, at);
-    check_path(report, file, "path", at, format::check_file_path);
-    let sources = (object_at(file, "fieldRef"), object_at(file, "resourceFieldRef"));
-    let message = match sources {
-        (Some(field_ref), None) => {
-            check_field_ref(report, field_ref, &FILE_FIELDS, &at.child("fieldRef"));
-            None
-        }
-        (None, Some(resource)) => {
-            check_resource_ref(report, resource, true, &at.child("resourceFieldRef"));
-            None
-        }
-        (Some(_), Some(_)) => Some("`fieldRef` and `resourceFieldRef` cannot be used together"),
-        (None, None) => Some("a file requires `fieldRef` or `resourceFieldRef`"),
-    };
-    if let Some(message) = message {
-        report.error(
-            Code::InvalidValue,
-            at,
-            EntryPart::Value,
-            message.into(),
-            "write exactly one of the two",
-        );
-    }
-    check_mode(report, file, "mode", at);
 }
 
 /// The formats of an iSCSI name by prefix.
