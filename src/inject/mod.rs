@@ -1,8 +1,8 @@
 //! Injects sidecars into a pod template as Kruise's pod webhook does. Pure.
 //!
-//! [`inject`] takes the template of one workload and the SidecarSets, and returns the whole new template and its
-//! diagnostics. Rules and case numbers are those of OpenKruise v1.9.0. Intentional differences are documented in the
-//! file that implements them:
+//! [`inject`] takes the template of one workload and the SidecarSets, and returns the changes of the template and its
+//! diagnostics. The rules are those of OpenKruise v1.9.0. Intentional differences are documented in the file that
+//! implements them:
 //!
 //! - Defaults are not filled in (pull policy, termination message, protocol, file modes): the API server fills them into
 //!   every applied pod template, with the values that Kruise writes into the SidecarSet. The same holds for probes of a
@@ -37,8 +37,7 @@ mod volumes;
 pub(crate) use env::IS_INJECTED;
 pub(crate) use selection::selects_namespace;
 pub use set_store::{PreparedSet, SidecarSetStore};
-pub(crate) use template::PodTemplateChange;
-pub use template::{NamespaceLabels, PodTemplate};
+pub use template::{NamespaceLabels, PodTemplate, PodTemplateChange};
 pub use trace::{InjectionTrace, InjectionVerdict, LedgerTrace, PartOrigin, SetTrace};
 pub use types::{InjectionOutcome, Options};
 
@@ -49,14 +48,9 @@ use template::{ContainerList, NewPodTemplate, PodView};
 use trace_recorder::TraceRecorder;
 use types::{InjectionContext, PreviousInjection, SetSelection};
 
-/// Injects the sets that apply into a pod template.
-pub fn inject(template: &PodTemplate<'_>, sets: &SidecarSetStore, options: &Options) -> InjectionOutcome {
-    let (outcome, change) = inject_change(template, sets, options);
-    InjectionOutcome { template: change.map(|change| change.into_value(template.value)), ..outcome }
-}
-
-/// Injects the sets that apply, and returns what changes instead of the whole template.
-pub(crate) fn inject_change<'a>(
+/// Injects the sets that apply into a pod template, and returns its changes. None: nothing changes, or an error is among
+/// the diagnostics.
+pub fn inject<'a>(
     template: &'a PodTemplate<'a>,
     sets: &SidecarSetStore,
     options: &Options,

@@ -177,9 +177,9 @@ impl<'a> NewPodTemplate<'a> {
     }
 }
 
-/// What changes in a template.
+/// The changes of a template.
 #[derive(Debug)]
-pub(crate) struct PodTemplateChange<'a>(Vec<PartChange<'a>>);
+pub struct PodTemplateChange<'a>(Vec<PartChange<'a>>);
 
 impl<'a> PodTemplateChange<'a> {
     /// Returns the parts that change: lists of `spec`, and the annotations.
@@ -188,7 +188,7 @@ impl<'a> PodTemplateChange<'a> {
     }
 
     /// Returns the whole new template, its keys in their old order and new ones behind them.
-    pub(crate) fn into_value(self, template: &Value) -> Value {
+    pub fn into_value(self, template: &Value) -> Value {
         let mut out = template.as_object().cloned().unwrap_or_default();
         for PartChange { keys: [parent, key], content } in self.0 {
             if parent == "metadata" && !out.contains_key(parent) {

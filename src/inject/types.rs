@@ -23,8 +23,6 @@ pub struct Options {
 /// The result of an injection.
 #[derive(Debug, Clone, Default)]
 pub struct InjectionOutcome {
-    /// The whole new template; None if nothing changes or an error is among the diagnostics.
-    pub template: Option<Value>,
     /// The sets that were injected, in the order of injection.
     pub injected_sets: Vec<String>,
     /// The diagnostics. Those of SidecarSets alone do not name the workload, so that equal ones of many
@@ -67,7 +65,6 @@ impl InjectionContext<'_> {
 
     pub(super) fn into_outcome(self, injected: Vec<String>) -> InjectionOutcome {
         InjectionOutcome {
-            template: None,
             injected_sets: injected,
             diagnostics: self.diagnostics,
             trace: self.trace.unwrap_or_default(),

@@ -246,7 +246,7 @@ impl Renderer {
         let template = self.pod_template(document, workload, &claims);
         let assignment =
             &self.assignments.apply_replacements(assignment, |set| inject::selects(&template, set));
-        let (mut outcome, change) = inject::inject_change(&template, &assignment.sets, &self.options);
+        let (mut outcome, change) = inject::inject(&template, &assignment.sets, &self.options);
         if change.is_some() && value["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
             outcome.diagnostics.push(containers_missing(document, &workload.template_path, &workload.key));
             outcome.injected_sets.clear();

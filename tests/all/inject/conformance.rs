@@ -13,11 +13,10 @@
 //! | the set selects by labels of a namespace that are unknown (i037) | `namespace-labels-unknown` |
 
 use crate::support::conformance::{cases, documents};
+use crate::support::injection::{InjectedTemplate, inject};
 use crate::support::pod_normalization::{allow_missing_revisions, difference, normal_pod};
 use pillion::diagnostics::Diagnostic;
-use pillion::inject::{
-    InjectionOutcome, NamespaceLabels, Options, PodTemplate, PreparedSet, SidecarSetStore, inject,
-};
+use pillion::inject::{NamespaceLabels, Options, PodTemplate, PreparedSet, SidecarSetStore};
 use pillion::model::config::AnnotationMode;
 use pillion::model::sidecar_set::{ValidationContext, decode, validate};
 use pillion::yaml::{Document, FieldPath};
@@ -69,7 +68,7 @@ impl Case {
         sets.flat_map(|set| validate(set, ValidationContext::default())).any(|d| d.is_error())
     }
 
-    fn inject(&self, pod: &Value, annotations: AnnotationMode) -> Option<InjectionOutcome> {
+    fn inject(&self, pod: &Value, annotations: AnnotationMode) -> Option<InjectedTemplate> {
         let sets = self.sets.as_ref().ok()?;
         Some(inject_into(&self.pod, pod, sets, &self.namespaces, annotations))
     }
@@ -81,7 +80,7 @@ fn inject_into(
     sets: &SidecarSetStore,
     namespaces: &BTreeMap<String, BTreeMap<String, String>>,
     annotations: AnnotationMode,
-) -> InjectionOutcome {
+) -> InjectedTemplate {
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or("default");
     let key = format!("Pod/{namespace}/{}", pod["metadata"]["name"].as_str().unwrap_or_default());
     let namespace_labels = namespaces.get(namespace).map_or(NamespaceLabels::Unknown, NamespaceLabels::Known);

@@ -11,6 +11,7 @@ pub(crate) mod fleet_fixtures;
 pub(crate) mod git_fixtures;
 #[cfg(all(feature = "watch", target_os = "linux"))]
 pub(crate) mod gitops_agent;
+pub(crate) mod injection;
 pub(crate) mod manifests;
 pub(crate) mod pod_fixtures;
 pub(crate) mod pod_normalization;

@@ -9,12 +9,12 @@ mod resources;
 mod revisions;
 mod selection;
 
+use crate::support::injection::{InjectedTemplate, inject};
 use crate::support::manifests::indent;
 use indoc::{formatdoc, indoc};
 use pillion::diagnostics::Severity;
 use pillion::inject::{
-    InjectionOutcome, InjectionVerdict, NamespaceLabels, Options, PodTemplate, PreparedSet, SidecarSetStore,
-    inject,
+    InjectionVerdict, NamespaceLabels, Options, PodTemplate, PreparedSet, SidecarSetStore,
 };
 use pillion::model::config::AnnotationMode;
 use pillion::model::sidecar_set::decode;
@@ -92,7 +92,7 @@ impl InjectionCase {
         self
     }
 
-    pub(crate) fn run(&self) -> InjectionOutcome {
+    pub(crate) fn run(&self) -> InjectedTemplate {
         let template = PodTemplate {
             document: &self.pod,
             path: FieldPath::root(),
