@@ -5,8 +5,8 @@
 
 use super::related_objects::{RelatedObject, from_object};
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::model::workload::{api_group, type_meta, workload_key};
-use crate::yaml::{Document, split_documents};
+use crate::model::workload::{api_group, workload_key};
+use crate::yaml::{Document, EntryPart, FieldPath, split_documents};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -106,6 +106,15 @@ struct PodPhaseWire {
     phase: Option<Value>,
 }
 
+impl ObjectHeadWire {
+    /// Returns the kind; the items of a typed list (`PodList`) may omit theirs.
+    fn kind_in<'h>(&'h self, list: &'h str) -> Option<&'h str> {
+        let of_list = list.strip_suffix("List").unwrap_or_default();
+        let kind = if self.kind.is_empty() { of_list } else { &self.kind };
+        (!kind.is_empty()).then_some(kind)
+    }
+}
+
 impl ClusterStateBuilder {
     /// Returns None where the text is not JSON, or not a list of objects.
     fn read_json(&mut self, text: &str) -> Option<()> {
@@ -125,39 +134,47 @@ impl ClusterStateBuilder {
 
     fn read_raw_object(&mut self, raw: &str, list: &str) -> Option<()> {
         let head: ObjectHeadWire = serde_json::from_str(raw).ok()?;
-        self.add_object(head, list, || serde_json::from_str(raw).unwrap_or(Value::Null));
+        self.add_object(&head, head.kind_in(list)?, || serde_json::from_str(raw).unwrap_or(Value::Null));
         Some(())
     }
 
     fn read_yaml(&mut self, name: &Arc<str>, text: &str) -> Result<(), Diagnostic> {
-        let (pieces, _) = split_documents(name, text);
-        for (index, piece) in pieces.into_iter().enumerate() {
-            let document = Document::read(name, index, piece.first_line, &text[piece.span])?;
+        let (slices, problems) = split_documents(name, text);
+        if let Some(problem) = problems.into_iter().find(Diagnostic::is_error) {
+            return Err(problem);
+        }
+        for (index, slice) in slices.into_iter().enumerate() {
+            let document = Document::read(name, index, slice.first_line, &text[slice.span])?;
             let value = document.value();
-            let list = type_meta(value).map(|(_, kind)| kind).filter(|kind| kind.ends_with("List"));
+            let list = value["kind"].as_str().filter(|kind| kind.ends_with("List"));
             match (list, value["items"].as_array()) {
-                (Some(list), Some(items)) => items.iter().for_each(|item| self.read_value(item, list)),
-                _ => self.read_value(value, ""),
+                (Some(list), Some(items)) => {
+                    for (i, item) in items.iter().enumerate() {
+                        let at = FieldPath::dotted("items").child(i);
+                        self.read_value(item, list).map_err(|error| not_an_object(&document, &at, &error))?;
+                    }
+                }
+                _ if value.is_null() => {}
+                _ => self
+                    .read_value(value, "")
+                    .map_err(|error| not_an_object(&document, &FieldPath::root(), &error))?,
             }
         }
         Ok(())
     }
 
-    fn read_value(&mut self, value: &Value, list: &str) {
-        if let Ok(head) = ObjectHeadWire::deserialize(value) {
-            self.add_object(head, list, || value.clone());
-        }
+    fn read_value(&mut self, value: &Value, list: &str) -> Result<(), String> {
+        let head = ObjectHeadWire::deserialize(value).map_err(|error| error.to_string())?;
+        let kind = head.kind_in(list).ok_or("it has no `kind`")?;
+        self.add_object(&head, kind, || value.clone());
+        Ok(())
     }
 
-    /// Adds one object; the items of a typed list may omit their kind.
-    fn add_object(&mut self, head: ObjectHeadWire, list: &str, whole: impl Fn() -> Value) {
-        let of_list = list.strip_suffix("List").unwrap_or_default();
-        let kind = if head.kind.is_empty() { of_list } else { head.kind.as_str() };
+    fn add_object(&mut self, head: &ObjectHeadWire, kind: &str, whole: impl Fn() -> Value) {
         let namespace = head.metadata.namespace.as_deref().unwrap_or("default");
         let group = api_group(&head.api_version);
         match kind {
-            "" => {}
-            "Pod" if group.is_empty() => self.add_pod(&head, namespace),
+            "Pod" if group.is_empty() => self.add_pod(head, namespace),
             _ if ["apps", "apps.kruise.io", "argoproj.io", "extensions"].contains(&group) => {
                 let own = workload_key(&head.api_version, kind, namespace, &head.metadata.name);
                 if let Some(owner) = controller_reference(&head.metadata) {
@@ -206,6 +223,14 @@ impl ClusterStateBuilder {
         pods.extend(self.replicas.into_iter().map(|(key, n)| (Arc::from(key), n)));
         ClusterState { replicas: pods, related_objects: self.related_objects }
     }
+}
+
+/// Reports an object that cannot be read: without it a rollout would have fewer pods than the cluster.
+fn not_an_object(document: &Document, at: &FieldPath, error: &str) -> Diagnostic {
+    Diagnostic::error(Code::WrongType, "the cluster state has an object that cannot be read")
+        .at(document.label(at, EntryPart::Value, ""))
+        .because(error)
+        .help("pass the output of `kubectl get pods -A -o json` as it is")
 }
 
 fn controller_reference(metadata: &ObjectMetadataWire) -> Option<&ControllerReferenceWire> {
@@ -287,10 +312,24 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_nothing_is_an_error() {
-        for text in ["", "{}", "[1]", "{\"kind\": 7}", "hello", "{\"kind\": \"List\", \"items\": [1]}"] {
-            assert_eq!(read_cluster_state(&"x".into(), text).unwrap_err().code, Code::NoPods, "{text}");
+    fn a_state_without_objects_is_an_error() {
+        let code = |text: &str| read_cluster_state(&"x".into(), text).unwrap_err().code;
+        assert_eq!(code(""), Code::NoPods);
+        assert_eq!(code("{\"kind\": \"List\", \"items\": []}"), Code::NoPods);
+        assert_eq!(code("{\"kind\": "), Code::InvalidYaml);
+    }
+
+    #[test]
+    fn an_unreadable_object_is_an_error_and_not_a_smaller_cluster() {
+        let code = |text: &str| read_cluster_state(&"x".into(), text).unwrap_err().code;
+        for text in ["{}", "[1]", "{\"kind\": 7}", "hello", "{\"kind\": \"List\", \"items\": [1]}"] {
+            assert_eq!(code(text), Code::WrongType, "{text}");
         }
-        assert_eq!(read_cluster_state(&"x".into(), "{\"kind\": ").unwrap_err().code, Code::InvalidYaml);
+        let whole = json!({"apiVersion": "v1", "kind": "Pod"});
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": [whole, {"kind": "Pod", "metadata": {"name": 7}}]});
+        assert_eq!(code(&list.to_string()), Code::WrongType);
+        assert_eq!(code(&crate::yaml::emit(&list)), Code::WrongType);
+        // Kubernetes drops what follows `...`.
+        assert_eq!(code("apiVersion: v1\nkind: Pod\n...\nkind: Pod\n"), Code::InvalidYaml);
     }
 }
