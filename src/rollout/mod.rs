@@ -5,7 +5,6 @@
 
 mod batch_selection;
 mod blocked;
-mod controller;
 mod gates;
 mod hot_upgrade;
 mod plan;

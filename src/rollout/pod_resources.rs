@@ -1,7 +1,7 @@
 //! Computes the CPU and memory requests of a pod template.
 
-use super::controller::value_at;
 use crate::model::quantity::Quantity;
+use crate::model::workload::value_at;
 use serde_json::Value;
 
 /// Requested resources.

@@ -55,7 +55,7 @@ impl CountedWorkloads {
 /// Returns an open ledger with the present workloads as its scope, without the entries of missing ones:
 /// `--accept-missing`.
 pub(crate) fn with_current_scope(context: &RolloutContext<'_>, ledger: &Ledger) -> Ledger {
-    let mut after = super::step::without_stale_entries(context, ledger);
+    let mut after = context.without_stale_entries(ledger);
     after.archive_unused_revisions(context.settings.history_limit);
     // Removals that a person allowed stay allowed.
     let removed = ledger.scope.as_ref().map_or(0, |scope| scope.removals);

@@ -11,7 +11,6 @@ use super::workload_set::{PlannedWorkload, SidecarEffect};
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, RolloutScope, revision_text};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -275,7 +274,7 @@ fn started_ledger(
     source: RevisionName,
     external: &ExternalState,
 ) -> Ledger {
-    let mut ledger = without_stale_entries(context, ledger);
+    let mut ledger = context.without_stale_entries(ledger);
     if let Some(revision) = context.source.as_ref().filter(|r| source.as_ref() == Some(&r.name)) {
         ledger.revisions.insert(Arc::clone(&revision.name), revision.clone());
     }
@@ -333,7 +332,7 @@ fn next_batch<'c>(
     // The ledger of a batch has no stale entry.
     let valid = match &before {
         Some(_) => ledger.clone(),
-        None => without_stale_entries(context, ledger),
+        None => context.without_stale_entries(ledger),
     };
     let state = before.unwrap_or_else(|| RolloutProgress::of(context, ledger, target, today));
     match select_batch(context, &state, (&ledger.released, target), external) {
@@ -398,7 +397,7 @@ fn completed_ledger(
     state: &RolloutProgress<'_>,
     external: &ExternalState,
 ) -> Ledger {
-    let mut after = without_stale_entries(context, ledger);
+    let mut after = context.without_stale_entries(ledger);
     after.retain_workloads(|_, entry| {
         entry.hold_reason.is_some() && !entry.is_hold_expired(external.today.as_deref())
     });
@@ -424,24 +423,5 @@ fn completed_ledger(
     after.replicas.clear();
     after.approvals.clear();
     after.archive_unused_revisions(context.settings.history_limit);
-    after
-}
-
-/// Returns the ledger with its valid entries: without those of workloads that are missing or changed in the sources
-/// since. A hold stays where its workload is in git and no longer selected.
-pub(super) fn without_stale_entries(context: &RolloutContext<'_>, ledger: &Ledger) -> Ledger {
-    let mut after = ledger.clone();
-    for key in ledger.entries.keys() {
-        match context.workloads.find(key).and_then(|workload| workload.active_entry(ledger)) {
-            None if context.unselected_holds.contains(key) => {}
-            None => {
-                after.entries.remove_mut(key);
-            }
-            Some(Cow::Owned(entry)) => {
-                after.entries.insert_mut(Arc::clone(key), entry);
-            }
-            Some(Cow::Borrowed(_)) => {}
-        }
-    }
     after
 }

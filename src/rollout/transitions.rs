@@ -177,7 +177,7 @@ pub(crate) fn roll_back_to_batch(
         let down =
             outage.unavailable_pods.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
         let bound = outage.max_unavailable.unwrap_or(0);
-        let nearer = if batch + 1 < last {
+        let nearer = if batch.saturating_add(1) < last {
             format!("roll back `--to {}` first, or ", last - 1)
         } else {
             String::new()

@@ -1,8 +1,8 @@
 //! Determines how a workload's controller applies a template change.
 
-use super::controller::{self, KindTraits, WorkloadController};
 use super::template_diff::TemplateDiff;
 use crate::model::int_or_percent::{RoundingMode, pods_of_field};
+use crate::model::workload::{KindTraits, WorkloadController, str_at, value_at};
 use serde_json::Value;
 
 /// How a workload applies a new template.
@@ -65,7 +65,7 @@ pub fn update_behavior(
     new_template: &Value,
 ) -> UpdateBehavior {
     let kind = KindTraits::of(group, kind);
-    if controller::has_no_replicas(kind, object) {
+    if kind.has_no_replicas(object) {
         return with_reason(UpdateMethod::NextRun, "no-pods", "it has no pods now (`replicas: 0`)");
     }
     let difference = TemplateDiff::between(old_template, new_template);
@@ -129,7 +129,7 @@ fn in_place_policy(kind: &KindTraits, object: &Value, old_template: &Value) -> I
     if is_daemon && (surges(object) || !has_gate(old_template)) {
         return InPlacePolicy::Recreate;
     }
-    match kind.in_place_policy.and_then(|path| controller::str_at(object, path)) {
+    match kind.in_place_policy.and_then(|path| str_at(object, path)) {
         Some("InPlaceIfPossible") => InPlacePolicy::InPlaceIfPossible,
         Some("InPlaceOnly") if !is_daemon => InPlacePolicy::InPlaceOnly,
         _ => InPlacePolicy::Recreate,
@@ -138,13 +138,13 @@ fn in_place_policy(kind: &KindTraits, object: &Value, old_template: &Value) -> I
 
 // Kruise v1.9.0 daemonset rollingUpdate: pods are updated in place only where maxSurge is zero.
 fn surges(object: &Value) -> bool {
-    let surge = controller::value_at(object, "spec.updateStrategy.rollingUpdate.maxSurge");
+    let surge = value_at(object, "spec.updateStrategy.rollingUpdate.maxSurge");
     pods_of_field(surge, 100, RoundingMode::Up).unwrap_or(0) > 0
 }
 
 // Kruise v1.9.0 daemonset canPodInPlaceUpdate: the running pod must have the gate.
 fn has_gate(template: &Value) -> bool {
-    let gates = controller::value_at(template, "spec.readinessGates").and_then(Value::as_array);
+    let gates = value_at(template, "spec.readinessGates").and_then(Value::as_array);
     let is_gate = |g: &Value| g.get("conditionType").and_then(Value::as_str) == Some("InPlaceUpdateReady");
     gates.is_some_and(|g| g.iter().any(is_gate))
 }

@@ -1,9 +1,9 @@
 //! The update strategy of a workload: its limits while it replaces pods, and its native partition.
 
-use super::controller::{self, KindTraits, WorkloadController, value_at};
 use super::update_method::UpdateMethod;
 use super::update_strategy::kept_by_partition;
 use crate::model::int_or_percent::{IntOrPercent, RoundingMode, pods_of_field, whole_pods};
+use crate::model::workload::{KindTraits, WorkloadController, replicas_of, str_at, value_at};
 use crate::yaml::{FieldPath, PathSegment};
 use serde_json::{Map, Value};
 
@@ -109,8 +109,7 @@ pub fn strategy_of(
 pub fn can_split(group: &str, kind: &str, object: &Value, has_autoscaler: bool) -> bool {
     let kind = KindTraits::of(group, kind);
     // A DaemonSet has no `replicas`; where its size is not in git, the ledger has it.
-    let has_size =
-        kind.controller == WorkloadController::AdvancedDaemonSet || controller::replicas(object).is_some();
+    let has_size = kind.controller == WorkloadController::AdvancedDaemonSet || replicas_of(object).is_some();
     // Omitted numbers would have to be counted into the partition.
     let has_gaps =
         value_at(object, "spec.reserveOrdinals").and_then(Value::as_array).is_some_and(|o| !o.is_empty());
@@ -175,9 +174,7 @@ fn rolling_rules(controller: WorkloadController, object: &Value, pods: u64) -> R
     let rolling_field =
         |key: &str| value_at(object, "spec.updateStrategy.rollingUpdate").and_then(|r| r.get(key));
     match controller {
-        WorkloadController::Deployment
-            if controller::str_at(object, "spec.strategy.type") == Some("Recreate") =>
-        {
+        WorkloadController::Deployment if str_at(object, "spec.strategy.type") == Some("Recreate") => {
             RollingRules::AllAtOnce
         }
         WorkloadController::Deployment => {

@@ -117,7 +117,7 @@ fn roll_back_to_batch(
     let what = match last.saturating_sub(batch) {
         0 => format!("Batch {batch} is the last one that is out."),
         1 => format!("Batch {last} is taken back."),
-        _ => format!("Batches {} to {last} are taken back.", batch + 1),
+        _ => format!("Batches {} to {last} are taken back.", batch.saturating_add(1)),
     };
     let body =
         format!("{what}\nNothing more is released until `pillion resume {}`.", course.command_arguments());

@@ -4,6 +4,7 @@
 //! table; tests compare the files with it. A new kind is one row and a golden case.
 
 use super::value_at;
+use crate::model::int_or_percent::whole_pods;
 use serde_json::Value;
 
 /// A known kind. Paths are dotted, from the object.
@@ -326,6 +327,11 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
     },
 ];
 
+/// Returns `spec.replicas` of an object, where git has it.
+pub(crate) fn replicas_of(object: &Value) -> Option<u64> {
+    whole_pods(value_at(object, "spec.replicas"))
+}
+
 impl KindTraits {
     /// Returns what is known of a kind; a kind of pillion.yaml has no paths and an unknown controller.
     pub(crate) fn of(group: &str, kind: &str) -> &'static Self {
@@ -368,6 +374,13 @@ impl KindTraits {
     pub(crate) fn needs_manual_action(&self, object: &Value) -> bool {
         let (kind, part) = self.subset_part(object).unwrap_or((self, object));
         kind.is_paused(part) || kind.is_on_delete(part)
+    }
+
+    /// Returns whether the object asks for no pods at all: `replicas: 0`.
+    pub(crate) fn has_no_replicas(&self, object: &Value) -> bool {
+        let has_field = self.replicas.is_some()
+            && !matches!(self.controller, WorkloadController::Job | WorkloadController::NewPodsOnly);
+        has_field && replicas_of(object) == Some(0)
     }
 
     /// Returns whether its pods are created one after another.

@@ -3,6 +3,7 @@
 mod kinds;
 mod query;
 
+pub(crate) use kinds::replicas_of;
 pub use kinds::{KindTraits, RevisionSource, WorkloadController};
 pub(crate) use query::{WorkloadQuery, WorkloadQueryError, complete_workload};
 
@@ -109,6 +110,11 @@ pub(crate) fn workload_key(api_version: &str, kind: &str, namespace: &str, name:
 /// (api/internal/konfig/builtinpluginconsts).
 pub(crate) fn is_known_to_kustomize(kind: &str) -> bool {
     KNOWN_KINDS.iter().any(|known| known.kind == kind && known.is_known_to_kustomize)
+}
+
+/// Returns the string at a dotted path.
+pub(crate) fn str_at<'a>(object: &'a Value, path: &str) -> Option<&'a str> {
+    value_at(object, path).and_then(Value::as_str)
 }
 
 /// Returns the value at a dotted path; None if it is null.

@@ -3,7 +3,7 @@
 use super::{AdviceObject, AdviceWorkload, LimitRangeDefaults};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::workload::api_group;
-use crate::rollout::controller::{str_at, value_at};
+use crate::model::workload::{str_at, value_at};
 use crate::rollout::pod_resources::{ResourceField, containers, is_native_sidecar, resource_amount};
 use crate::yaml::FieldPath;
 use serde_json::Value;

@@ -4,7 +4,7 @@ use super::{AdviceObject, AdviceWorkload, BatchImpact, objects_of_kind};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::model::int_or_percent::{RoundingMode, pods_of_field};
 use crate::model::selector::Selector;
-use crate::rollout::controller::value_at;
+use crate::model::workload::value_at;
 use crate::yaml::FieldPath;
 use serde_json::Value;
 

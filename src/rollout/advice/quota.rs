@@ -3,7 +3,7 @@
 use super::{AdviceObject, AdviceWorkload, BatchImpact, LimitRangeDefaults, objects_of_kind};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::model::quantity::{Quantity, QuantityFormat};
-use crate::rollout::controller::value_at;
+use crate::model::workload::value_at;
 use crate::rollout::pod_resources::{
     ResourceField, containers, limits_of, parse_quantity, requests_of, resource_amount,
 };
