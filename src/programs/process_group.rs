@@ -28,7 +28,6 @@ pub(super) enum TerminationMode {
 #[cfg(unix)]
 mod unix {
     use super::{Child, Command, ExitStatus, TerminationMode, io};
-    use crate::programs::signals;
     use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
     use std::collections::BTreeMap;
     use std::os::unix::process::CommandExt as _;
@@ -61,7 +60,6 @@ mod unix {
             mut command: Command,
             mode: TerminationMode,
         ) -> io::Result<(Self, Child)> {
-            signals::install_signal_handler();
             let is_own = mode != TerminationMode::Terminate || !has_terminal();
             if is_own {
                 command.process_group(0);

@@ -44,6 +44,8 @@ impl RunningProgram {
     ) -> Result<Self, Error> {
         let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        #[cfg(unix)]
+        super::signals::install_signal_handler();
         let start = Instant::now();
         let (group, mut child) = ProcessGroup::start(command, mode).map_err(Error::Start)?;
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
