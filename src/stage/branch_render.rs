@@ -7,8 +7,8 @@ use super::{
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::git::{Commit, NewCommit, ObjectId, Repository, Signature, Signing, TreeEditor};
 use crate::model::file_list::{self, to_slash};
+use crate::read::CommitListing;
 use crate::read::list_tree;
-use crate::read::{CommitListing, FileSource as _};
 use crate::workspace::{ClusterSources, Configuration, ManifestSource, TreeFiles, WhatIf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -225,11 +225,12 @@ impl<'r> RenderedTree<'r> {
             Some(tree) => list_tree(repository, tree)?,
             None => CommitListing::new([], |_: &ObjectId| Ok(Vec::new())),
         };
-        let list = configuration.file_list_path().ok_or(Error::NoRenderedFolder)?;
-        let text = present.read_text(Path::new(&list), &list.as_str().into()).unwrap_or_default();
+        if configuration.layout.rendered.is_none() {
+            return Err(Error::NoRenderedFolder);
+        }
         Ok(Self {
             configuration: configuration.clone(),
-            listed: file_list::parse(&text),
+            listed: configuration.listed_files(&present),
             editor: repository.editor(tree)?,
             files: present,
             written: BTreeSet::new(),

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Commit, ObjectId, Repository};
-use crate::model::file_list;
 use crate::read::{CommitListing, FileSource, list_tree};
 use crate::workspace::{ClusterSources, Configuration, ManifestSource, TreeFiles};
 use std::collections::BTreeSet;
@@ -134,7 +133,7 @@ impl<'r> DeployBranch<'r> {
             let layout = &self.configuration.layout;
             let mut roots = layout.source_paths();
             roots.extend(layout.paths_in_root(&layout.sidecar_sets));
-            roots.push(layout.root.join("pillion.yaml"));
+            roots.push(self.config.clone());
             roots.iter().any(|root| {
                 self.source_files().entries_at_or_below(root) != sources.entries_at_or_below(root)
             })
@@ -158,10 +157,7 @@ impl<'r> DeployBranch<'r> {
 
     /// Returns the files that pillion has rendered so far.
     pub(super) fn listed_files(&self) -> BTreeSet<String> {
-        let list = self.configuration.file_list_path();
-        let text = list
-            .and_then(|list| self.rendered_files().read_text(Path::new(&list), &list.as_str().into()).ok());
-        file_list::parse(&text.unwrap_or_default())
+        self.configuration.listed_files(self.rendered_files())
     }
 
     /// Returns the clusters, in the order of pillion.yaml; without clusters, one without a name.

@@ -1,7 +1,7 @@
 //! Finds states of a ledger in the history of the deploy branch: after a batch, before Complete, before a revert.
 
 use super::{CommitAction, DeployBranch, Error};
-use crate::git::{Commit, HistoryWalk, trailer};
+use crate::git::{self, Commit, HistoryWalk, ObjectId, Repository, trailer};
 use crate::model::ledger::{Ledger, decode};
 use crate::yaml::{Document, FieldPath};
 use std::sync::Arc;
@@ -124,8 +124,9 @@ fn batch_revert_of(
     commit: Commit,
 ) -> Result<Option<BatchRevert>, Error> {
     let Some(&parent) = commit.parents.first() else { return Ok(None) };
-    let before = read_ledger(deploy_branch, &deploy_branch.repository.commit(parent)?, path)?;
-    let after = read_ledger(deploy_branch, &commit, path)?;
+    let repository = deploy_branch.repository;
+    let before = StoredLedger::read(repository, repository.commit(parent)?.tree, path)?.into_valid();
+    let after = StoredLedger::read(repository, commit.tree, path)?.into_valid();
     let Some((before, after)) = before.zip(after) else { return Ok(None) };
     let from = before.last_batch();
     Ok(is_earlier_state(&before, &after).then_some(BatchRevert { commit, from }))
@@ -148,8 +149,8 @@ fn ledger_states<'l>(
 ) -> Result<impl Iterator<Item = Result<Ledger, Error>> + 'l, Error> {
     let path = deploy_branch.configuration.ledger_path(cluster, name).ok_or(Error::NoLedgers)?;
     let log = deploy_branch.repository.log(deploy_branch.head.id, Some(&path), HistoryWalk::FirstParent)?;
-    let state = move |commit: Result<Commit, crate::git::Error>| -> Result<Option<Ledger>, Error> {
-        read_ledger(deploy_branch, &commit?, &path)
+    let state = move |commit: Result<Commit, git::Error>| -> Result<Option<Ledger>, Error> {
+        Ok(StoredLedger::read(deploy_branch.repository, commit?.tree, &path)?.into_valid())
     };
     Ok(log.map(state).map_while(Result::transpose))
 }
@@ -172,15 +173,34 @@ pub(super) fn find_ledger_removal(
     Ok(newest.filter(|_| deploy_branch.rendered_files().file_id(std::path::Path::new(&path)).is_none()))
 }
 
-/// Reads the ledger of a commit.
-fn read_ledger(
-    deploy_branch: &DeployBranch<'_>,
-    commit: &Commit,
-    path: &str,
-) -> Result<Option<Ledger>, Error> {
-    let Some(entry) = deploy_branch.repository.entry_at(commit.tree, path)? else { return Ok(None) };
-    let bytes = deploy_branch.repository.read_blob(entry.id)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let document = Document::read(&path.into(), 0, 1, &text);
-    Ok(document.ok().and_then(|document| decode(&Arc::new(document), &FieldPath::root()).0))
+/// The ledger in a tree.
+pub(super) enum StoredLedger {
+    /// There is no such file.
+    Missing,
+    /// The file is not a ledger that pillion can read.
+    Unreadable,
+    /// The ledger.
+    Valid(Ledger),
+}
+
+impl StoredLedger {
+    /// Reads the ledger at a path of a tree.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub(super) fn read(repository: &Repository, tree: ObjectId, path: &str) -> Result<Self, git::Error> {
+        let Some(entry) = repository.entry_at(tree, path)? else { return Ok(Self::Missing) };
+        let bytes = repository.read_blob(entry.id)?;
+        let document =
+            std::str::from_utf8(&bytes).ok().and_then(|text| Document::read(&path.into(), 0, 1, text).ok());
+        let ledger = document.and_then(|document| decode(&Arc::new(document), &FieldPath::root()).0);
+        Ok(ledger.map_or(Self::Unreadable, Self::Valid))
+    }
+
+    fn into_valid(self) -> Option<Ledger> {
+        match self {
+            Self::Valid(ledger) => Some(ledger),
+            Self::Missing | Self::Unreadable => None,
+        }
+    }
 }

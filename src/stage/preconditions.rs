@@ -58,7 +58,7 @@ pub(super) fn manual_revert(mut diagnostic: Diagnostic, ledger: &Ledger) -> Diag
     diagnostic.notes.clear();
     diagnostic.because(format!(
         "the ledger is in the state after batch {batch}, and nothing keeps the rollout there: the next step would release batch {} again",
-        batch + 1
+        batch.saturating_add(1)
     ))
     .help(format!(
         "`pillion rollback {name} --to {batch}` rolls batches back and pauses the rollout there; if the revert is on `git.deploy` already, run that command on top of it, or revert the revert first"
@@ -73,14 +73,13 @@ pub fn rewritten_branch(
 ) -> Option<Diagnostic> {
     let base = examined.lost_base()?;
     let which = format!("which `{}` was staged on", branch.short_name());
-    let config = deploy_branch.configuration.layout.root.join("pillion.yaml");
     Some(
         RewrittenBranch {
             branch: &deploy_branch.branches.deploy,
             lost_commit: base,
             evidence: which,
             head: deploy_branch.head.id,
-            config: &config,
+            config: &deploy_branch.config,
         }
         .to_diagnostic(),
     )

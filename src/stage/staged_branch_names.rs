@@ -65,9 +65,8 @@ impl<'a> StagedBranchNames<'a> {
     }
 
     fn staged_pattern_error(&self, message: String, help: &str) -> Diagnostic {
-        let config = self.deploy_branch.configuration.layout.root.join("pillion.yaml");
         Diagnostic::error(Code::InvalidConfiguration, message)
-            .at(Span::whole_file(config.to_string_lossy()))
+            .at(Span::whole_file(self.deploy_branch.config.to_string_lossy()))
             .field("git.staged")
             .help(help)
     }

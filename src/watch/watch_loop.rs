@@ -166,10 +166,9 @@ impl Watcher {
                 continue;
             };
             let examined = branch.examine_refs(deploy, watched.name())?;
-            let config = deploy.configuration.layout.root.join("pillion.yaml");
             let names = (branch.short_name(), watched.name());
             let option = cluster_option(watched.cluster.as_deref());
-            if let Some(foreign) = foreign_commits(&config, names, &examined.foreign(), &option) {
+            if let Some(foreign) = foreign_commits(&deploy.config, names, &examined.foreign(), &option) {
                 context.events.on_foreign_commits(&foreign);
                 continue;
             }

@@ -8,7 +8,7 @@ use crate::model::config::{self, NamespaceRule, RepositoryConfig};
 use crate::read::{Disk, FileSource};
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use crate::yaml::Document;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// pillion.yaml and its layout; the defaults where there is none.
@@ -88,6 +88,13 @@ impl Configuration {
         is_valid.then(|| Self { repository, layout, document: Some(Arc::new(document)) })
     }
 
+    /// Returns the path of pillion.yaml, which may have another name (`--config`). Without a pillion.yaml it is the path
+    /// that the file would have.
+    pub(crate) fn path(&self) -> PathBuf {
+        let document = self.document.as_ref().map(|document| Path::new(&**document.file()));
+        self.layout.root.join(document.and_then(Path::file_name).unwrap_or("pillion.yaml".as_ref()))
+    }
+
     /// Returns how inputs are selected; nothing below the `output` folder is one.
     ///
     /// # Errors
@@ -95,10 +102,10 @@ impl Configuration {
     pub(crate) fn input_options(&self, output: Option<&Path>) -> Result<InputOptions, Box<Diagnostic>> {
         let ignore_rules = self.layout.ignore_rules(output).map_err(|pattern| {
             let message = format!("`ignore` contains an invalid pattern: {pattern}");
-            let name = self.document.as_ref().map_or("pillion.yaml", |document| document.file());
+            let name = self.path().to_string_lossy().into_owned();
             Diagnostic::error(Code::InvalidConfiguration, message).at(Span::whole_file(name)).field("ignore")
         })?;
-        Ok(InputOptions::new(&self.layout, ignore_rules))
+        Ok(self.layout.input_options(ignore_rules))
     }
 }
 

@@ -1,22 +1,21 @@
 //! Computes where rendered files and ledgers are in a tree, and finds sources that two clusters render to one file.
 
-use super::{Configuration, Input, InputSource, Layout};
+use super::{Configuration, Input, InputSource};
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::model::config::RepositoryConfig;
 use crate::model::file_list::{self, to_slash};
-use crate::read::normalize_path;
-use std::collections::BTreeMap;
+use crate::read::{FileSource, normalize_path};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Reports files of a cluster that are rendered for another one too: a batch of one would be a batch of both. Without a
 /// cluster it checks all.
 pub(crate) fn shared_files<'i>(
-    repository: &RepositoryConfig,
-    layout: &Layout,
+    configuration: &Configuration,
     cluster: Option<&str>,
     inputs: impl IntoIterator<Item = &'i Input>,
 ) -> Vec<Diagnostic> {
+    let Configuration { repository, layout, .. } = configuration;
     if layout.rendered.is_none() || repository.build.is_some() {
         return Vec::new();
     }
@@ -31,13 +30,14 @@ pub(crate) fn shared_files<'i>(
             shared.entry((&first.name, &second.name)).or_default().push(input);
         }
     }
+    let config = configuration.path();
     shared
         .into_iter()
-        .filter_map(|(pair, inputs)| Some(shared_file(layout, pair, inputs.first()?, inputs.len())))
+        .filter_map(|(pair, inputs)| Some(shared_file(&config, pair, inputs.first()?, inputs.len())))
         .collect()
 }
 
-fn shared_file(layout: &Layout, (first, second): (&str, &str), input: &Input, files: usize) -> Diagnostic {
+fn shared_file(config: &Path, (first, second): (&str, &str), input: &Input, files: usize) -> Diagnostic {
     let more = match files {
         1 => String::new(),
         n => format!(", and {} more,", n - 1),
@@ -47,7 +47,6 @@ fn shared_file(layout: &Layout, (first, second): (&str, &str), input: &Input, fi
         input.name,
         if files == 1 { "is" } else { "are" }
     );
-    let config = layout.root.join("pillion.yaml");
     Diagnostic::error(Code::OutputCollision, message)
         .at(Span::whole_file(Arc::clone(&input.name)))
         .at(Span::whole_file(config.to_string_lossy().into_owned()))
@@ -71,6 +70,13 @@ impl Configuration {
     /// Returns the path of the list of rendered files.
     pub(crate) fn file_list_path(&self) -> Option<String> {
         self.path_in_rendered(Path::new(file_list::FILE_NAME))
+    }
+
+    /// Returns the rendered files of a tree that pillion wrote, relative to their folder. An unreadable list counts as
+    /// empty: what it lists is then reported as not written by pillion.
+    pub(crate) fn listed_files(&self, files: &dyn FileSource) -> BTreeSet<String> {
+        let read = |list: String| files.read_text(Path::new(&list), &list.as_str().into()).ok();
+        file_list::parse(&self.file_list_path().and_then(read).unwrap_or_default())
     }
 
     /// Returns the path of a file in the folder of rendered files.

@@ -341,10 +341,9 @@ impl<'s> BuiltStack<'s> {
         if args.force {
             return None;
         }
-        let config = deploy_branch.configuration.layout.root.join("pillion.yaml");
         let options = repository::command_options(&args.repository, rollout.context.cluster.as_deref());
         let names = (branch.short_name(), rollout.name());
-        let mut diagnostic = foreign_commits(&config, names, &examined.foreign(), &options)?;
+        let mut diagnostic = foreign_commits(&deploy_branch.config, names, &examined.foreign(), &options)?;
         let is_other =
             |side: &RefContents, at: Option<ObjectId>| !side.foreign.is_empty() && at != self.stack.tip();
         let is_refused = is_other(&examined.local, branch.local)

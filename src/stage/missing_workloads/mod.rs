@@ -2,35 +2,22 @@
 //! removes them are an error, not a complete rollout.
 
 mod held;
+mod past_rollout;
 
-use super::{BranchConfig, ClusterView, DeployBranch};
+pub(crate) use past_rollout::LedgerHistory;
+
+use super::{ClusterView, DeployBranch};
 use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
-use crate::git::{HistoryWalk, ObjectId, Repository};
-use crate::model::ledger::{Ledger, RolloutScope, decode};
+use crate::model::ledger::{Ledger, RolloutScope};
 use crate::rollout::{CountedWorkloads, cluster_option};
-use crate::workspace::{ManifestSource, TreeFiles, WorkloadFile, WorkloadFiles};
-use crate::yaml::{Document, FieldPath as YamlPath};
+use crate::workspace::{TreeFiles, WorkloadFile, WorkloadFiles};
+use past_rollout::{PastRollout, PastScope};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How many workloads are named.
 const MAX_NAMED: usize = 5;
-
-/// Where earlier states of a rollout are found.
-#[derive(Clone, Copy)]
-pub(crate) struct LedgerHistory<'a> {
-    /// The repository.
-    pub(crate) repository: &'a Repository,
-    /// Names of branches.
-    pub(crate) branches: &'a BranchConfig,
-    /// The path of pillion.yaml in the sources.
-    pub(crate) config: &'a Path,
-    /// The newest commit with ledgers.
-    pub(crate) head: ObjectId,
-    /// Manifests that are not plain files.
-    pub(crate) manifests: &'a ManifestSource,
-}
 
 /// Reports workloads of open rollouts that are missing from a view with the files `now`. Without history only their
 /// number is checked.
@@ -121,85 +108,6 @@ struct ScopeCheck<'a> {
     files: &'a TreeFiles<'a>,
     ledger: &'a Ledger,
     scope: &'a RolloutScope,
-}
-
-/// The rollout when its scope was recorded.
-struct PastRollout<'r> {
-    deploy_branch: DeployBranch<'r>,
-    view: ClusterView,
-    keys: BTreeSet<Arc<str>>,
-    held: BTreeSet<Arc<str>>,
-}
-
-/// What the history shows.
-enum PastScope<'r> {
-    /// The workloads of the scope.
-    Same(Box<PastRollout<'r>>),
-    /// Other workloads: the manifests cannot be built again.
-    Different(Box<PastRollout<'r>>),
-    /// There is no such commit, or it cannot be read.
-    NotFound,
-}
-
-impl<'a> LedgerHistory<'a> {
-    /// Finds the rollout at the time when its scope was recorded.
-    fn find_scope(&self, case: &ScopeCheck<'_>) -> PastScope<'a> {
-        let is_scope = |ledger: Option<&Ledger>| ledger.is_some_and(|l| l.scope.as_ref() == Some(case.scope));
-        let written = self.oldest_commit_with(case.view, case.files, &case.ledger.name, is_scope);
-        let Some(then) = written.and_then(|commit| self.read_rollout(commit, case.view, &case.ledger.name))
-        else {
-            return PastScope::NotFound;
-        };
-        let is_same = RolloutScope::digest_of(then.keys.iter().map(|k| &**k)) == case.scope.digest;
-        if is_same { PastScope::Same(Box::new(then)) } else { PastScope::Different(Box::new(then)) }
-    }
-
-    /// Returns the oldest commit of those at the end of the history with a matching ledger.
-    fn oldest_commit_with(
-        &self,
-        view: &ClusterView,
-        now: &TreeFiles<'_>,
-        name: &str,
-        is_so: impl Fn(Option<&Ledger>) -> bool,
-    ) -> Option<ObjectId> {
-        let path = view.configuration.ledger_path(view.cluster.as_deref(), name)?;
-        let path = now.path_in_tree(Path::new(&path)).to_string_lossy().into_owned();
-        let mut found = None;
-        for commit in self.repository.log(self.head, Some(&path), HistoryWalk::FirstParent).ok()? {
-            // A shallow clone ends here.
-            let Ok(commit) = commit else { break };
-            match self.ledger_at(commit.tree, &path) {
-                Ok(ledger) if is_so(ledger.as_ref()) => found = Some(commit.id),
-                Ok(_) => break,
-                // A ledger that was broken and restored says nothing about the time in between.
-                Err(()) => {}
-            }
-        }
-        found
-    }
-
-    /// Returns the ledger of a tree; None where there is no such file. An unreadable one is an error.
-    fn ledger_at(&self, tree: ObjectId, path: &str) -> Result<Option<Ledger>, ()> {
-        let Some(entry) = self.repository.entry_at(tree, path).map_err(drop)? else { return Ok(None) };
-        let bytes = self.repository.read_blob(entry.id).map_err(drop)?;
-        let text = String::from_utf8(bytes).map_err(drop)?;
-        let document = Arc::new(Document::read(&path.into(), 0, 1, &text).map_err(drop)?);
-        decode(&document, &YamlPath::root()).0.map(Some).ok_or(())
-    }
-
-    fn read_rollout(&self, commit: ObjectId, view: &ClusterView, name: &str) -> Option<PastRollout<'a>> {
-        let above = self.config.ancestors().skip(1).map(|folder| folder.join("pillion.yaml"));
-        let places = std::iter::once(self.config.to_owned()).chain(above);
-        let mut found = places.filter_map(|config| {
-            let at = (String::new(), commit);
-            DeployBranch::read_at(self.repository, self.branches, &config, at).ok()?.0
-        });
-        let deploy_branch = found.next()?.with_manifests(self.manifests);
-        let view = deploy_branch.unchecked_cluster_view(view.cluster.as_deref()).0;
-        let ledger = view.prepared.ledgers.get(name)?.clone();
-        let counted = CountedWorkloads::of(&view.rollout_context(&ledger.name).0, &ledger);
-        Some(PastRollout { deploy_branch, view, keys: counted.keys, held: counted.held })
-    }
 }
 
 impl ScopeCheck<'_> {

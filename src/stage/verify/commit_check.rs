@@ -1,11 +1,12 @@
 //! Checks one commit: each change of a ledger must be one that a pillion command makes, in a commit of its own.
 
+use super::audited_change::{AuditedChange, LedgerKey};
 use super::ledger_action::{AuditedBatch, AuditedStep, LedgerAction};
 use super::ledger_change::LedgerDiff;
 use super::mixed_commit::check_mixed_commit;
 use super::unreadable_commit;
 use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
-use crate::git::{Commit, trailer};
+use crate::git::Commit;
 use crate::model::ledger::{Ledger, emit};
 use crate::model::timestamp::format_day;
 use crate::read::normalize_path;
@@ -19,24 +20,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A ledger: its cluster, where pillion.yaml names clusters, and its SidecarSet.
-pub(super) type LedgerKey = (Option<Arc<str>>, Arc<str>);
-
 /// The result for one commit.
 #[derive(Default)]
 pub(super) struct CommitCheck {
     /// Errors, each with its ledger; None: the commit as a whole.
     pub(super) diagnostics: Vec<(Option<LedgerKey>, Diagnostic)>,
     pub(super) changes: Vec<AuditedChange>,
-}
-
-/// A change of a ledger that a pillion command makes.
-pub(crate) struct AuditedChange {
-    pub(super) commit: Commit,
-    pub(super) key: LedgerKey,
-    pub(super) action: LedgerAction,
-    /// Who has approved its batch; None: it needed no approval.
-    approved_by: Option<String>,
 }
 
 /// Batches that need an approval at the base of a range: removing them from pillion.yaml takes effect after it.
@@ -355,35 +344,5 @@ impl ClusterCheck<'_> {
 
     fn ledger_path(&self, name: &str) -> String {
         self.new.configuration.ledger_path(self.view.cluster.as_deref(), name).unwrap_or_default()
-    }
-}
-
-impl AuditedChange {
-    /// Returns whether a command of a person made it: a verb, or one step.
-    pub(super) fn is_by_command(&self) -> bool {
-        self.commit.trailer(trailer::BY).is_some() && self.action.is_one_command()
-    }
-
-    /// Describes it: the ledger, the action, the author.
-    pub(crate) fn description(&self) -> String {
-        let (cluster, name) = &self.key;
-        let of = cluster.as_ref().map_or_else(String::new, |cluster| format!(" ({cluster})"));
-        let total = self.commit.trailer(trailer::BATCH);
-        let mut deed = self.action.to_string();
-        if let (LedgerAction::Steps(steps), Some((number, all))) =
-            (&self.action, total.as_deref().and_then(|total| total.split_once('/')))
-            && let [AuditedStep::Batch(batch)] = &steps[..]
-            && batch.number.to_string() == number
-            && all.parse::<u32>().is_ok()
-        {
-            deed.push_str(&format!(" of {all}"));
-        }
-        match self.approved_by.as_deref() {
-            Some("") => deed.push_str(", approved"),
-            Some(by) => deed.push_str(&format!(", approved by {by}")),
-            None => {}
-        }
-        let by = self.commit.trailer(trailer::BY).unwrap_or_else(|| self.commit.author.to_string());
-        format!("{name}{of}: {deed}, by {by} ({})", self.commit.id.short())
     }
 }

@@ -1,6 +1,6 @@
 //! Checks that a commit that changes a ledger changes only ledgers and the rendered files of the updated workloads.
 
-use super::commit_check::{AuditedChange, LedgerKey};
+use super::audited_change::{AuditedChange, LedgerKey};
 use super::ledger_action::LedgerAction;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::git::ObjectId;

@@ -1,5 +1,6 @@
 //! Verifies that ledgers were changed only by pillion commands: against the planner and the verbs, byte for byte.
 
+mod audited_change;
 mod commit_check;
 mod ledger_action;
 mod ledger_change;
@@ -8,7 +9,7 @@ mod recent;
 mod simultaneous_steps;
 mod text_diff;
 
-pub(crate) use commit_check::AuditedChange;
+pub(crate) use audited_change::AuditedChange;
 pub(crate) use recent::check_recent;
 
 use super::drift::check_previous_folder;

@@ -1,6 +1,7 @@
 //! Checks the recent changes of the ledgers of the deploy branch, for `watch`.
 
-use super::commit_check::{AuditedChange, BaseApprovals, LedgerKey, check_commit};
+use super::audited_change::{AuditedChange, LedgerKey};
+use super::commit_check::{BaseApprovals, check_commit};
 use super::{CommitContents, CommitReader, simultaneous_steps, unreadable_commit};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Commit, HistoryWalk, ObjectId};

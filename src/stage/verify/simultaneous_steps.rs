@@ -4,7 +4,7 @@
 //! date, while each commit that `watch` or `promote` releases has its own date, and its person. Commits with forged
 //! dates, or staged commits pushed one by one in good time, cannot be told from released ones.
 
-use super::commit_check::{AuditedChange, LedgerKey};
+use super::audited_change::{AuditedChange, LedgerKey};
 use super::ledger_action::LedgerAction;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::git::{Commit, Identity, trailer};
@@ -13,7 +13,7 @@ use crate::stage::DeployBranch;
 use std::collections::BTreeMap;
 
 /// Releases within so few seconds were not judged, unless pillion recorded their time.
-const SAME_PUSH_SECONDS: i64 = 10;
+const SAME_PUSH_SECONDS: u64 = 10;
 
 /// Reports a commit with more than one step that must be judged.
 pub(super) fn steps_in_one_commit(
@@ -65,7 +65,7 @@ fn is_one_push(before: &Commit, after: &Commit, identity: &Identity) -> bool {
     if [before, after].iter().any(|commit| commit.trailer(trailer::BY).is_some()) {
         return false;
     }
-    let apart = (after.time.seconds - before.time.seconds).abs();
+    let apart = after.time.seconds.abs_diff(before.time.seconds);
     let is_by_hand = |commit: &Commit| commit.committer != *identity;
     apart == 0 || (apart <= SAME_PUSH_SECONDS && is_by_hand(before) && is_by_hand(after))
 }

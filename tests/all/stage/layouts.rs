@@ -400,3 +400,21 @@ fn a_render_onto_a_protected_branch_says_what_to_type() {
         }
     }
 }
+
+#[test]
+fn settings_of_a_configuration_with_another_name_are_rendered() {
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
+    let mut texts = two_branches();
+    let settings = texts.remove("pillion.yaml").unwrap();
+    texts.insert("rollouts.yaml".into(), settings.clone());
+    repo.hold(&texts).commit("start");
+    let render = ["render", "--config", "rollouts.yaml", "--branch", "env/prod"];
+    repo.pillion(&[&render[..], &["--create"]].concat());
+    // No rendered file changes, but the next plan follows the new settings.
+    repo.put("rollouts.yaml", format!("{settings}# The same settings.\n"));
+    let second = repo.commit("settings");
+    repo.pillion(&render);
+    let source = repo.git(&["show", "-s", "--format=%(trailers:key=Pillion-Source,valueonly)", "env/prod"]);
+    assert_eq!(source, second.to_string());
+}

@@ -47,7 +47,7 @@ fn check_shared_files(path: &Path) -> Vec<DoctorCheck> {
     let paths: Vec<PathBuf> =
         configuration.layout.source_paths().into_iter().filter(|path| path.exists()).collect();
     let chosen = select_inputs(&Disk, &paths, &choice).inputs;
-    let shared = shared_files(&configuration.repository, &configuration.layout, None, &chosen);
+    let shared = shared_files(&configuration, None, &chosen);
     let to_check = |diagnostic: Diagnostic| {
         let check = DoctorCheck::new(CheckState::Error, "clusters", diagnostic.message);
         diagnostic.help.into_iter().fold(check, |check, help| check.help(help))

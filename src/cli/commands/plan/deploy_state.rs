@@ -22,7 +22,8 @@ pub(super) fn report_deploy_branch(
     let branches = BranchConfig::from_repository(&configuration.repository)?;
     let within = working_folder_in_repository(repository);
     let root = normalize_path(&within.join(&configuration.layout.root));
-    let paths = RepositoryPaths::of(&configuration.layout, &root.join("pillion.yaml"), &branches);
+    let config = normalize_path(&within.join(configuration.path()));
+    let paths = RepositoryPaths::of(&configuration.layout, &config, &branches);
     let Some(position) = BranchPosition::find(repository, &branches, &paths.all)? else {
         reporter.print_state("planned from your working folder");
         return Ok(());

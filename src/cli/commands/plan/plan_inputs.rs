@@ -154,7 +154,7 @@ fn from_commits(
                 None => TreeFiles::from_disk(&Disk, &within),
             };
             let branches = BranchConfig::from_repository(&configuration.repository)?;
-            let config = normalize_path(&old_configuration.layout.root.join("pillion.yaml"));
+            let config = normalize_path(&old_configuration.path());
             let (repository, branches, head) = (&repository, &branches, old.id);
             let past = LedgerHistory { repository, branches, config: &config, head, manifests };
             reporter.add(missing_workloads(&site, &now, Some(&past)));
@@ -190,9 +190,7 @@ fn find_history<'r>(
         Some(_) => branches.find_deploy_branch(repository).map(|(_, head)| head),
         None => repository.resolve("HEAD").ok(),
     };
-    let config = normalize_path(
-        &working_folder_in_repository(repository).join(&configuration.layout.root).join("pillion.yaml"),
-    );
+    let config = normalize_path(&working_folder_in_repository(repository).join(configuration.path()));
     Ok(head.map(|head| LedgerHistorySource { repository, branches, config, head }))
 }
 
@@ -354,7 +352,7 @@ fn deploy_branch_files<'r>(
         )));
     };
     // Ledgers beside a render that is not to be believed are not planned with either.
-    match RenderHistory::find(repository, &branches, Path::new("pillion.yaml"), (&place, head)) {
+    match RenderHistory::find(repository, &branches, &configuration.path(), (&place, head)) {
         Ok(Some(renders)) => {
             if let Err(refused) = renders.newest_source()? {
                 return Err(CommandError::from_diagnostics([*refused]));

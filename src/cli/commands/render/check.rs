@@ -4,7 +4,7 @@ use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::file_list;
 use crate::read::normalize_path;
 use crate::stage::unmanaged_manifest;
-use crate::workspace::{Layout, RenderedInput};
+use crate::workspace::{Configuration, RenderedInput};
 use crate::workspace::{is_applied, may_be_applied};
 use crate::write::{OutputFolder, first_difference, unified_diff};
 use std::path::{Path, PathBuf};
@@ -29,9 +29,9 @@ impl RenderCheck {
         name: Option<PathBuf>,
         shows_diff: bool,
         command: String,
-        layout: &Layout,
+        configuration: &Configuration,
     ) -> Self {
-        let config = layout.root.join("pillion.yaml");
+        let (layout, config) = (&configuration.layout, configuration.path());
         let own =
             name.as_deref().map(|name| layout.managed_paths_below(&normalize_path(name), Some(&config)));
         Self {

@@ -266,7 +266,7 @@ fn render_target<'a>(
             name,
             args.diff,
             command,
-            &configuration.layout,
+            configuration,
         ))));
     }
     let out = args.out.clone().or(rendered_folder(configuration).filter(|_| args.write));
