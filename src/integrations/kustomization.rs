@@ -1,8 +1,8 @@
 //! Finds kustomizations, and the name references that the one of the working folder configures, for a warning.
 
+pub(crate) use crate::read::KUSTOMIZATION_NAMES as FILE_NAMES;
 use crate::read::{MAX_FILE_BYTES, decode_text};
 use crate::sandbox::SandboxPath;
-pub(crate) use crate::workspace::KUSTOMIZATION_NAMES as FILE_NAMES;
 use crate::yaml::Document;
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -15,5 +15,5 @@ pub(crate) use file::{MAX_FILE_BYTES, decode_text, read_file, read_stream};
 pub use file_source::{EntryKind, FileKind, FileSource, ResolveError, normalize_path};
 pub use listing::{CommitListing, ListingEntry};
 pub(crate) use parallel::map_in_order;
-pub(crate) use walk::WalkFilter;
 pub use walk::{IgnoreRules, ManifestFile, WalkResult, walk_manifests};
+pub(crate) use walk::{KUSTOMIZATION_NAMES, WalkFilter, is_manifest_name};

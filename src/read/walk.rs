@@ -302,13 +302,15 @@ fn skipped_folder(path: &Path, why: &str, help: &str) -> Diagnostic {
         .help(help)
 }
 
-pub(super) fn is_manifest_name(path: &Path) -> bool {
+/// Returns whether a file may be a manifest, by its ending.
+pub(crate) fn is_manifest_name(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
 }
 
+/// The names that a kustomization may have (kustomize api/konfig).
+pub(crate) const KUSTOMIZATION_NAMES: [&str; 3] =
+    ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
 fn find_kustomization(folder: &Path, files: &dyn FileSource) -> Option<PathBuf> {
-    ["kustomization.yaml", "kustomization.yml", "Kustomization"]
-        .iter()
-        .map(|n| folder.join(n))
-        .find(|p| files.kind(p) == Some(FileKind::File))
+    KUSTOMIZATION_NAMES.iter().map(|n| folder.join(n)).find(|p| files.kind(p) == Some(FileKind::File))
 }

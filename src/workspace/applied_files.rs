@@ -1,11 +1,9 @@
 //! Detects the files that `kubectl apply -R`, Argo CD or Flux apply from a folder.
 
+use crate::read::KUSTOMIZATION_NAMES;
 use crate::yaml::{Document, split_documents};
 use std::path::Path;
 use std::sync::Arc;
-
-/// Files that select what else is applied, whatever their content.
-const ENTRY_FILES: [&str; 4] = ["kustomization", "kustomization.yaml", "kustomization.yml", "chart.yaml"];
 
 /// The name prefix of files that change an Application of Argo CD.
 const ARGOCD_SOURCE_PREFIX: &str = ".argocd-source";
@@ -37,9 +35,11 @@ pub(crate) fn is_applied(name: &Path, text: &str) -> bool {
         })
 }
 
+/// Returns whether a file selects what else is applied, whatever its content; names in another case count too.
 fn is_entry_file(name: &Path) -> bool {
     let name = name.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    ENTRY_FILES.contains(&&*name) || name.starts_with(ARGOCD_SOURCE_PREFIX)
+    KUSTOMIZATION_NAMES.iter().chain(&["Chart.yaml"]).any(|entry| name.eq_ignore_ascii_case(entry))
+        || name.starts_with(ARGOCD_SOURCE_PREFIX)
 }
 
 #[cfg(test)]

@@ -3,13 +3,11 @@
 use super::duplicate_workloads::duplicate_workloads;
 use super::selection::{BuiltInputs, InputSelector};
 use super::texts::read_inputs;
-use super::{Configuration, Input, InputOptions, WhatIf, input_from_build, read_ledgers, shared_files};
+use super::{Configuration, Input, WhatIf, input_from_build, manifests_of, read_ledgers, shared_files};
 use crate::diagnostics::{Diagnostic, Span};
 use crate::read::{FileSource, IgnoreRules, map_in_order};
-use crate::render::{
-    CollectedObjects, Manifest, Renderer, RendererInputs, RendererSetup, WorkloadRef, build_renderer,
-};
-use crate::yaml::{Document, split_documents};
+use crate::render::{CollectedObjects, Renderer, RendererInputs, RendererSetup, WorkloadRef, build_renderer};
+use crate::yaml::Document;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -57,7 +55,7 @@ impl ClusterInputs {
         let mut diagnostics = Vec::new();
         let options = configuration.input_options(None).unwrap_or_else(|error| {
             diagnostics.push(*error);
-            InputOptions::new(layout, IgnoreRules::empty())
+            layout.input_options(IgnoreRules::empty())
         });
         let mut selector = InputSelector::new(files, selection, options);
         let built = built.map_or_else(BuiltInputs::default, |(name, text)| {
@@ -82,7 +80,7 @@ impl ClusterInputs {
         }
         diagnostics.append(&mut selector.diagnostics);
         diagnostics.extend(ledger_errors.into_iter().chain(missing_sets));
-        diagnostics.extend(shared_files(&configuration.repository, layout, sources.cluster, &manifests));
+        diagnostics.extend(shared_files(configuration, sources.cluster, &manifests));
         let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
         let set_names: BTreeSet<Arc<str>> = set_files.iter().map(|s| Arc::clone(&s.name)).collect();
         let set_names: BTreeSet<&str> = set_names.iter().map(|name| &**name).collect();
@@ -111,7 +109,7 @@ impl ClusterInputs {
         diagnostics.extend(errors);
         let cluster = cluster.map(|c| Arc::clone(&c.name));
         let inputs = Self { cluster, setup, texts, workloads, first_workload_indexes };
-        diagnostics.extend(duplicate_workloads(&inputs));
+        diagnostics.extend(duplicate_workloads(&inputs.workloads, &inputs.texts, &inputs.setup.renderer));
         diagnostics.extend(inputs.namespace_errors(sources.built.is_some()));
         (inputs, diagnostics)
     }
@@ -129,19 +127,6 @@ impl ClusterInputs {
         }
         found
     }
-}
-
-/// Returns the documents of an input, not yet parsed.
-pub fn manifests_of<'i>(input: &'i Input, text: &'i str) -> impl Iterator<Item = Manifest<'i>> {
-    split_documents(&input.name, text).0.into_iter().enumerate().map(|(index, piece)| Manifest {
-        file: &input.name,
-        index,
-        first_line: piece.first_line,
-        text: &text[piece.span],
-        namespace: &input.namespace,
-        is_named: input.is_explicit,
-        document: None,
-    })
 }
 
 /// Finds the workloads of all inputs, and the index of the first one of each input.

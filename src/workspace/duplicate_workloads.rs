@@ -1,16 +1,21 @@
 //! Finds workloads with two manifests: the cluster has one of them, and git does not say which.
 
-use super::{ClusterInputs, Input, manifests_of};
+use super::{Input, manifests_of};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::read::map_in_order;
-use crate::render::{KeywordMatcher, WorkloadRef};
+use crate::render::{KeywordMatcher, Renderer, WorkloadRef};
 use crate::yaml::{Document, EntryPart};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Says which workloads that some SidecarSet may select stand in a second manifest, whether that is selected or not.
-pub(super) fn duplicate_workloads(inputs: &ClusterInputs) -> Vec<Diagnostic> {
-    let selected = || inputs.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
+/// Reports the workloads with a second manifest. `workloads` are those that some SidecarSet may select; the second
+/// manifest, among `texts`, may be one that none selects.
+pub(super) fn duplicate_workloads(
+    workloads: &[(Arc<Document>, Vec<WorkloadRef>)],
+    texts: &[(Input, Arc<str>)],
+    renderer: &Renderer,
+) -> Vec<Diagnostic> {
+    let selected = || workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
     let mut first: BTreeMap<&str, (&Document, &WorkloadRef)> = BTreeMap::new();
     let mut found = Vec::new();
     for (document, located) in selected() {
@@ -21,27 +26,30 @@ pub(super) fn duplicate_workloads(inputs: &ClusterInputs) -> Vec<Diagnostic> {
             }
         }
     }
-    for (document, all) in unselected_namesakes(inputs) {
+    for (document, all) in unselected_namesakes(workloads, texts, renderer) {
         let known = all.iter().filter_map(|located| Some((located, first.get(&*located.key)?)));
         found.extend(known.map(|(located, (other, at))| duplicate_workload(located, &document, other, at)));
     }
     found
 }
 
-/// The workloads that no SidecarSet selects and that are called like one that is selected.
-fn unselected_namesakes(inputs: &ClusterInputs) -> Vec<(Arc<Document>, Vec<WorkloadRef>)> {
-    let names: BTreeSet<&str> =
-        inputs.workloads.iter().flat_map(|(_, all)| all.iter().map(|l| &*l.name)).collect();
+/// Returns the workloads that no SidecarSet selects and that have the name of one that is selected.
+fn unselected_namesakes(
+    workloads: &[(Arc<Document>, Vec<WorkloadRef>)],
+    texts: &[(Input, Arc<str>)],
+    renderer: &Renderer,
+) -> Vec<(Arc<Document>, Vec<WorkloadRef>)> {
+    let names: BTreeSet<&str> = workloads.iter().flat_map(|(_, all)| all.iter().map(|l| &*l.name)).collect();
     let Some(names) = KeywordMatcher::new(names) else { return Vec::new() };
     let known: BTreeSet<(&str, usize)> =
-        inputs.workloads.iter().map(|(document, _)| (&**document.file(), document.index())).collect();
+        workloads.iter().map(|(document, _)| (&**document.file(), document.index())).collect();
     let work = |(input, text): &(Input, Arc<str>)| {
         let manifests = manifests_of(input, text);
         let others = manifests.filter(|m| !known.contains(&(&**m.file, m.index)) && names.matches(m.text));
-        others.filter_map(|m| inputs.setup.renderer.find_all_workloads(&m)).collect::<Vec<_>>()
+        others.filter_map(|m| renderer.find_all_workloads(&m)).collect::<Vec<_>>()
     };
     let mut found = Vec::new();
-    map_in_order(&inputs.texts, work, |others| found.extend(others));
+    map_in_order(texts, work, |others| found.extend(others));
     found
 }
 

@@ -1,12 +1,13 @@
 //! Selects the inputs in files and folders, each file once.
 
-use super::Layout;
-use super::kustomization::patch_files;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::read::{
     FileKind, FileSource, IgnoreRules, ManifestFile, normalize_path, read_stream, walk_manifests,
 };
+use crate::render::Manifest;
 use crate::sandbox::{RepositoryRoot, SandboxPath};
+use crate::yaml::{Document, split_documents};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,6 +46,14 @@ pub struct Input {
 }
 
 impl Input {
+    /// Returns its file, where it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.source {
+            InputSource::File(path) => Some(path),
+            InputSource::Stdin | InputSource::Text(_) => None,
+        }
+    }
+
     /// Returns whether its text can be read again: standard input and pipes (`<(kustomize build …)`) give it once.
     pub(crate) fn is_rereadable(&self, files: &dyn FileSource) -> bool {
         match &self.source {
@@ -65,6 +74,19 @@ pub fn read_input(input: &Input, files: &dyn FileSource) -> Result<String, Diagn
         InputSource::Stdin => read_stream(&mut std::io::stdin().lock(), &input.name),
         InputSource::Text(text) => Ok(text.to_string()),
     }
+}
+
+/// Returns the documents of an input, not yet parsed.
+pub fn manifests_of<'i>(input: &'i Input, text: &'i str) -> impl Iterator<Item = Manifest<'i>> {
+    split_documents(&input.name, text).0.into_iter().enumerate().map(|(index, piece)| Manifest {
+        file: &input.name,
+        index,
+        first_line: piece.first_line,
+        text: &text[piece.span],
+        namespace: &input.namespace,
+        is_named: input.is_explicit,
+        document: None,
+    })
 }
 
 /// Rules for the namespace of manifests that name none.
@@ -98,16 +120,6 @@ pub struct InputOptions {
 }
 
 impl InputOptions {
-    /// Returns the options that a layout describes.
-    pub(crate) fn new(layout: &Layout, ignore_rules: IgnoreRules) -> Self {
-        Self {
-            ignore_rules,
-            namespaces: layout.namespace_rules(),
-            repository_root: layout.repository_root.clone(),
-            user_paths: Vec::new(),
-        }
-    }
-
     /// Returns the path of a file; paths out of the repository are reported by the check of pillion.yaml.
     fn sandbox_path(&self, path: &Path) -> SandboxPath {
         let confined =
@@ -234,10 +246,15 @@ fn skipped_patch(found: &ManifestFile) -> Diagnostic {
     Diagnostic::note(Code::FolderSkipped, message).at(Span::whole_file(found.name.clone()))
 }
 
-/// Returns the files that a kustomization lists as patches; an unreadable one lists none.
+/// Returns the files that a kustomization lists as patches, which are not manifests; an unreadable one lists none.
 fn list_patches_in(kustomization: &Path, place: &SandboxPath, files: &dyn FileSource) -> Vec<PathBuf> {
     let name: Arc<str> = kustomization.to_string_lossy().into();
     let Ok(text) = files.read_confined_text(place, kustomization, &name) else { return Vec::new() };
+    let Ok(document) = Document::read(&name, 0, 1, &text) else { return Vec::new() };
+    let listed = |key: &str| document.value().get(key).and_then(Value::as_array).into_iter().flatten();
+    let merges = listed("patchesStrategicMerge");
+    let paths = ["patches", "patchesJson6902"].into_iter().flat_map(listed).map(|patch| &patch["path"]);
     let folder = kustomization.parent().unwrap_or(Path::new(""));
-    patch_files(&name, &text).into_iter().map(|patch| normalize_path(&folder.join(patch))).collect()
+    let patches = merges.chain(paths).filter_map(Value::as_str);
+    patches.map(|patch| normalize_path(&folder.join(patch))).collect()
 }

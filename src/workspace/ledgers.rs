@@ -1,12 +1,88 @@
-//! Reads the files of ledgers.
+//! Finds and reads the files of ledgers.
 
+use super::inputs::input_from_file;
+use super::unread_ledgers::find_unread_ledgers;
 use super::{Input, Layout, read_input};
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::read::FileSource;
+use crate::read::{EntryKind, FileSource, IgnoreRules, WalkFilter, WalkResult, normalize_path};
 use crate::render::{CollectedObjects, collect_objects};
+use crate::sandbox::SandboxPath;
 use crate::yaml::{Document, EntryPart, FieldPath};
 use std::path::Path;
 use std::sync::Arc;
+
+/// A file with a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerFile {
+    /// Its cluster, where pillion.yaml names clusters.
+    pub cluster: Option<Arc<str>>,
+    /// The file; its output path is relative to the folder of ledgers.
+    pub input: Input,
+}
+
+impl Layout {
+    /// Finds the ledgers: every `*.yaml` directly in the folder of a cluster, or without clusters in that of the
+    /// ledgers. Clusters are in the order of pillion.yaml, files by name. A link is reported and not followed.
+    pub fn find_ledgers(&self, files: &dyn FileSource) -> (Vec<LedgerFile>, Vec<Diagnostic>) {
+        let (found, mut diagnostics) = self.find_configured_ledgers(files);
+        let known = found.iter().filter_map(|ledger| ledger.input.file()).map(normalize_path).collect();
+        diagnostics.extend(find_unread_ledgers(self, files, &known));
+        (found, diagnostics)
+    }
+
+    fn find_configured_ledgers(&self, files: &dyn FileSource) -> (Vec<LedgerFile>, Vec<Diagnostic>) {
+        let Some(folder) = &self.ledgers else { return (Vec::new(), Vec::new()) };
+        let root = normalize_path(&self.root.join(folder));
+        let clusters = match self.clusters.is_empty() {
+            true => vec![None],
+            false => self.clusters.iter().map(|c| Some(c.name.clone())).collect(),
+        };
+        let namespaces = self.namespace_rules();
+        let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
+        for cluster in clusters {
+            let folder = cluster.as_ref().map_or_else(|| root.clone(), |c| normalize_path(&root.join(&**c)));
+            let place = self.repository_root.as_ref().and_then(|top| top.resolve(&root));
+            let walk = find_ledgers_in(&folder, &root, place.as_ref(), files);
+            diagnostics.extend(walk.diagnostics);
+            found.extend(walk.files.into_iter().map(|file| LedgerFile {
+                cluster: cluster.clone(),
+                input: input_from_file(file, true, &namespaces),
+            }));
+        }
+        (found, diagnostics)
+    }
+}
+
+fn find_ledgers_in<'a>(
+    folder: &'a Path,
+    root: &'a Path,
+    place: Option<&SandboxPath>,
+    files: &dyn FileSource,
+) -> WalkResult {
+    // The folder of pillion.yaml itself has no name.
+    let named = |folder: &'a Path| if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let filter = WalkFilter::new(files, named(root), &IgnoreRules::empty());
+    let mut walk = WalkResult::default();
+    let entries = files.list_folder(named(folder)).unwrap_or_else(|diagnostic| {
+        walk.diagnostics.push(diagnostic);
+        Vec::new()
+    });
+    for (path, entry) in entries {
+        let is_ledger = path.extension().is_some_and(|e| e == "yaml");
+        match entry {
+            EntryKind::File if is_ledger && filter.has_usable_name(&path) => {
+                walk.files.push(filter.manifest_file(&path))
+            }
+            EntryKind::Symlink if is_ledger => filter.check_symlink(&path),
+            _ => {}
+        }
+    }
+    for found in &mut walk.files {
+        found.sandbox_path =
+            place.map_or_else(|| found.sandbox_path.clone(), |place| place.join(&found.relative_path));
+    }
+    filter.finish(walk)
+}
 
 /// Reads the ledgers of a cluster.
 pub(crate) fn read_ledgers(

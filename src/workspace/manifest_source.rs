@@ -226,8 +226,11 @@ impl<'c> BuildCommand<'c> {
                     format!("it printed more than {} MiB{}", MAX_FILE_BYTES >> 20, stderr_tail(&errors));
                 self.failed_error("was ended", &why, "")
             }
-            Error::OutputStillOpen | Error::Stopped => {
+            Error::OutputStillOpen => {
                 self.failed_error("does not end", "a program that it started still holds its output open", "")
+            }
+            Error::Stopped => {
+                self.failed_error("was ended", "pillion itself was stopped", "run the command again")
             }
         }
     }

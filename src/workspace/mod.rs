@@ -10,7 +10,6 @@ mod duplicate_workloads;
 mod function_inputs;
 mod inputs;
 mod known_names;
-mod kustomization;
 mod layout;
 mod ledgers;
 mod manifest_source;
@@ -26,16 +25,17 @@ mod workload_files;
 
 pub(crate) use applied_files::{is_applied, may_be_applied};
 pub(crate) use build_policy::{BuildDenial, BuildPolicy, parse_switch};
-pub use cluster_inputs::{ClusterInputs, ClusterSources, WorkloadDocuments, manifests_of};
+pub use cluster_inputs::{ClusterInputs, ClusterSources, WorkloadDocuments};
 pub(crate) use config_lookup::{find_application_root, find_config};
 pub use configuration::Configuration;
 pub(crate) use function_inputs::{FunctionInputs, FunctionOptions};
 pub use inputs::{
     Input, InputOptions, InputSource, NamespaceRules, SelectedInputs, UNSPECIFIED_NAMESPACE,
-    input_from_build, inputs_from_paths, read_input, select_inputs,
+    input_from_build, inputs_from_paths, manifests_of, read_input, select_inputs,
 };
 pub(crate) use known_names::{cluster_names, sidecar_set_names, workload_keys};
-pub use layout::{ClusterLayout, Layout, LedgerFile};
+pub use layout::{ClusterLayout, Layout};
+pub use ledgers::LedgerFile;
 pub(crate) use ledgers::{gather_ledgers, read_ledgers};
 pub use manifest_source::{BUILD_LIMIT, BuiltManifests, ManifestSource};
 use path_bounds::{PathBounds, resolve_within};
@@ -43,8 +43,8 @@ pub(crate) use rendered_paths::shared_files;
 pub(crate) use renderers::{ClusterRenderers, RenderedInput, WorkspaceRenderOptions};
 pub(crate) use selection::{InputSelection, Workspace};
 pub(crate) use survey::{
-    BuildPart, BuiltCluster, KUSTOMIZATION_NAMES, ManifestFolder, RepositorySurvey, SourceChoice, SourcePlan,
-    SurveyedWorkload, shown_path, survey_folder, workloads_in_text,
+    BuildPart, BuiltCluster, ManifestFolder, RepositorySurvey, SourceChoice, SourcePlan, SurveyedWorkload,
+    shown_path, survey_folder, workloads_in_text,
 };
 pub(crate) use texts::{CollectedInputs, InputTexts, collect_files, collect_manifests, read_documents};
 pub(crate) use what_if::WhatIf;

@@ -48,7 +48,7 @@ impl Workspace {
         let history = collect_files(&self.history, &Disk);
         let (ledgers, mut diagnostics) = layout.find_ledgers(&Disk);
         let files = inputs.texts.iter().map(|(input, _)| input);
-        diagnostics.extend(shared_files(repository, layout, self.cluster.as_deref(), files));
+        diagnostics.extend(shared_files(&self.configuration, self.cluster.as_deref(), files));
         let mut by_cluster = Vec::new();
         let mut declared_namespaces = BTreeSet::new();
         for cluster in self.selected_clusters() {

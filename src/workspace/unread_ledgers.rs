@@ -1,13 +1,14 @@
 //! Reports ledgers that no key of pillion.yaml reads: without them every workload would get the content of the SidecarSet
 //! files.
 
-use super::inputs::InputSource;
-use super::layout::{Layout, LedgerFile};
+use super::layout::Layout;
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::read::{FileKind, FileSource, normalize_path};
+use crate::read::{FileKind, FileSource, is_manifest_name, normalize_path};
 use crate::sandbox::display_path;
+use crate::yaml::{Document, split_documents};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The folder of ledgers where pillion.yaml names none.
 const DEFAULT_FOLDER: &str = "ledgers";
@@ -16,7 +17,7 @@ const DEFAULT_FOLDER: &str = "ledgers";
 pub(super) fn find_unread_ledgers(
     layout: &Layout,
     files: &dyn FileSource,
-    known: &[LedgerFile],
+    known: &BTreeSet<PathBuf>,
 ) -> Vec<Diagnostic> {
     let folders: BTreeSet<PathBuf> = layout
         .ledgers
@@ -28,18 +29,25 @@ pub(super) fn find_unread_ledgers(
     // The working folder itself has other files too.
     let folders =
         folders.iter().filter(|f| !f.as_os_str().is_empty() && files.kind(f) == Some(FileKind::Folder));
-    let is_known = |file: &Path| {
-        known
-            .iter()
-            .any(|l| matches!(&l.input.source, InputSource::File(known) if normalize_path(known) == *file))
-    };
-    let is_ledger = |file: &Path| {
-        let text = files.read_text(file, &file.to_string_lossy().into()).unwrap_or_default();
-        text.lines().any(|line| line.trim_end() == "kind: SidecarRollout")
-    };
     let mut all: BTreeSet<PathBuf> = folders.flat_map(|folder| files.list_all_files(folder)).collect();
-    all.retain(|file| file.extension().is_some_and(|e| e == "yaml") && !is_known(file) && is_ledger(file));
+    all.retain(|file| is_manifest_name(file) && !known.contains(file) && may_be_ledger(files, file));
     all.iter().map(|file| unread_ledger(layout, file)).collect()
+}
+
+/// Returns whether a file has a document of the kind of ledgers, or one with its name that cannot be read.
+fn may_be_ledger(files: &dyn FileSource, file: &Path) -> bool {
+    let name: Arc<str> = file.to_string_lossy().into();
+    let Ok(text) = files.read_text(file, &name) else { return true };
+    if !text.contains("SidecarRollout") {
+        return false;
+    }
+    let (slices, _) = split_documents(&name, &text);
+    slices.into_iter().enumerate().any(|(index, slice)| {
+        match Document::read(&name, index, slice.first_line, &text[slice.span]) {
+            Ok(document) => document.value()["kind"] == "SidecarRollout",
+            Err(_) => true,
+        }
+    })
 }
 
 fn unread_ledger(layout: &Layout, file: &Path) -> Diagnostic {
@@ -52,6 +60,10 @@ fn unread_ledger(layout: &Layout, file: &Path) -> Diagnostic {
         (Some(named), _) if !file.starts_with(normalize_path(&layout.root.join(named))) => (
             "it is outside of the folder that `ledgers` of pillion.yaml names",
             format!("write `ledgers: {DEFAULT_FOLDER}` into pillion.yaml, or move it"),
+        ),
+        (Some(_), _) if file.extension().is_none_or(|e| e != "yaml") => (
+            "the file of a ledger ends in `.yaml`",
+            format!("rename it to `{}.yaml`", file.file_stem().unwrap_or_default().to_string_lossy()),
         ),
         (Some(_), true) => (
             "pillion.yaml has no `clusters`, so ledgers are directly in their folder",

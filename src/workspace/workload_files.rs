@@ -1,6 +1,6 @@
 //! Finds the files of a tree that contain the manifest of a workload, whether pillion reads them or not.
 
-use super::{InputOptions, InputSource, Layout, select_inputs};
+use super::{InputSource, Layout, select_inputs};
 use crate::model::workload::{item_type_meta, type_meta, workload_key};
 use crate::read::{FileKind, FileSource, IgnoreRules, map_in_order, normalize_path};
 use crate::yaml::{Document, split_documents};
@@ -64,7 +64,9 @@ impl WorkloadFiles {
             let name: Arc<str> = file.to_string_lossy().into();
             let text = tree.files.read_text(file, &name).unwrap_or_default();
             keys.iter()
-                .filter(|key| contains_workload(&text, &name, None, key))
+                .filter(|key| {
+                    contains_workload(&text, &name, None, key) || may_contain_workload(&text, &name, key)
+                })
                 .map(Arc::clone)
                 .collect::<Vec<_>>()
         };
@@ -97,7 +99,7 @@ fn source_files(tree: &TreeFiles<'_>, layout: &Layout) -> BTreeSet<PathBuf> {
         .into_iter()
         .filter(|path| tree.files.kind(path).is_some_and(|k| k != FileKind::Other));
     let ignore_rules = layout.ignore_rules(None).unwrap_or_else(|_| IgnoreRules::empty());
-    let options = InputOptions::new(layout, ignore_rules);
+    let options = layout.input_options(ignore_rules);
     let chosen = select_inputs(tree.files, &sources.collect::<Vec<_>>(), &options);
     let is_in_one = |input: &_| {
         layout.clusters.is_empty()
@@ -131,6 +133,27 @@ pub(crate) fn contains_workload(text: &str, name: &Arc<str>, otherwise: Option<&
             otherwise.unwrap_or(namespace),
             wanted,
         )
+    })
+}
+
+/// Returns whether a document that cannot be read has the kind and the name of a workload, as lines of YAML have them:
+/// nobody can say that a commit removed the workload.
+fn may_contain_workload(text: &str, name: &Arc<str>, wanted: &str) -> bool {
+    let (Some(kind), Some(called)) = (wanted.split(['.', '/']).next(), wanted.rsplit('/').next()) else {
+        return false;
+    };
+    let has_entry = |slice: &str, key: &str, value: &str| {
+        let mut entries = slice.lines().filter_map(|line| line.trim().split_once(':'));
+        entries.any(|(k, v)| k == key && v.trim().trim_matches(['"', '\'']) == value)
+    };
+    let is_possible = |slice: &str| has_entry(slice, "kind", kind) && has_entry(slice, "name", called);
+    if !is_possible(text) {
+        return false;
+    }
+    let (slices, _) = split_documents(name, text);
+    slices.into_iter().enumerate().any(|(index, slice)| {
+        let content = &text[slice.span];
+        is_possible(content) && Document::read(name, index, slice.first_line, content).is_err()
     })
 }
 

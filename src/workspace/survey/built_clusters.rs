@@ -1,7 +1,6 @@
 //! What kustomizations and charts build: the clusters that overlays make, and the folders that belong to each.
 
-use super::source_choice::{is_side_folder, shown_path};
-use super::{RepositorySurvey, SurveyedWorkload};
+use super::{RepositorySurvey, SurveyedWorkload, is_side_folder, shown_path};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

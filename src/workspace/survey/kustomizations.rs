@@ -6,10 +6,6 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The names that a kustomization may have (kustomize api/konfig).
-pub(crate) const KUSTOMIZATION_NAMES: [&str; 3] =
-    ["kustomization.yaml", "kustomization.yml", "Kustomization"];
-
 /// A kustomization.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SurveyedKustomization {

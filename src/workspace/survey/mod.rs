@@ -11,16 +11,18 @@ mod surveyed_workloads;
 pub(crate) use applications::SurveyedApplication;
 pub(crate) use built_clusters::{BuildPart, BuiltCluster};
 pub(crate) use folder::survey_folder;
-pub(crate) use kustomizations::{KUSTOMIZATION_NAMES, SurveyedKustomization};
-pub(crate) use source_choice::{ManifestFolder, SourceChoice, SourcePlan, shown_path};
+pub(crate) use kustomizations::SurveyedKustomization;
+pub(crate) use source_choice::{ManifestFolder, SourceChoice, SourcePlan};
 pub(crate) use surveyed_workloads::{SurveyedWorkload, workloads_in_text};
 
 use crate::diagnostics::Diagnostic;
+use crate::model::file_list::to_slash;
 use crate::model::workload::type_meta;
+use crate::read::KUSTOMIZATION_NAMES;
 use crate::yaml::{Document, split_documents};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// What a repository contains. All paths are relative to the surveyed folder.
@@ -161,6 +163,41 @@ impl RepositorySurvey {
         self.helm_releases += usize::from(kind == "HelmRelease");
         self.applications.extend(SurveyedApplication::read(path, object));
     }
+}
+
+/// Returns a path for messages and pillion.yaml: with slashes, `.` for the surveyed folder itself.
+pub(crate) fn shown_path(path: &Path) -> String {
+    match to_slash(path) {
+        path if path.is_empty() => ".".to_owned(),
+        path => path,
+    }
+}
+
+/// Folders with copies of manifests rather than with what a cluster applies.
+const SIDE_FOLDERS: &[&str] = &[
+    "test",
+    "tests",
+    "testdata",
+    "e2e",
+    "example",
+    "examples",
+    "sample",
+    "samples",
+    "doc",
+    "docs",
+    "hack",
+    "vendor",
+    "third_party",
+    "node_modules",
+];
+
+/// Returns whether a folder is one of the side folders, or below one.
+fn is_side_folder(path: &Path) -> bool {
+    path.components().any(|component| is_side_name(&component))
+}
+
+fn is_side_name(component: &Component<'_>) -> bool {
+    SIDE_FOLDERS.iter().any(|name| component.as_os_str() == *name)
 }
 
 /// Returns whether a sorted set has a path that is a folder or below it.

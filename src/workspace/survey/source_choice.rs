@@ -2,29 +2,13 @@
 //! build. A workload that is in several places, such as a base and its released copy, is taken from one of them.
 
 use super::built_clusters::BuiltCluster;
-use super::{RepositorySurvey, SurveyedApplication, SurveyedWorkload, has_path_below};
+use super::{
+    RepositorySurvey, SurveyedApplication, SurveyedWorkload, has_path_below, is_side_folder, shown_path,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
-use std::path::{Component, Path, PathBuf};
-
-/// Folders with copies of manifests rather than with what a cluster applies.
-const SIDE_FOLDERS: &[&str] = &[
-    "test",
-    "tests",
-    "testdata",
-    "e2e",
-    "example",
-    "examples",
-    "sample",
-    "samples",
-    "doc",
-    "docs",
-    "hack",
-    "vendor",
-    "third_party",
-    "node_modules",
-];
+use std::path::{Path, PathBuf};
 
 /// The chosen sources, and what was left out.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,14 +63,6 @@ impl fmt::Display for UnknownSource {
                 "`--sources` names both plain manifests and folders that need a build: name one kind, or write a `build` command that prints everything"
             ),
         }
-    }
-}
-
-/// Returns a path for messages and pillion.yaml: with slashes, `.` for the surveyed folder itself.
-pub(crate) fn shown_path(path: &Path) -> String {
-    match crate::model::file_list::to_slash(path) {
-        path if path.is_empty() => ".".to_owned(),
-        path => path,
     }
 }
 
@@ -303,13 +279,4 @@ fn common_folder(folders: &[ManifestFolder]) -> PathBuf {
     paths.fold(first, |common, path| {
         common.ancestors().find(|above| path.starts_with(above)).unwrap_or(Path::new("")).to_owned()
     })
-}
-
-/// Returns whether a folder is one of the side folders, or below one.
-pub(super) fn is_side_folder(path: &Path) -> bool {
-    path.components().any(|component| is_side_name(&component))
-}
-
-fn is_side_name(component: &Component<'_>) -> bool {
-    SIDE_FOLDERS.iter().any(|name| component.as_os_str() == *name)
 }

@@ -100,6 +100,10 @@ fn a_slip_in_the_middle_of_a_rollout_stops_every_command() {
         ("a folder is moved out of the sources", |repo| {
             repo.git(&["mv", "apps/shop", "shop"]);
         }),
+        ("a manifest is moved out of the sources, and broken", |repo| {
+            edit(repo, "apps/shop/web.yaml", "name: web", "name: web\n  annotations: {a");
+            repo.git(&["mv", "apps/shop/web.yaml", "web.yaml"]);
+        }),
         ("a manifest is renamed", |repo| {
             repo.git(&["mv", "apps/shop/web.yaml", "apps/shop/web.yaml.txt"]);
         }),
