@@ -29,7 +29,8 @@ pub fn compare_block_reader(text: &str) -> Result<bool, String> {
     compare_with_yaml_rust2(text, &reading.value).map(|()| true)
 }
 
-/// Asks the walk of verified edits whether a document certainly says a value, and if so granit-parser and yaml-rust2.
+/// Checks with the walk of verified edits whether a document certainly has a value, and if so with granit-parser and
+/// yaml-rust2.
 /// Returns whether the walk is certain.
 ///
 /// # Errors

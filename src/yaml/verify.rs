@@ -1,5 +1,5 @@
 //! Verifies that an edited text means what it should, by other readers than the one that it was edited with: every byte
-//! of it is walked along the value (`verify_walk.rs`), and where that is not certain, yaml-rust2 reads it.
+//! of it is walked along the value (`verify_walk/`), and where that is not certain, yaml-rust2 reads it.
 //!
 //! Every edited document is verified; the check is never dropped, sampled or cached.
 
@@ -20,7 +20,10 @@ const MAX_FLOW_INDENT: usize = 256;
 /// Characters that anchors may hold together, one inside the other counted twice.
 const MAX_ANCHORED_CHARS: usize = 128 << 20;
 
-/// Compares a text with the value wanted: `old`, with `new` at a path. Says what differs.
+/// Compares a text with the wanted value: `old`, with `new` at a path.
+///
+/// # Errors
+/// A description of the difference.
 pub(super) fn verify_edit(text: &str, old: &Value, at: &[PathSegment], new: &Value) -> Result<(), String> {
     let unterminated = last_unterminated_line(text);
     let text = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
@@ -385,7 +388,7 @@ fn key_text<'a>(
     }
 }
 
-/// Says where two values differ first.
+/// Describes the first difference of two values.
 fn first_difference(read: &Value, expected: ExpectedValue<'_>, at: &FieldPath) -> Option<String> {
     let expected = expected.resolve();
     let place = || if at.segments().is_empty() { "the document".to_owned() } else { format!("`{at}`") };

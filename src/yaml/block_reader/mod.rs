@@ -28,13 +28,13 @@
 //! end of a document (`...`) are outside of it. No rule looks ahead further than a line, and no rule repairs: the first
 //! byte that none of them allows ends the reading with "not certain".
 //!
-//! # Why this and the walk of `verify_walk.rs` cannot be wrong alike
+//! # Why this and the walk of `verify_walk/` cannot be wrong alike
 //!
 //! A text is written to disk only after a second reader has found the intended value in it. Where this reader
 //! misunderstands a text, the edit is made for a wrong value, and the second reader has to notice. The two share the
 //! resolver of plain scalars (`scalar.rs`) and nothing else; they would have to make the same mistake independently:
 //!
-//! | | here | `verify_walk.rs` |
+//! | | here | `verify_walk/` |
 //! |---|---|---|
 //! | direction | from the text: each byte decides what is read next | from the value: it decides which few spellings may stand at a place |
 //! | quotes | the scalar ends at the first quote that is not escaped; the text between is kept or decoded | each byte is compared with the next byte of the value; there is no end to find, and an early or late quote is a difference |

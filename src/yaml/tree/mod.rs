@@ -108,7 +108,7 @@ impl SyntaxTree {
         (node.next, node.end) = (next, end.max(node.start));
     }
 
-    /// Says that the text of a quoted scalar is what its quotes enclose.
+    /// Sets the text of a quoted scalar to what its quotes enclose.
     pub(super) fn set_inside_quotes(&mut self, id: NodeId) {
         self.nodes[id as usize].text = INSIDE_QUOTES;
     }
