@@ -37,9 +37,9 @@ impl FileSource for Disk {
         std::fs::read_link(link).unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    fn find_manifests(&self, folder: &Path, skips: &IgnoreRules) -> WalkResult {
-        let judge = Arc::new(WalkFilter::new(&Self, folder, skips));
-        let filter = Arc::clone(&judge);
+    fn find_manifests(&self, folder: &Path, ignore_rules: &IgnoreRules) -> WalkResult {
+        let filter = Arc::new(WalkFilter::new(&Self, folder, ignore_rules));
+        let entry_filter = Arc::clone(&filter);
         let walker = WalkBuilder::new(folder)
             .hidden(false)
             .ignore(false)
@@ -48,7 +48,7 @@ impl FileSource for Disk {
             .parents(RepositoryRoot::of_git_repository(folder).is_some())
             .follow_links(false)
             .filter_entry(move |e| {
-                e.file_type().and_then(entry_kind).is_some_and(|what| filter.admits(e.path(), what))
+                e.file_type().and_then(entry_kind).is_some_and(|what| entry_filter.admits(e.path(), what))
             })
             // The parallel walk lists a folder before it asks which ignore files are in it; the other one asks the disk
             // for each of them in each folder.
@@ -60,7 +60,7 @@ impl FileSource for Disk {
                 let mut walk = walk.lock().unwrap_or_else(PoisonError::into_inner);
                 match entry {
                     Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
-                        walk.files.push(judge.manifest_file(entry.path()));
+                        walk.files.push(filter.manifest_file(entry.path()));
                     }
                     Ok(_) => {}
                     Err(error) => walk.diagnostics.push(walk_error(&error)),
@@ -68,7 +68,7 @@ impl FileSource for Disk {
                 WalkState::Continue
             })
         });
-        let mut walk = judge.finish(walk.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let mut walk = filter.finish(walk.into_inner().unwrap_or_else(PoisonError::into_inner));
         walk.files.sort_unstable_by(|a, b| a.relative_path.cmp(&b.relative_path));
         walk
     }

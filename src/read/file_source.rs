@@ -21,7 +21,7 @@ pub trait FileSource: Sync {
     fn link_target(&self, link: &Path) -> String;
 
     /// Finds the manifests below a folder, sorted by path, component by component.
-    fn find_manifests(&self, folder: &Path, skips: &IgnoreRules) -> WalkResult;
+    fn find_manifests(&self, folder: &Path, ignore_rules: &IgnoreRules) -> WalkResult;
 
     /// Returns every file below a folder, ignored ones too, in order; only `.git` is left out, and links are not
     /// followed.

@@ -156,8 +156,8 @@ impl<Id: Sync> FileSource for CommitListing<'_, Id> {
         }
     }
 
-    fn find_manifests(&self, folder: &Path, skips: &IgnoreRules) -> WalkResult {
-        let judge = WalkFilter::new(self, folder, skips);
+    fn find_manifests(&self, folder: &Path, ignore_rules: &IgnoreRules) -> WalkResult {
+        let filter = WalkFilter::new(self, folder, ignore_rules);
         let mut walk = WalkResult::default();
         let Ok(real) = self.resolve(folder) else { return walk };
         // The folder that was admitted last, and the one that was not; both without the way to `folder`.
@@ -173,17 +173,17 @@ impl<Id: Sync> FileSource for CommitListing<'_, Id> {
             above.reverse();
             closed = above
                 .into_iter()
-                .find(|a| !judge.admits(&folder.join(a), file_source::EntryKind::Folder))
+                .find(|a| !filter.admits(&folder.join(a), file_source::EntryKind::Folder))
                 .map(Path::to_owned);
             open = closed.as_ref().map_or(parent, |c| c.parent().unwrap_or(parent)).to_owned();
             if closed.is_some() {
                 continue;
             }
-            if judge.admits(&folder.join(relative), listed.entry_kind()) {
-                walk.files.push(judge.manifest_file(&folder.join(relative)));
+            if filter.admits(&folder.join(relative), listed.entry_kind()) {
+                walk.files.push(filter.manifest_file(&folder.join(relative)));
             }
         }
-        judge.finish(walk)
+        filter.finish(walk)
     }
 
     fn list_all_files(&self, folder: &Path) -> Vec<PathBuf> {

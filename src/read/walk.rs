@@ -20,7 +20,7 @@ pub struct ManifestFile {
     pub(crate) sandbox_path: SandboxPath,
 }
 
-/// What a walk skips besides `.git` and ignored files.
+/// The files and folders that a walk skips, besides `.git`.
 #[derive(Debug, Clone)]
 pub struct IgnoreRules {
     patterns: Gitignore,
@@ -69,7 +69,7 @@ pub fn walk_manifests(
     files: &dyn FileSource,
     root: &Path,
     place: &SandboxPath,
-    skips: &IgnoreRules,
+    ignore_rules: &IgnoreRules,
 ) -> WalkResult {
     if files.kind(root) != Some(FileKind::Folder) {
         let relative = root.file_name().map(PathBuf::from).unwrap_or_default();
@@ -84,21 +84,21 @@ pub fn walk_manifests(
     if let Some(diagnostic) = files.check_ignore_file(root, true) {
         return WalkResult { diagnostics: vec![diagnostic], ..WalkResult::default() };
     }
-    let mut walk = walk_folder(files, root, skips);
+    let mut walk = walk_folder(files, root, ignore_rules);
     for found in &mut walk.files {
         found.sandbox_path = place.join(&found.relative_path);
     }
     walk
 }
 
-fn walk_folder(files: &dyn FileSource, root: &Path, skips: &IgnoreRules) -> WalkResult {
+fn walk_folder(files: &dyn FileSource, root: &Path, ignore_rules: &IgnoreRules) -> WalkResult {
     match find_kustomization(root, files) {
         Some(kustomization) => WalkResult {
             diagnostics: vec![kustomize_folder(root, &kustomization)],
             kustomizations: vec![kustomization],
             ..WalkResult::default()
         },
-        None => files.find_manifests(root, skips),
+        None => files.find_manifests(root, ignore_rules),
     }
 }
 
@@ -134,8 +134,8 @@ struct WalkFindings {
 
 impl<'a> WalkFilter<'a> {
     /// Returns the rules for entries below `root`.
-    pub(crate) fn new(files: &'a dyn FileSource, root: &Path, skips: &IgnoreRules) -> Self {
-        Self { files, root: root.to_owned(), ignore_rules: skips.clone(), findings: Mutex::default() }
+    pub(crate) fn new(files: &'a dyn FileSource, root: &Path, ignore_rules: &IgnoreRules) -> Self {
+        Self { files, root: root.to_owned(), ignore_rules: ignore_rules.clone(), findings: Mutex::default() }
     }
 
     /// Returns whether a file is a manifest, or a folder may contain some.
