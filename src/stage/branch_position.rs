@@ -1,4 +1,4 @@
-//! Which branch a command reads, and what the working folder has that is not on that branch.
+//! The branch that a command reads, and the files of the working folder that are not on it.
 
 use super::branches::short_ref_name;
 use super::{BranchConfig, Error};

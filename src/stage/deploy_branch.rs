@@ -197,16 +197,16 @@ impl<'r> DeployBranch<'r> {
     /// Reads one cluster: manifests and SidecarSets of the source commit, ledgers of the head. Runs a `build`
     /// command, and checks that the workloads of open rollouts are still present.
     pub fn cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
-        let (site, mut diagnostics) = self.unchecked_cluster_view(cluster);
+        let (view, mut diagnostics) = self.unchecked_cluster_view(cluster);
         // Errors of the manifests themselves come first; a missing ledger is another matter.
         if !diagnostics.iter().any(|d| d.is_error() && d.code != Code::NoLedger) {
             diagnostics.extend(missing_workloads(
-                &site,
+                &view,
                 &TreeFiles::from_commit(&self.source_files),
                 Some(&self.ledger_history()),
             ));
         }
-        (site, diagnostics)
+        (view, diagnostics)
     }
 
     /// Returns where earlier states of rollouts are found.
@@ -227,10 +227,10 @@ impl<'r> DeployBranch<'r> {
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let (files, ledgers): (&dyn FileSource, &dyn FileSource) =
             (&self.source_files, self.rendered_files());
-        let (site, mut diagnostics) =
+        let (view, mut diagnostics) =
             ClusterView::load(&self.configuration, &ClusterSources { files, ledgers, built, cluster });
         diagnostics.extend(failed);
-        (site, diagnostics)
+        (view, diagnostics)
     }
 }
 

@@ -11,28 +11,28 @@ use crate::yaml::Document;
 use std::sync::Arc;
 
 /// Reports that a SidecarSet selects no workload of a cluster, although workloads have its sidecar there; or, with
-/// all clusters as `sites`, that it selects none anywhere and has something to roll out. A set may select nothing in
+/// all clusters as `views`, that it selects none anywhere and has something to roll out. A set may select nothing in
 /// one of several clusters.
 pub(crate) fn unmatched_selector(
-    site: &ClusterView,
-    sites: &[&ClusterView],
+    view: &ClusterView,
+    views: &[&ClusterView],
     name: &str,
 ) -> Option<Diagnostic> {
-    let set = site.prepared.sets.iter().find(|set| set.name == name)?;
-    if site.selects_any(set) {
+    let set = view.prepared.sets.iter().find(|set| set.name == name)?;
+    if view.selects_any(set) {
         return None;
     }
-    let ledger = site.ledger(name);
-    let carried = site.count_with_sidecar(name);
-    let is_all = sites.len() >= site.configuration.repository.clusters.len().max(1);
+    let ledger = view.ledger(name);
+    let carried = view.count_with_sidecar(name);
+    let is_all = views.len() >= view.configuration.repository.clusters.len().max(1);
     let is_nowhere =
-        || is_all && sites.iter().all(|s| !s.selects_any(set) && s.count_with_sidecar(name) == 0);
+        || is_all && views.iter().all(|s| !s.selects_any(set) && s.count_with_sidecar(name) == 0);
     let is_settled =
-        ledger.released.is_some() && ledger.released == site.source_revision(name).map(|r| r.name);
+        ledger.released.is_some() && ledger.released == view.source_revision(name).map(|r| r.name);
     if carried == 0 && (is_settled || !is_nowhere()) {
         return None;
     }
-    let candidates = site.selector_candidates();
+    let candidates = view.selector_candidates();
     // Without any workload nothing is known: they may be elsewhere.
     (!candidates.workloads.is_empty())
         .then(|| unmatched_selector::unmatched_selector(set, &candidates, carried))
@@ -55,8 +55,8 @@ impl ClusterView {
             return 0;
         };
         let has_revision = |(document, located): &(&Arc<Document>, &WorkloadRef)| {
-            let line = ledger.entry(&located.key, located.pod_template(document));
-            let revision = line.map_or_else(|| ledger.released.clone(), |line| line.revision.clone());
+            let entry = ledger.entry(&located.key, located.pod_template(document));
+            let revision = entry.map_or_else(|| ledger.released.clone(), |entry| entry.revision.clone());
             let content = revision.as_deref().and_then(|name| ledger.revision(name));
             content.is_some_and(|r| self.prepared.renderer.selects(document, located, &r.set))
         };

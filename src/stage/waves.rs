@@ -37,10 +37,10 @@ fn ledger_of(
     sidecar_set: &str,
 ) -> Result<Option<Ledger>, ()> {
     let layout = &deploy_branch.configuration.layout;
-    let (gathered, mut diagnostics) = read_ledgers(layout, deploy_branch.rendered_files(), Some(cluster));
-    diagnostics.extend(gathered.diagnostics.into_iter().chain(gathered.unreadable));
+    let (collected, mut diagnostics) = read_ledgers(layout, deploy_branch.rendered_files(), Some(cluster));
+    diagnostics.extend(collected.diagnostics.into_iter().chain(collected.unreadable));
     let mut found = None;
-    for (document, path) in &gathered.ledgers {
+    for (document, path) in &collected.ledgers {
         let (ledger, more) = decode(document, path);
         diagnostics.extend(more);
         found = ledger.filter(|l| &*l.name == sidecar_set).or(found);

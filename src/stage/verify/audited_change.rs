@@ -27,21 +27,21 @@ impl AuditedChange {
         let (cluster, name) = &self.key;
         let of = cluster.as_ref().map_or_else(String::new, |cluster| format!(" ({cluster})"));
         let total = self.commit.trailer(trailer::BATCH);
-        let mut deed = self.action.to_string();
+        let mut action = self.action.to_string();
         if let (LedgerAction::Steps(steps), Some((number, all))) =
             (&self.action, total.as_deref().and_then(|total| total.split_once('/')))
             && let [AuditedStep::Batch(batch)] = &steps[..]
             && batch.number.to_string() == number
             && all.parse::<u32>().is_ok()
         {
-            deed.push_str(&format!(" of {all}"));
+            action.push_str(&format!(" of {all}"));
         }
         match self.approved_by.as_deref() {
-            Some("") => deed.push_str(", approved"),
-            Some(by) => deed.push_str(&format!(", approved by {by}")),
+            Some("") => action.push_str(", approved"),
+            Some(by) => action.push_str(&format!(", approved by {by}")),
             None => {}
         }
         let by = self.commit.trailer(trailer::BY).unwrap_or_else(|| self.commit.author.to_string());
-        format!("{name}{of}: {deed}, by {by} ({})", self.commit.id.short())
+        format!("{name}{of}: {action}, by {by} ({})", self.commit.id.short())
     }
 }

@@ -59,9 +59,9 @@ pub(super) fn check_commit(
     new: &DeployBranch<'_>,
     approve: &BaseApprovals<'_>,
 ) -> Result<CommitCheck, Error> {
-    let mut judged = CommitCheck::default();
+    let mut checked = CommitCheck::default();
     if has_same_ledgers(old, new) {
-        return Ok(judged);
+        return Ok(checked);
     }
     let earlier = old.map(ledgers_at).unwrap_or_default();
     let views: Vec<(ClusterView, Vec<Diagnostic>)> =
@@ -72,12 +72,12 @@ pub(super) fn check_commit(
         ClusterCheck { old, new, view, earlier: &earlier, approve }.check_ledgers(
             diagnostics,
             &moved,
-            &mut judged,
+            &mut checked,
         )?;
     }
     for key in &moved {
         let (commit, key) = (new.head.clone(), key.clone());
-        judged.changes.push(AuditedChange {
+        checked.changes.push(AuditedChange {
             commit,
             key,
             action: LedgerAction::MoveLedger,
@@ -87,13 +87,13 @@ pub(super) fn check_commit(
     let is_kept = |name: &Arc<str>| moved.iter().any(|(_, kept)| kept == name);
     for (key, ledger) in earlier.iter().filter(|(key, _)| !later.contains_key(*key)) {
         if is_in_use(ledger) && !is_kept(&key.1) && !is_cluster_removed(new, old, key) {
-            judged.diagnostics.push((Some(key.clone()), removed_ledger(&new.head, ledger)));
+            checked.diagnostics.push((Some(key.clone()), removed_ledger(&new.head, ledger)));
         }
     }
     if let Some(old) = old {
-        judged.diagnostics.extend(check_mixed_commit(old, new, &views, &earlier, &judged.changes));
+        checked.diagnostics.extend(check_mixed_commit(old, new, &views, &earlier, &checked.changes));
     }
-    Ok(judged)
+    Ok(checked)
 }
 
 fn ledgers_at(deploy_branch: &DeployBranch<'_>) -> LedgersByKey {
@@ -175,13 +175,13 @@ impl ClusterCheck<'_> {
         &self,
         diagnostics: &[Diagnostic],
         moved: &BTreeSet<LedgerKey>,
-        judged: &mut CommitCheck,
+        checked: &mut CommitCheck,
     ) -> Result<(), Error> {
         // Without its manifests nothing can be checked.
         let is_unbuilt = |d: &&Diagnostic| matches!(d.code, Code::BuildFailed | Code::NoManifests);
         let unbuilt: Vec<Diagnostic> = diagnostics.iter().filter(is_unbuilt).cloned().collect();
         if !unbuilt.is_empty() {
-            judged.diagnostics.extend(unbuilt.into_iter().map(|diagnostics| (None, diagnostics)));
+            checked.diagnostics.extend(unbuilt.into_iter().map(|diagnostics| (None, diagnostics)));
             return Ok(());
         }
         for ledger in self.view.prepared.ledgers.values() {
@@ -192,16 +192,16 @@ impl ClusterCheck<'_> {
             }
             // A missing ledger says nothing about the others.
             if let Some(error) = diagnostics.iter().find(|d| d.is_error() && d.code != Code::NoLedger) {
-                judged.diagnostics.push((Some(key), unreadable_commit(&self.new.head, error.clone())));
+                checked.diagnostics.push((Some(key), unreadable_commit(&self.new.head, error.clone())));
                 continue;
             }
             match self.audit_change(old, ledger)? {
                 Ok(changed) => {
                     let diagnostics = self.missing_approval(&changed);
-                    judged.diagnostics.extend(diagnostics.map(|diagnostics| (Some(key), diagnostics)));
-                    judged.changes.push(changed);
+                    checked.diagnostics.extend(diagnostics.map(|diagnostics| (Some(key), diagnostics)));
+                    checked.changes.push(changed);
                 }
-                Err(diagnostics) => judged.diagnostics.push((Some(key), *diagnostics)),
+                Err(diagnostics) => checked.diagnostics.push((Some(key), *diagnostics)),
             }
         }
         Ok(())
@@ -247,20 +247,20 @@ impl ClusterCheck<'_> {
             let why = format!("commit {} continues the rollout nevertheless", new.head.id.short());
             return Ok(Err(Box::new(missing.because(why))));
         }
-        let Some(deed) = change.find_action(view)? else {
+        let Some(action) = change.find_action(view)? else {
             return Ok(Err(Box::new(change.to_diagnostic(new, view.cluster.as_deref()))));
         };
-        if let Some(diagnostic) = self.init_changes_workloads(&context, &deed) {
+        if let Some(diagnostic) = self.init_changes_workloads(&context, &action) {
             return Ok(Err(Box::new(diagnostic)));
         }
-        let approved_by = self.approved_by(&deed, old, ledger);
+        let approved_by = self.approved_by(&action, old, ledger);
         let key = (view.cluster.clone(), Arc::clone(&ledger.name));
-        Ok(Ok(AuditedChange { commit: new.head.clone(), key, action: deed, approved_by }))
+        Ok(Ok(AuditedChange { commit: new.head.clone(), key, action, approved_by }))
     }
 
     /// Returns who has approved a batch.
-    fn approved_by(&self, deed: &LedgerAction, old: Option<&Ledger>, ledger: &Ledger) -> Option<String> {
-        let (LedgerAction::Steps(steps), Some((deploy_branch, old))) = (deed, self.old.zip(old)) else {
+    fn approved_by(&self, action: &LedgerAction, old: Option<&Ledger>, ledger: &Ledger) -> Option<String> {
+        let (LedgerAction::Steps(steps), Some((deploy_branch, old))) = (action, self.old.zip(old)) else {
             return None;
         };
         let is_approved = |step: &AuditedStep| match step {
@@ -304,9 +304,9 @@ impl ClusterCheck<'_> {
     fn init_changes_workloads(
         &self,
         context: &RolloutContext<'_>,
-        deed: &LedgerAction,
+        action: &LedgerAction,
     ) -> Option<Diagnostic> {
-        let (LedgerAction::Init(released @ Some(_)), Some(old)) = (deed, self.old) else { return None };
+        let (LedgerAction::Init(released @ Some(_)), Some(old)) = (action, self.old) else { return None };
         let name = &context.name;
         let has_revision = |key: &Arc<str>| {
             let workload = context.workloads.find(key);

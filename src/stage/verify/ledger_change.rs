@@ -1,7 +1,7 @@
 //! Finds the pillion command that makes a change of a ledger.
 
 use super::MAX_STEPS;
-use super::ledger_action::{AuditedBatch, AuditedStep as Taken, LedgerAction};
+use super::ledger_action::{AuditedBatch, AuditedStep, LedgerAction};
 use super::text_diff::first_difference;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git;
@@ -39,15 +39,15 @@ impl LedgerDiff<'_> {
     /// # Errors
     /// When this clone does not have enough of the history.
     pub(super) fn find_action(&self, view: &ClusterView) -> Result<Option<LedgerAction>, Error> {
-        let deed = match self.old {
+        let action = match self.old {
             None => self.is_initial(view).then(|| LedgerAction::Init(self.new.released.clone())),
             Some(old) => {
                 self.find_transition(old).or_else(|| self.planned_steps(old).map(LedgerAction::Steps))
             }
         };
-        match (deed, self.history_error.take()) {
+        match (action, self.history_error.take()) {
             (None, Some(failure)) => Err(failure),
-            (deed, _) => Ok(deed),
+            (action, _) => Ok(action),
         }
     }
 
@@ -195,31 +195,31 @@ impl LedgerDiff<'_> {
     }
 
     /// Returns the steps of the planner; preferably those that need no approval.
-    fn planned_steps(&self, old: &Ledger) -> Option<Vec<Taken>> {
+    fn planned_steps(&self, old: &Ledger) -> Option<Vec<AuditedStep>> {
         let mut found =
             self.possible_states(old).into_iter().filter_map(|external| self.steps_to_new(old, &external));
         let first = found.next()?;
-        let is_free = |steps: &[Taken]| steps.iter().all(Taken::needs_no_approval);
+        let is_free = |steps: &[AuditedStep]| steps.iter().all(AuditedStep::needs_no_approval);
         if is_free(&first) {
             return Some(first);
         }
         found.find(|steps| is_free(steps)).or(Some(first))
     }
 
-    fn steps_to_new(&self, old: &Ledger, external: &ExternalState) -> Option<Vec<Taken>> {
+    fn steps_to_new(&self, old: &Ledger, external: &ExternalState) -> Option<Vec<AuditedStep>> {
         let (mut at, mut taken) = (old.clone(), Vec::new());
         for _ in 0..MAX_STEPS {
             let step = next_step(self.context, &at, external);
             let after = step.ledger()?.clone();
             taken.push(match &step {
-                RolloutStep::Start(after) => Taken::Start(after.target.clone().unwrap_or_default()),
-                RolloutStep::Complete(after) => Taken::Complete(after.released.clone()),
-                RolloutStep::Resume(_) => Taken::Resume,
+                RolloutStep::Start(after) => AuditedStep::Start(after.target.clone().unwrap_or_default()),
+                RolloutStep::Complete(after) => AuditedStep::Complete(after.released.clone()),
+                RolloutStep::Resume(_) => AuditedStep::Resume,
                 RolloutStep::Batch(batch) => {
                     let missing_approval = required_approval(self.context, &at, batch)
                         .filter(|plan| !at.approvals.iter().any(|a| a.plan == *plan));
                     let plan = approval_digest(self.context, &at, batch.number, &batch.updates);
-                    Taken::Batch(AuditedBatch { number: batch.number, plan, missing_approval })
+                    AuditedStep::Batch(AuditedBatch { number: batch.number, plan, missing_approval })
                 }
                 RolloutStep::Idle | RolloutStep::Blocked(_) => return None,
             });

@@ -23,7 +23,7 @@ pub(super) fn check_mixed_commit(
     changed: &[AuditedChange],
 ) -> Option<(Option<LedgerKey>, Diagnostic)> {
     // The first ledgers may be committed together with other files.
-    let is_free = |deed: &LedgerAction| matches!(deed, LedgerAction::Init(_) | LedgerAction::MoveLedger);
+    let is_free = |action: &LedgerAction| matches!(action, LedgerAction::Init(_) | LedgerAction::MoveLedger);
     let first = changed.iter().find(|changed| !is_free(&changed.action))?;
     if changed.iter().any(|changed| is_free(&changed.action)) {
         return None;

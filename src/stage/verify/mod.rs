@@ -65,7 +65,7 @@ pub fn audit_since(
     base: ObjectId,
 ) -> Result<LedgerAudit, Error> {
     let reader = CommitReader { repository, deploy_branch, config };
-    let way = commit_range(repository, deploy_branch.head.id, base)?;
+    let range = commit_range(repository, deploy_branch.head.id, base)?;
     let begin = match reader.read(base)? {
         CommitContents::DeployBranch(begin) => Some(begin),
         CommitContents::Empty(_) | CommitContents::Invalid(_) => None,
@@ -73,8 +73,8 @@ pub fn audit_since(
     let approve = BaseApprovals::of_base(begin.as_deref());
     let mut audit = LedgerAudit::default();
     let (mut old, mut folders) = (None, BTreeSet::new());
-    for (number, commit) in way.commits.iter().enumerate() {
-        let is_base = number == 0 && !way.starts_empty;
+    for (number, commit) in range.commits.iter().enumerate() {
+        let is_base = number == 0 && !range.starts_empty;
         let new = match (reader.read(commit.id)?, &old) {
             (CommitContents::DeployBranch(new), _) => new,
             (CommitContents::Invalid(_), _) if is_base => {
@@ -98,12 +98,12 @@ pub fn audit_since(
             audit.diagnostics.extend(check_previous_folder(&new.configuration, deploy_branch));
         }
         if !is_base {
-            let judged = match &old {
+            let checked = match &old {
                 Some(PreviousCommit::Unreadable(before)) => check_after_unreadable(repository, before, &new)?,
                 Some(PreviousCommit::DeployBranch(old)) => check_commit(Some(old), &new, &approve)?,
                 None => check_commit(None, &new, &approve)?,
             };
-            audit.add(&new, judged);
+            audit.add(&new, checked);
         }
         old = Some(PreviousCommit::DeployBranch(new));
     }
@@ -111,22 +111,22 @@ pub fn audit_since(
         deploy_branch,
         &audit.changes.iter().collect::<Vec<_>>(),
     ));
-    if way.is_diverged && !audit.changes.is_empty() {
+    if range.is_diverged && !audit.changes.is_empty() {
         audit.diagnostics.push(diverged_commit(&deploy_branch.head, base));
     }
     Ok(audit)
 }
 
 impl LedgerAudit {
-    fn add(&mut self, deploy_branch: &DeployBranch<'_>, judged: CommitCheck) {
-        self.diagnostics.extend(judged.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic));
+    fn add(&mut self, deploy_branch: &DeployBranch<'_>, checked: CommitCheck) {
+        self.diagnostics.extend(checked.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic));
         self.diagnostics.extend(
-            judged
+            checked
                 .changes
                 .iter()
                 .filter_map(|changed| simultaneous_steps::steps_in_one_commit(deploy_branch, changed)),
         );
-        self.changes.extend(judged.changes);
+        self.changes.extend(checked.changes);
     }
 }
 
@@ -237,7 +237,7 @@ fn check_after_unreadable(
     before: &Commit,
     new: &DeployBranch<'_>,
 ) -> Result<CommitCheck, Error> {
-    let mut judged = CommitCheck::default();
+    let mut checked = CommitCheck::default();
     let (ledgers, _) = new.configuration.layout.find_ledgers(new.rendered_files());
     for ledger in ledgers {
         let id =
@@ -251,10 +251,10 @@ fn check_after_unreadable(
             let diagnostic = Diagnostic::error(Code::UnreadableCommit, message)
                 .because("a change of a ledger cannot be checked without its previous state")
                 .help("repair pillion.yaml in a commit of its own, and merge that first");
-            judged.diagnostics.push((None, diagnostic));
+            checked.diagnostics.push((None, diagnostic));
         }
     }
-    Ok(judged)
+    Ok(checked)
 }
 
 /// Reports a commit of the range that cannot be read.

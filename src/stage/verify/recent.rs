@@ -177,11 +177,11 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
                 return Ok(());
             }
         };
-        let judged = check_commit(old.as_deref(), &new, &BaseApprovals::of_base(None))?;
-        for (key, diagnostic) in judged.diagnostics {
+        let checked = check_commit(old.as_deref(), &new, &BaseApprovals::of_base(None))?;
+        for (key, diagnostic) in checked.diagnostics {
             self.add_diagnostic(key, diagnostic);
         }
-        for changed in judged.changes {
+        for changed in checked.changes {
             let key = changed.key.clone();
             if let Some(diagnostic) = simultaneous_steps::steps_in_one_commit(self.deploy_branch, &changed) {
                 self.add_diagnostic(Some(key.clone()), diagnostic);
