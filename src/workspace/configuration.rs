@@ -1,4 +1,4 @@
-//! Reads pillion.yaml, and says how the files of its folder are laid out and selected.
+//! Reads pillion.yaml and the layout of files that it describes.
 
 use super::config_lookup::find_config;
 use super::config_paths::check_config_paths;

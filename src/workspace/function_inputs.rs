@@ -8,9 +8,9 @@ use super::config_lookup::{
     or_current_dir,
 };
 use super::{
-    Configuration, Input, InputOptions, InputSource, Layout, NamespaceRules, PathBounds,
-    UNSPECIFIED_NAMESPACE, collect_files, collect_manifests, gather_ledgers, inputs_from_paths, read_ledgers,
-    resolve_within, select_inputs,
+    Configuration, Input, InputOptions, Layout, NamespaceRules, PathBounds, UNSPECIFIED_NAMESPACE,
+    collect_files, collect_manifests, inputs_from_paths, read_ledger_files, read_ledgers, resolve_within,
+    select_inputs,
 };
 use crate::diagnostics::{Code, Diagnostic, LintLevels, Span};
 use crate::model::config::function_config::{
@@ -85,19 +85,10 @@ impl FunctionInputs {
         options: &FunctionOptions,
         mut items: CollectedObjects,
     ) -> (Option<Self>, Vec<Diagnostic>) {
-        let root = options.repository_root.clone().or_else(|| find_repository_root(&options.folder));
-        let outermost = root.clone().unwrap_or_else(|| find_private_root(&options.folder));
-        let pinned = match pinned_config(&outermost, &options.span) {
-            Ok(pinned) => pinned,
-            Err(error) => return (None, vec![*error]),
+        let (applied, mut diagnostics) = AppliedConfig::read(options);
+        let Some(AppliedConfig { configuration, file, root, is_pinned }) = applied else {
+            return (None, diagnostics);
         };
-        let file = pinned.clone().or_else(|| find_topmost_config(&options.folder, &outermost));
-        let (configuration, mut diagnostics) = match (&pinned, &file) {
-            (Some(file), _) => Configuration::read_argument(&Disk, file, root.as_deref()),
-            (None, Some(file)) => Configuration::read_in_repository(&Disk, file, root.as_deref()),
-            (None, None) => (Some(Configuration::default()), Vec::new()),
-        };
-        let Some(configuration) = configuration else { return (None, diagnostics) };
         let layout = &configuration.layout;
         let input_options =
             layout.check_cluster(options.cluster.as_deref()).and_then(|()| configuration.input_options(None));
@@ -111,7 +102,7 @@ impl FunctionInputs {
         let own_root = || RepositoryRoot::containing(&options.folder, root.as_deref());
         let config_root = layout.repository_root.clone().or_else(own_root);
         // The operator's pillion.yaml may be elsewhere.
-        let root_folder = if pinned.is_some() { own_root() } else { config_root.clone() };
+        let root_folder = if is_pinned { own_root() } else { config_root.clone() };
         let namespace = default_namespace(options, layout);
         let mut namespaces =
             NamespaceRules { default: Arc::clone(&namespace), ..input_options.namespaces.clone() };
@@ -134,16 +125,11 @@ impl FunctionInputs {
             true => layout.sidecar_set_paths(&Disk, &Disk),
             false => Vec::new(),
         };
-        let mut select = |paths: &[PathBuf], input_options: &InputOptions| {
-            let selected = select_inputs(&Disk, paths, input_options);
-            diagnostics.extend(selected.diagnostics);
-            selected.inputs
-        };
-        let sources = select(&source_paths, &input_options);
+        let sources = select_files(&source_paths, &input_options, &mut diagnostics);
+        let mut set_files = select_files(&set_paths, &set_options, &mut diagnostics);
+        set_files.extend(select_files(&own_set_paths, &input_options, &mut diagnostics));
         // A SidecarSet in a folder of sources may be named again.
         let known: BTreeSet<PathBuf> = sources.iter().filter_map(canonical_path).collect();
-        let mut set_files = select(&set_paths, &set_options);
-        set_files.extend(select(&own_set_paths, &input_options));
         set_files.retain(|file| canonical_path(file).is_none_or(|path| !known.contains(&path)));
         let mut sidecar_sets = collect_files(&set_files, &Disk);
         sidecar_sets.sidecar_sets.extend(options.config.inline.iter().cloned());
@@ -178,11 +164,44 @@ impl FunctionInputs {
     }
 }
 
-fn canonical_path(input: &Input) -> Option<PathBuf> {
-    match &input.source {
-        InputSource::File(path) => path.canonicalize().ok(),
-        InputSource::Stdin | InputSource::Text(_) => None,
+/// The pillion.yaml that applies; the defaults where there is none.
+struct AppliedConfig {
+    configuration: Configuration,
+    file: Option<PathBuf>,
+    /// The root of the repository, where there is one.
+    root: Option<PathBuf>,
+    /// The operator names the file.
+    is_pinned: bool,
+}
+
+impl AppliedConfig {
+    /// Reads the pillion.yaml that applies. None: it has errors, or the file that the operator names is missing.
+    fn read(options: &FunctionOptions) -> (Option<Self>, Vec<Diagnostic>) {
+        let root = options.repository_root.clone().or_else(|| find_repository_root(&options.folder));
+        let outermost = root.clone().unwrap_or_else(|| find_private_root(&options.folder));
+        let pinned = match pinned_config(&outermost, &options.span) {
+            Ok(pinned) => pinned,
+            Err(error) => return (None, vec![*error]),
+        };
+        let is_pinned = pinned.is_some();
+        let file = pinned.or_else(|| find_topmost_config(&options.folder, &outermost));
+        let (configuration, diagnostics) = match &file {
+            Some(file) if is_pinned => Configuration::read_argument(&Disk, file, root.as_deref()),
+            Some(file) => Configuration::read_in_repository(&Disk, file, root.as_deref()),
+            None => (Some(Configuration::default()), Vec::new()),
+        };
+        (configuration.map(|configuration| Self { configuration, file, root, is_pinned }), diagnostics)
     }
+}
+
+fn select_files(paths: &[PathBuf], options: &InputOptions, diagnostics: &mut Vec<Diagnostic>) -> Vec<Input> {
+    let selected = select_inputs(&Disk, paths, options);
+    diagnostics.extend(selected.diagnostics);
+    selected.inputs
+}
+
+fn canonical_path(input: &Input) -> Option<PathBuf> {
+    input.file()?.canonicalize().ok()
 }
 
 /// Returns the pillion.yaml that the operator names, whatever the repository holds.
@@ -279,7 +298,7 @@ fn collect_ledgers(
             files.extend(inputs.map(|input| Input { sandbox_path: sandbox_path.clone(), ..input }));
         }
     }
-    let (collected, errors) = gather_ledgers(&files, &Disk);
+    let (collected, errors) = read_ledger_files(&files, &Disk);
     diagnostics.extend(errors);
     (collected, diagnostics)
 }

@@ -92,17 +92,17 @@ pub(crate) fn read_ledgers(
 ) -> (CollectedObjects, Vec<Diagnostic>) {
     let (found, mut diagnostics) = layout.find_ledgers(files);
     let own = found.iter().filter(|ledger| ledger.cluster.as_deref() == cluster);
-    let (gathered, problems) = gather_ledgers(own.map(|ledger| &ledger.input), files);
+    let (collected, problems) = read_ledger_files(own.map(|ledger| &ledger.input), files);
     diagnostics.extend(problems);
-    (gathered, diagnostics)
+    (collected, diagnostics)
 }
 
 /// Reads the files of ledgers; each must be named for its SidecarSet.
-pub(crate) fn gather_ledgers<'i>(
+pub(crate) fn read_ledger_files<'i>(
     inputs: impl IntoIterator<Item = &'i Input>,
     files: &dyn FileSource,
 ) -> (CollectedObjects, Vec<Diagnostic>) {
-    let (mut gathered, mut diagnostics) = (CollectedObjects::default(), Vec::new());
+    let (mut collected, mut diagnostics) = (CollectedObjects::default(), Vec::new());
     for input in inputs {
         match read_input(input, files) {
             Ok(text) => {
@@ -116,12 +116,12 @@ pub(crate) fn gather_ledgers<'i>(
                 if found.ledgers.is_empty() && found.unreadable.is_empty() {
                     diagnostics.push(not_a_ledger(input));
                 }
-                gathered.merge(found);
+                collected.merge(found);
             }
             Err(error) => diagnostics.push(error),
         }
     }
-    (gathered, diagnostics)
+    (collected, diagnostics)
 }
 
 /// Reports a file without a ledger in their folder: a reader may take it for one.

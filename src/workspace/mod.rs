@@ -36,7 +36,7 @@ pub use inputs::{
 pub(crate) use known_names::{cluster_names, sidecar_set_names, workload_keys};
 pub use layout::{ClusterLayout, Layout};
 pub use ledgers::LedgerFile;
-pub(crate) use ledgers::{gather_ledgers, read_ledgers};
+pub(crate) use ledgers::{read_ledger_files, read_ledgers};
 pub use manifest_source::{BUILD_LIMIT, BuiltManifests, ManifestSource};
 use path_bounds::{PathBounds, resolve_within};
 pub(crate) use rendered_paths::shared_files;

@@ -48,7 +48,7 @@ pub(super) fn resolve_within(
         });
     };
     let Ok(root) = or_current_dir(&bounds.root).canonicalize() else {
-        return Err(outside("cannot be judged"));
+        return Err(outside("cannot be compared with the folder of the repository, which does not exist"));
     };
     if !resolved.starts_with(root) {
         return Err(outside("leads out of the repository"));

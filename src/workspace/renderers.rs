@@ -1,8 +1,8 @@
 //! Builds the renderers of a workspace, one a cluster, and renders its inputs with them.
 
 use super::{
-    ClusterLayout, CollectedInputs, Input, InputTexts, Layout, Workspace, collect_files, gather_ledgers,
-    read_input, shared_files,
+    ClusterLayout, CollectedInputs, Input, InputTexts, Layout, Workspace, collect_files, read_input,
+    read_ledger_files, shared_files,
 };
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::AnnotationMode;
@@ -53,7 +53,7 @@ impl Workspace {
         let mut declared_namespaces = BTreeSet::new();
         for cluster in self.selected_clusters() {
             let own = ledgers.iter().filter(|l| l.cluster == cluster.as_ref().map(|c| c.name.clone()));
-            let (ledgers, errors) = gather_ledgers(own.map(|ledger| &ledger.input), &Disk);
+            let (ledgers, errors) = read_ledger_files(own.map(|ledger| &ledger.input), &Disk);
             diagnostics.extend(errors);
             let (setup, errors) = build_renderer(RendererInputs {
                 manifests: manifests.clone(),

@@ -11,7 +11,7 @@ use crate::read::Disk;
 use crate::render::{read_sets, read_states, validate_sets};
 use crate::stage::{ClusterView, settings_of_set, unmatched_selector};
 use crate::workspace::{
-    ClusterSources, Configuration, Workspace, collect_files, gather_ledgers, inputs_from_paths,
+    ClusterSources, Configuration, Workspace, collect_files, inputs_from_paths, read_ledger_files,
 };
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -149,7 +149,7 @@ fn check_selections(workspace: &Workspace) -> Vec<Diagnostic> {
 /// Reads the ledgers that pillion.yaml names, and returns what is wrong with them.
 fn check_ledgers(configuration: &Configuration) -> Vec<Diagnostic> {
     let (ledgers, mut diagnostics) = configuration.layout.find_ledgers(&Disk);
-    let (gathered, more) = gather_ledgers(ledgers.iter().map(|ledger| &ledger.input), &Disk);
+    let (gathered, more) = read_ledger_files(ledgers.iter().map(|ledger| &ledger.input), &Disk);
     diagnostics.extend(more.into_iter().chain(gathered.diagnostics).chain(gathered.unreadable));
     diagnostics.extend(gathered.ledgers.iter().flat_map(|(document, path)| decode(document, path).1));
     diagnostics

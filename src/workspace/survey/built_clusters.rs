@@ -1,4 +1,4 @@
-//! What kustomizations and charts build: the clusters that overlays make, and the folders that belong to each.
+//! The clusters that kustomizations and charts build, and the folders that belong to each.
 
 use super::{RepositorySurvey, SurveyedWorkload, is_side_folder, shown_path};
 use std::collections::{BTreeMap, BTreeSet};

@@ -411,6 +411,7 @@ fn settings_of_a_configuration_with_another_name_are_rendered() {
     repo.hold(&texts).commit("start");
     let render = ["render", "--config", "rollouts.yaml", "--branch", "env/prod"];
     repo.pillion(&[&render[..], &["--create"]].concat());
+    put_on(&test_env, &repo, "env/prod", "ledgers/log.yaml", &ledger_at(&texts["sidecars/log.yaml"]));
     // No rendered file changes, but the next plan follows the new settings.
     repo.put("rollouts.yaml", format!("{settings}# The same settings.\n"));
     let second = repo.commit("settings");

@@ -275,3 +275,17 @@ fn a_watch_that_cannot_read_everything_releases_nothing() {
         assert_eq!(before, repo.git(&["for-each-ref"]), "{path}, {code}");
     }
 }
+
+#[test]
+fn a_ledger_with_another_ending_is_not_left_out() {
+    let test_env = TestEnvironment::new();
+    let (repo, _) = open(&test_env);
+    repo.git(&["mv", "ledgers/log.yaml", "ledgers/log.yml"]);
+    repo.commit("a slip");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    for command in [&["plan"][..], &["stage"], &["render", "--check"]] {
+        let (code, stderr) = repo.refused(command);
+        assert_eq!(code, 1, "{command:?}: {stderr}");
+        assert!(stderr.contains("ledger-not-read") && stderr.contains("`log.yaml`"), "{command:?}: {stderr}");
+    }
+}
