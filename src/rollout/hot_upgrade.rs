@@ -10,21 +10,22 @@ use std::sync::Arc;
 pub(super) fn changed_hot_upgrade_container(
     old: &Value,
     new: &Value,
-    taking: &UpdateBehavior,
+    behavior: &UpdateBehavior,
 ) -> Option<Arc<str>> {
     // Running pods keep their containers.
-    if taking.method == UpdateMethod::Never
-        || (taking.method == UpdateMethod::NextRun && matches!(taking.code, None | Some("no-pods")))
+    if behavior.method == UpdateMethod::Never
+        || (behavior.method == UpdateMethod::NextRun && matches!(behavior.code, None | Some("no-pods")))
     {
         return None;
     }
     let working = old["metadata"]["annotations"][WORKING_CONTAINERS].as_str()?;
     let is_changed = |name: &str| {
-        let is_other = |twin: String| match (find_container(old, &twin), find_container(new, &twin)) {
-            (Some(before), Some(after)) => before != after,
-            (Some(_), None) => find_container(new, name).is_some(),
-            (None, _) => false,
-        };
+        let is_other =
+            |container: String| match (find_container(old, &container), find_container(new, &container)) {
+                (Some(before), Some(after)) => before != after,
+                (Some(_), None) => find_container(new, name).is_some(),
+                (None, _) => false,
+            };
         [format!("{name}-1"), format!("{name}-2")].into_iter().any(is_other)
     };
     parse_working_containers(working).into_keys().find(|name| is_changed(name)).map(Arc::from)

@@ -1,7 +1,7 @@
 //! Rollouts: decides which workloads are updated next, and plans the batches. Pure.
 //!
-//! The rules that workloads and pods share are in `update_strategy.rs` and `scatter.rs`. They know units only by their
-//! labels, and an order as a list of indexes into the list of all units.
+//! The rules that workloads and pods share are in `update_strategy.rs` and `scatter.rs`. They see workloads and
+//! pods alike as units with labels, and return an order as a list of indexes into the list of units.
 
 mod batch_selection;
 mod blocked;

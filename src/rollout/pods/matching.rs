@@ -63,16 +63,16 @@ struct NamespaceMatcher<'a> {
 
 impl NamespaceMatcher<'_> {
     fn matches_namespace(&mut self, namespace: &str) -> bool {
-        if let Some(judged) = self.results.get(namespace) {
-            return *judged;
+        if let Some(is_selected) = self.results.get(namespace) {
+            return *is_selected;
         }
         let labels = self.namespaces.get(namespace).map_or(NamespaceLabels::Unknown, NamespaceLabels::Known);
-        let judged = selects_namespace(self.set, namespace, labels).unwrap_or_else(|unknown| {
+        let is_selected = selects_namespace(self.set, namespace, labels).unwrap_or_else(|unknown| {
             self.diagnostics.push(self.unknown_namespace(unknown));
             false
         });
-        self.results.insert(namespace.to_owned(), judged);
-        judged
+        self.results.insert(namespace.to_owned(), is_selected);
+        is_selected
     }
 
     /// Kruise asks the cluster for Namespaces: one that is not among those passed does not exist for it. Where none

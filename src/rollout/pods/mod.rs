@@ -55,7 +55,7 @@ impl PodStepKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Batch => "Batch",
-            Self::HotUpgradeSwap => "Flip",
+            Self::HotUpgradeSwap => "HotUpgradeSwap",
             Self::Wait => "Wait",
             Self::Hold => "Hold",
             Self::Complete => "Complete",
@@ -76,8 +76,8 @@ pub struct PodCounts {
     pub updated_ready_pods: usize,
 }
 
-/// Returns the next step of Kruise v1.9.0 for these pods, and diagnostics about namespaces. With an error among them,
-/// the step is none.
+/// Returns the next step of Kruise v1.9.0 for these pods, and diagnostics about namespaces. With an error among them
+/// the step counts for nothing.
 ///
 /// Kruise v1.9.0 sidecarset_processor.go UpdateSidecarSet.
 pub fn next_pod_step(
@@ -89,24 +89,24 @@ pub fn next_pod_step(
     found.extend(scatter_without_value(set));
     let units: Vec<PodCandidate<'_>> = matched.into_iter().map(|pod| PodCandidate::new(set, pod)).collect();
     let status = count_pods(&units);
-    let rest = |kind, reason: String| PodStep {
+    let without_pods = |kind, reason: String| PodStep {
         kind,
         pods: Vec::new(),
         reason: Some(reason),
         status,
         not_upgradable: Vec::new(),
     };
-    let flips: Vec<String> =
+    let swapped: Vec<String> =
         units.iter().filter(|u| hot_upgrade::can_swap_images(set, u.pod)).map(|u| u.pod.key()).collect();
     let step = if set.update_strategy.kind == "NotUpdate" {
-        rest(PodStepKind::Hold, "`updateStrategy.type` is `NotUpdate`".to_owned())
+        without_pods(PodStepKind::Hold, "`updateStrategy.type` is `NotUpdate`".to_owned())
     } else if set.update_strategy.is_paused {
-        rest(PodStepKind::Hold, "`updateStrategy.paused` is set".to_owned())
-    } else if !flips.is_empty() {
-        let reason = format!("the previously active containers get the empty image: {}", flips.join(", "));
-        PodStep { pods: flips, ..rest(PodStepKind::HotUpgradeSwap, reason) }
+        without_pods(PodStepKind::Hold, "`updateStrategy.paused` is set".to_owned())
+    } else if !swapped.is_empty() {
+        let reason = format!("the previously active containers get the empty image: {}", swapped.join(", "));
+        PodStep { pods: swapped, ..without_pods(PodStepKind::HotUpgradeSwap, reason) }
     } else if status.updated_pods >= status.matched_pods {
-        rest(PodStepKind::Complete, complete_reason(status))
+        without_pods(PodStepKind::Complete, complete_reason(status))
     } else {
         update_round(set, &units, status)
     };

@@ -66,7 +66,7 @@ impl<'a> ObjectFields<'a> {
         read: impl FnOnce(Self) -> Result<T, FieldTypeError>,
     ) -> Result<T, FieldTypeError> {
         let object = self.read(key, "a mapping", Value::as_object)?;
-        read(Self(object)).map_err(|misfit| misfit.with_parent(key))
+        read(Self(object)).map_err(|error| error.with_parent(key))
     }
 
     /// Reads each object of a list from its fields.
@@ -79,7 +79,7 @@ impl<'a> ObjectFields<'a> {
         let item = |(i, item): (usize, &'a Value)| {
             let fields =
                 Self::of(item).ok_or_else(|| FieldTypeError::new(i, "a mapping").with_parent(key))?;
-            read(fields).map_err(|misfit| misfit.with_parent(i).with_parent(key))
+            read(fields).map_err(|error| error.with_parent(i).with_parent(key))
         };
         items.into_iter().flatten().enumerate().map(item).collect()
     }

@@ -80,15 +80,15 @@ impl<'a> PodCollector<'a> {
                 return self.add_diagnostic(|| pod_without_name(document, path));
             }
             Ok(pod) => pod,
-            Err(misfit) => {
+            Err(error) => {
                 return self
-                    .add_diagnostic(|| wrong_type(document, &path.join(&misfit.path()), misfit.expected));
+                    .add_diagnostic(|| wrong_type(document, &path.join(&error.path()), error.expected));
             }
         };
         let key = (pod.namespace.clone(), pod.name.clone());
         if let Some((first_document, first)) = self.locations.get(&key) {
-            let twice = duplicate_pod(&pod, (document, path), (first_document, first));
-            return self.add_diagnostic(|| twice);
+            let diagnostic = duplicate_pod(&pod, (document, path), (first_document, first));
+            return self.add_diagnostic(|| diagnostic);
         }
         self.locations.insert(key, (document, path.clone()));
         self.pods.push(pod);
