@@ -95,7 +95,7 @@ impl Repository {
         Ok(branches.iter().map(there).collect())
     }
 
-    /// Fetches a ref outside of `refs/heads/` under the same name; None: there is none.
+    /// Fetches a ref outside of `refs/heads/` under the same name. None: the remote does not have it.
     ///
     /// # Errors
     /// When the upstream cannot be reached.

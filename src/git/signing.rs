@@ -38,7 +38,7 @@ impl<'r> Signing<'r> {
     /// Reads `commit.gpgsign`, `gpg.*` and `user.signingkey` as git does.
     ///
     /// # Errors
-    /// When git cannot be asked, or names a form of signatures that is none.
+    /// When git fails, or `gpg.format` is none of the formats that git knows.
     pub fn from_config(repository: &'r Repository) -> Result<Self, Error> {
         let setting = repository.git(&["config", "--type=bool", "--get", "commit.gpgsign"])?;
         if setting.stdout.trim_ascii() != b"true" {

@@ -1,4 +1,4 @@
-//! What `init` and `doctor` ask of a repository and its remote. Everything is read, nothing is changed.
+//! The facts about a repository and its remote that `init` and `doctor` need. Nothing is changed.
 
 use super::{Error, ObjectId, Repository, remote_errors};
 use git2::{StatusOptions, StatusShow};

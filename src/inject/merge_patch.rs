@@ -10,7 +10,7 @@ type RawObject = BTreeMap<String, Box<RawValue>>;
 /// Which of two texts cannot be merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MergePatchError {
-    /// The value is not a JSON.
+    /// The value is not JSON.
     Value,
     /// The patch is neither a JSON object nor a list.
     Patch,
@@ -35,7 +35,7 @@ pub(super) fn merge(value: &str, patch: &str) -> Result<String, MergePatchError>
 
 fn merge_objects(value: &str, patch: &str) -> String {
     // evanphx/json-patch merge: the present value decides first. In place of one that is not an object the patch loses
-    // its nulls, those inside of lists too; in place of an object a patch that is none stays as it is.
+    // its nulls, those inside of lists too; a patch that is not an object replaces an object as it is.
     let Some(mut result) = parse_object(value) else { return strip_nulls(patch) };
     let Some(patch_object) = parse_object(patch) else { return patch.to_owned() };
     for (key, patch) in patch_object {

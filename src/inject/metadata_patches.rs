@@ -98,7 +98,7 @@ impl AnnotationPatch<'_> {
         Ok(patched)
     }
 
-    /// Tells of a patch that is stored now and cannot be merged later.
+    /// Reports a patch that is stored now and cannot be merged later.
     fn check(&self, value: Option<&str>, context: &mut InjectionContext<'_>) {
         let name = self.set.name();
         let is_stored = self.policy == PatchPolicy::MergePatchJson && value.is_none_or(str::is_empty);

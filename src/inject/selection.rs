@@ -89,7 +89,7 @@ impl SelectorMatch<'_> {
     }
 }
 
-/// Judges the pod's labels first: a set that does not want the pod never asks for the namespace's labels.
+/// Matches the labels of the pod first: the labels of its namespace are needed only if those match.
 pub(super) fn match_set<'a>(
     set: &'a SidecarSet,
     labels: Option<&'a Value>,

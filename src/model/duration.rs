@@ -1,9 +1,9 @@
 //! Parses durations (`120s`, `1h30m`) and formats them for people (`2 min`).
 
-/// The longest length that anything of pillion takes: 8784 h, a leap year.
+/// The longest duration that a setting of pillion accepts, in seconds: 8784 h, a leap year.
 pub(crate) const MAX_SECONDS: u64 = 8_784 * 3_600;
 
-/// Reads a length in Go's form: numbers, each with one of the units h, m, s. None if the text has another form.
+/// Reads a duration in Go's form: numbers, each with one of the units h, m, s. Returns seconds; None if the text has another form.
 pub fn parse(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     let mut seconds = 0u64;
@@ -25,7 +25,7 @@ pub fn parse(text: &str) -> Option<u64> {
     Some(seconds)
 }
 
-/// Returns a length in words: `45 s`, `6 min`, `3 h 20 min`.
+/// Returns a duration, given in seconds, in words: `45 s`, `6 min`, `3 h 20 min`.
 pub(crate) fn humanize(seconds: u64) -> String {
     let (hours, minutes, left) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
     let parts = [(hours, "h"), (minutes, "min"), (left, "s")];

@@ -15,7 +15,7 @@ static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Returns the tag of an image: `latest` where neither a tag nor a digest is written; None if a digest stands
-/// alone and where the text is not a image reference.
+/// alone and where the text is not an image reference.
 pub(crate) fn tag(image: &str) -> Option<&str> {
     if is_image_id(image) {
         return None;
@@ -54,7 +54,7 @@ pub(crate) fn is_valid(image: &str) -> bool {
 
 /// Name, tag and digest.
 fn match_reference(image: &str) -> Option<Captures<'_>> {
-    // A reference is far shorter; a longer text is none and not worth matching.
+    // References are far shorter; matching a longer text would only cost time.
     (image.len() <= 4096).then(|| REFERENCE.captures(image))?
 }
 

@@ -15,13 +15,16 @@ pub(crate) struct ImageNameProblem {
 }
 
 /// Returns what is wrong with the name of an image, by the grammar of [`image`]. Empty names and names with variables of
-/// other tools (`$`) are not judged.
+/// other tools (`$`) are not checked.
 pub(crate) fn check_image_name(image: &str) -> Option<ImageNameProblem> {
     if image.is_empty() || image.contains('$') || image::is_valid(image) {
         return None;
     }
     let form = || {
-        problem("it has not the form `REGISTRY/PATH:TAG`", "write, for example, `registry.example/log:1.5.0`")
+        problem(
+            "it does not have the form `REGISTRY/PATH:TAG`",
+            "write, for example, `registry.example/log:1.5.0`",
+        )
     };
     find_problem(image).or_else(form)
 }
@@ -203,7 +206,7 @@ mod tests {
         ] {
             assert_eq!(reason(image), expected, "{image}");
         }
-        assert_eq!(reason(&"a".repeat(64)), "it has not the form `REGISTRY/PATH:TAG`");
+        assert_eq!(reason(&"a".repeat(64)), "it does not have the form `REGISTRY/PATH:TAG`");
         assert_eq!(reason(&format!("log@sha256:{}", "A".repeat(64))), "its digest has upper-case letters");
         assert_eq!(reason(&format!("log@sha256:{}", "g".repeat(64))), "its digest contains `g`");
         assert_eq!(reason(&format!("log:{}", "a".repeat(129))), "its tag is longer than 128 characters");

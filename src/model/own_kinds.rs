@@ -81,7 +81,7 @@ pub(crate) enum KindMatch {
     Foreign,
 }
 
-/// Judges the type of an object. pillion alone has kinds in its own group, so each unknown one there is an error; the
+/// Compares the type of an object with the kinds that pillion reads. pillion alone has kinds in its own group, so each unknown one there is an error; the
 /// group of Kruise has many kinds, and another group may have any.
 pub(crate) fn match_kind(group: &str, kind: Option<&str>) -> KindMatch {
     let of_group = OWN_KINDS.iter().filter(|own| own.group == group);

@@ -21,7 +21,7 @@ pub(super) struct DocumentObjects {
 
 impl Renderer {
     /// Finds the workloads of one document that some set may select, without rendering them, and says what is wrong
-    /// with those that cannot be found. Why a document cannot be read is said by [`collect_objects`].
+    /// with those that cannot be found. [`collect_objects`] reports documents that cannot be read.
     pub(crate) fn find_selectable_workloads(&self, manifest: &Manifest<'_>) -> DocumentWorkloads {
         self.find_workloads(manifest, false)
     }

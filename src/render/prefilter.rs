@@ -6,8 +6,8 @@ use crate::model::selector::{Selector, SelectorOperator};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::collections::BTreeMap;
 
-/// Words that make a document worth parsing whatever the selectors say: what was injected earlier may have to
-/// go, launch priorities act without any set, and escapes or `!!binary` could hide every other word.
+/// Words of documents that are parsed whatever the selectors require: an earlier injection may have to be removed,
+/// launch priorities act without any set, and escapes or `!!binary` could hide every other word.
 const UNCONDITIONAL_KEYWORDS: &[&str] = &[
     "kruise.io/sidecarset-injected-list",
     "KRUISE_CONTAINER_PRIORITY",
@@ -16,24 +16,24 @@ const UNCONDITIONAL_KEYWORDS: &[&str] = &[
     "binary",
 ];
 
-/// All the words that any selector demands, looked for in one skip the text.
+/// The words that any selector requires, found in one pass over the text.
 #[derive(Debug)]
 pub(super) struct SelectorPrefilter {
     automaton: AhoCorasick,
     /// For each set, the words that must all be there.
     required_words: Vec<Vec<usize>>,
-    /// For each word, the sets that demand it; the words of `ALWAYS` come first and have none.
+    /// For each word, the sets that require it; those of [`UNCONDITIONAL_KEYWORDS`] come first and have none.
     sets_by_word: Vec<Vec<usize>>,
-    /// Sets that demand no word.
+    /// Sets that require no word.
     unconditional_sets: Vec<usize>,
 }
 
-/// Words of which one is looked for.
+/// Finds whether a text has one of some words.
 #[derive(Debug)]
 pub(crate) struct KeywordMatcher(AhoCorasick);
 
 impl KeywordMatcher {
-    /// Takes words; None if there are none, or too many for an automaton.
+    /// Builds the matcher of some words. None: there is no word, or too many.
     pub(crate) fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         if words.is_empty() {
@@ -54,10 +54,10 @@ impl SelectorPrefilter {
     pub(super) fn new<'a>(selectors: impl Iterator<Item = &'a Selector>) -> Self {
         let mut index: BTreeMap<&str, usize> = BTreeMap::new();
         let mut words: Vec<&str> = UNCONDITIONAL_KEYWORDS.to_vec();
-        let mut demands: Vec<Vec<usize>> = Vec::new();
+        let mut required_words: Vec<Vec<usize>> = Vec::new();
         let selectors: Vec<&Selector> = selectors.collect();
         for selector in &selectors {
-            let mut demand: Vec<usize> = required_keywords(selector)
+            let mut required: Vec<usize> = required_keywords(selector)
                 .into_iter()
                 .map(|word| {
                     *index.entry(word).or_insert_with(|| {
@@ -66,25 +66,20 @@ impl SelectorPrefilter {
                     })
                 })
                 .collect();
-            demand.sort_unstable();
-            demand.dedup();
-            demands.push(demand);
+            required.sort_unstable();
+            required.dedup();
+            required_words.push(required);
         }
-        let mut demanded_by = vec![Vec::new(); words.len()];
-        for (set, demand) in demands.iter().enumerate() {
-            demand.iter().for_each(|word| demanded_by[*word].push(set));
+        let mut sets_by_word = vec![Vec::new(); words.len()];
+        for (set, required) in required_words.iter().enumerate() {
+            required.iter().for_each(|word| sets_by_word[*word].push(set));
         }
-        let undemanding = (0..demands.len()).filter(|set| demands[*set].is_empty()).collect();
-        let words = AhoCorasick::builder()
+        let without_words = (0..required_words.len()).filter(|set| required_words[*set].is_empty()).collect();
+        let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
             .build(&words)
             .expect("label keys and values are far from the limits of the automaton");
-        Self {
-            automaton: words,
-            required_words: demands,
-            sets_by_word: demanded_by,
-            unconditional_sets: undemanding,
-        }
+        Self { automaton, required_words, sets_by_word, unconditional_sets: without_words }
     }
 
     /// Returns whether a document with this text has to be parsed: some set could select it, or it holds
@@ -111,7 +106,7 @@ impl SelectorPrefilter {
     }
 }
 
-/// The words that must be in the text of every pod template the selector matches.
+/// Returns the words that must be in the text of every pod template that the selector matches.
 fn required_keywords(selector: &Selector) -> Vec<&str> {
     let mut words = Vec::new();
     for (key, value) in &selector.match_labels {
@@ -162,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_that_demands_nothing_asks_for_every_document() {
+    fn a_set_without_words_lets_every_document_be_parsed() {
         let absent = Requirement { key: "a".into(), operator: SelectorOperator::DoesNotExist };
         let set = Selector { match_labels: BTreeMap::new(), match_expressions: vec![absent] };
         assert!(SelectorPrefilter::new([&set, &labels(&[("a", "true")])].into_iter()).may_match("x"));

@@ -1,4 +1,4 @@
-//! What rendering a document depends on, and the role of each document.
+//! The renderer: everything that rendering a document depends on, and the role of each document.
 
 use super::assignments::RevisionAssignments;
 use super::namespaces::NamespaceIndex;
@@ -56,7 +56,7 @@ impl Renderer {
         options: Options,
         keeps_sidecar_sets: bool,
     ) -> Self {
-        let needles = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
+        let prefilter = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
         Self {
             assignments: contents,
             kinds,
@@ -66,23 +66,16 @@ impl Renderer {
             keeps_all: false,
             skips_hooks: false,
             default_namespace: "default".into(),
-            prefilter: needles,
+            prefilter,
         }
     }
 
     /// Returns a renderer with other contents, and everything else alike.
     pub(crate) fn with_assignments(&self, contents: RevisionAssignments) -> Self {
         let (kinds, namespaces) = (self.kinds.clone(), Arc::clone(&self.namespaces));
-        let needles = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
-        let otherwise = Arc::clone(&self.default_namespace);
-        Self {
-            assignments: contents,
-            kinds,
-            namespaces,
-            prefilter: needles,
-            default_namespace: otherwise,
-            ..*self
-        }
+        let prefilter = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
+        let default_namespace = Arc::clone(&self.default_namespace);
+        Self { assignments: contents, kinds, namespaces, prefilter, default_namespace, ..*self }
     }
 
     /// Returns a renderer that drops no document; the caller decides about that.

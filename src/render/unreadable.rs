@@ -28,7 +28,7 @@ pub(super) fn unreadable_document(
             .notes
             .extend(shown.map(|(at, line)| format!("repaired, line {} reads `{line}`", at + first_line - 1)));
         let more = repaired.moved_lines.len().saturating_sub(MAX_LINES_SHOWN);
-        error.notes.extend((more > 0).then(|| format!("and {more} lines more")));
+        error.notes.extend((more > 0).then(|| format!("and {more} more lines")));
         let file = error.spans.first().map_or("FILE", |label| &*label.file);
         error.help = Some(match file.starts_with('<') {
             true => "fix it at its origin".to_owned(),

@@ -178,7 +178,7 @@ impl SandboxPath {
         Ok((folder, name))
     }
 
-    /// Says what is in the place of a regular file.
+    /// Returns the error for what is in the place of a regular file.
     fn irregular_file_error(&self, folder: &Dir, name: &OsString) -> AccessError {
         match folder.symlink_metadata(name) {
             Ok(found) if found.is_symlink() => AccessError::Symlink(self.path()),
@@ -188,7 +188,7 @@ impl SandboxPath {
     }
 }
 
-/// Opens the folder that a way begins at; the empty path is the working folder.
+/// Opens the folder that a path begins at; the empty path is the working folder.
 fn open_base(top: &Path) -> io::Result<Dir> {
     let top = if top.as_os_str().is_empty() { Path::new(".") } else { top };
     Dir::open_ambient_dir(top, ambient_authority())
@@ -202,7 +202,7 @@ fn open_subfolder(folder: &Dir, name: &OsString, at: &Path) -> Result<Dir, Acces
     })
 }
 
-/// Takes a way apart; every step must be a name.
+/// Splits a path into its names; `..` and roots are errors.
 fn path_steps(inner: &Path) -> Result<Vec<OsString>, AccessError> {
     let step = |component| match component {
         Component::Normal(name) => Ok(name.to_owned()),

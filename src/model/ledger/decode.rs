@@ -13,8 +13,8 @@ use crate::yaml::{Document, EntryPart, FieldPath};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Reads the ledger at a path of a document, the root or an item of a list, and says everything that is wrong with
-/// it; none comes back with an error.
+/// Reads the ledger at a path of a document, the root or an item of a list, and reports everything that is wrong
+/// with it. With an error there is no ledger.
 pub fn decode(document: &Arc<Document>, base: &FieldPath) -> (Option<Ledger>, Vec<Diagnostic>) {
     let check = SchemaCheck::at_path(document, base, "pillion schema ledger", json_schema());
     let (wire, found) = check.decode::<LedgerWire>("SidecarRollout");

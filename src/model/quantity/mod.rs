@@ -101,7 +101,7 @@ impl Quantity {
     /// Reads a quantity as Kubernetes does.
     ///
     /// # Errors
-    /// When the text is none.
+    /// When the text is not a quantity.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
         let parts = QuantityParts::split(text)?;
         let (format, power) = parts.parse_suffix()?;
@@ -132,7 +132,7 @@ impl Quantity {
     /// zero.
     ///
     /// # Errors
-    /// When the value is none.
+    /// When the value is not a quantity.
     pub(crate) fn from_value(value: &Value) -> Result<Self, QuantityError> {
         match value {
             Value::Null => Ok(Self::zero()),
