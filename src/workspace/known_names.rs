@@ -2,7 +2,7 @@
 //! and what cannot be read has no names: the command that follows reports it.
 
 use super::survey::workloads_in_text;
-use super::{Configuration, Input, gather_ledgers, read_input, select_inputs};
+use super::{Configuration, Input, read_input, read_ledger_files, select_inputs};
 use crate::model::workload::workload_key;
 use crate::read::{Disk, map_in_order};
 use crate::render::collect_objects;
@@ -56,7 +56,7 @@ pub(crate) fn workload_keys(configuration: &Configuration) -> BTreeSet<String> {
     let sources = select(configuration, &layout.source_paths());
     map_in_order(&sources, read, |found: Vec<String>| keys.extend(found));
     let ledgers = layout.find_ledgers(&Disk).0;
-    let (ledgers, _) = gather_ledgers(ledgers.iter().map(|ledger| &ledger.input), &Disk);
+    let (ledgers, _) = read_ledger_files(ledgers.iter().map(|ledger| &ledger.input), &Disk);
     for (document, path) in &ledgers.ledgers {
         let spec = path.find(document.value()).and_then(|ledger| ledger.get("spec"));
         let entries = spec.and_then(|spec| spec.get("workloads")).and_then(Value::as_object);
