@@ -180,7 +180,7 @@ pub(super) enum StoredLedger {
     /// The file is not a ledger that pillion can read.
     Unreadable,
     /// The ledger.
-    Valid(Ledger),
+    Valid(Box<Ledger>),
 }
 
 impl StoredLedger {
@@ -194,12 +194,12 @@ impl StoredLedger {
         let document =
             std::str::from_utf8(&bytes).ok().and_then(|text| Document::read(&path.into(), 0, 1, text).ok());
         let ledger = document.and_then(|document| decode(&Arc::new(document), &FieldPath::root()).0);
-        Ok(ledger.map_or(Self::Unreadable, Self::Valid))
+        Ok(ledger.map_or(Self::Unreadable, |ledger| Self::Valid(Box::new(ledger))))
     }
 
     fn into_valid(self) -> Option<Ledger> {
         match self {
-            Self::Valid(ledger) => Some(ledger),
+            Self::Valid(ledger) => Some(*ledger),
             Self::Missing | Self::Unreadable => None,
         }
     }

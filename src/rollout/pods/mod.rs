@@ -55,7 +55,7 @@ impl PodStepKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Batch => "Batch",
-            Self::HotUpgradeSwap => "HotUpgradeSwap",
+            Self::HotUpgradeSwap => "Swap",
             Self::Wait => "Wait",
             Self::Hold => "Hold",
             Self::Complete => "Complete",

@@ -103,7 +103,10 @@ fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
     assert!(repo.git(&["show", "main:rendered/shop/web.yaml"]).contains("image: logtail:1.4.2-fix"));
     repo.pillion(&["verify", "main"]);
     let off = repo.pillion(&["hold", "Deployment.apps/shop/web", "--off"]);
-    assert!(off.contains("with logtail=logtail:1.4.2-fix to log-") && off.contains(", which is released."), "{off}");
+    assert!(
+        off.contains("with logtail=logtail:1.4.2-fix to log-") && off.contains(", which is released."),
+        "{off}"
+    );
     assert!(repo.git(&["show", "main:rendered/shop/web.yaml"]).contains("logtail:1.5.0"));
     for (args, words) in [
         (&["hold", "deployment/none"][..], "there is no workload `deployment/none`"),
