@@ -137,7 +137,7 @@ pub(crate) fn contains_workload(text: &str, name: &Arc<str>, otherwise: Option<&
 }
 
 /// Returns whether a document that cannot be read has the kind and the name of a workload on lines of YAML: such a
-/// document is no evidence that a commit removed the workload.
+/// document does not prove that a commit removed the workload.
 fn may_contain_workload(text: &str, name: &Arc<str>, wanted: &str) -> bool {
     let (Some(kind), Some(called)) = (wanted.split(['.', '/']).next(), wanted.rsplit('/').next()) else {
         return false;
