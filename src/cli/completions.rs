@@ -41,9 +41,9 @@ pub(super) fn run(arguments: &[OsString]) -> Option<u8> {
 fn complete(shell: &dyn EnvCompleter, words: &[OsString]) -> Vec<u8> {
     // The last word is still being typed.
     let options = TypedOptions::read(&words[..words.len() - 1]);
-    if let Some(folder) = &options.directory {
-        // Without the folder, there is no repository, and the command reports it.
-        let _ = std::env::set_current_dir(folder);
+    // Names of another repository than the one that is meant would be wrong; the command reports the folder.
+    if options.directory.is_some_and(|folder| std::env::set_current_dir(folder).is_err()) {
+        return Vec::new();
     }
     let folder = std::env::current_dir().ok();
     let mut output = Vec::new();

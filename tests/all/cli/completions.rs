@@ -135,7 +135,32 @@ fn what_is_wrong_gives_no_names_and_no_message() {
     fs::write(folder.path().join("apps/binary.yaml"), b"\xff\xfe kind: Pod \x00").unwrap();
     assert_eq!(complete(folder.path(), &["pause", "lo"]), ["log"]);
     assert_eq!(complete(folder.path(), &["hold", "db"]), ["db"]);
-    assert!(complete(folder.path(), &["-C", "/nowhere", "nonsense", "--what", "x"]).is_empty());
+    assert!(
+        complete(folder.path(), &["-C", "/nowhere", "pause", "lo"]).is_empty(),
+        "names of another repository"
+    );
+    assert!(complete(folder.path(), &["nonsense", "--what", "x"]).is_empty());
+}
+
+/// A person types meanwhile: what cannot be read in a second has no names.
+#[cfg(unix)]
+#[test]
+fn a_file_that_never_ends_is_not_waited_for() {
+    let folder = repository();
+    let pipe = |name: &str| {
+        let made = Command::new("mkfifo").arg(folder.path().join(name)).status().unwrap();
+        assert!(made.success());
+    };
+    pipe("sets/pipe.yaml");
+    pipe("apps/pipe.yaml");
+    let begun = std::time::Instant::now();
+    let _ = complete(folder.path(), &["pause", "lo"]);
+    let _ = complete(folder.path(), &["hold", "w"]);
+    fs::remove_file(folder.path().join("pillion.yaml")).unwrap();
+    pipe("pillion.yaml");
+    assert!(complete(folder.path(), &["pause", "lo"]).is_empty());
+    // Three times the limit, and as much for a busy machine as a test may take.
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
 
 /// A shell puts a completion into the command line without quoting it.
