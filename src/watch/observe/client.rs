@@ -52,7 +52,7 @@ impl KubeContext {
     /// Returns the configuration, and the context that it is from; None in a pod.
     async fn load_config(&self) -> Result<(Config, Option<String>), Error> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let file = self.kubeconfig.as_ref().map_or_else(Kubeconfig::read, Kubeconfig::read_from);
+        let file = self.kubeconfig.as_ref().map_or_else(read_kubeconfig, Kubeconfig::read_from);
         let contexts = file.as_ref().map_or_else(|_| Vec::new(), |file| file.contexts.clone());
         let loaded = match file {
             Ok(file) => {
@@ -71,6 +71,17 @@ impl KubeContext {
             }
         })
     }
+}
+
+/// Reads the kubeconfig as kubectl does: of several files that KUBECONFIG lists, those that exist.
+fn read_kubeconfig() -> Result<Kubeconfig, KubeconfigError> {
+    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let present: Vec<PathBuf> = std::env::split_paths(&listed).filter(|file| file.exists()).collect();
+    if present.is_empty() {
+        return Kubeconfig::read();
+    }
+    let merge = |merged: Kubeconfig, file: &PathBuf| merged.merge(Kubeconfig::read_from(file)?);
+    present.iter().try_fold(Kubeconfig::default(), merge)
 }
 
 /// Returns whether there is no kubeconfig, or an empty one.

@@ -134,7 +134,10 @@ fn at(server: Option<&ServerAddress>) -> String {
 }
 
 fn how_to_try(server: Option<&ServerAddress>) -> String {
-    server.and_then(|server| server.context.as_ref()).map_or_else(String::new, |name| {
+    let context = server.and_then(|server| server.context.as_ref());
+    // A name that a shell would interpret is not in a command to copy.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:/".contains(c);
+    context.filter(|name| name.chars().all(is_plain)).map_or_else(String::new, |name| {
         format!(
             "; check the address and the network: `kubectl --context {name} version` asks the same server"
         )

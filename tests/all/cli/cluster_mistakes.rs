@@ -91,6 +91,28 @@ fn a_misspelt_context_is_answered_with_the_nearest() {
     assert!(code == Some(2) && text.ends_with(expected), "{code:?} {text}");
 }
 
+/// kubectl skips files of KUBECONFIG that do not exist.
+#[test]
+fn of_several_kubeconfigs_those_that_exist_are_read() {
+    let operator = Operator::new();
+    let (file, nowhere) = (operator.kubeconfig("https://127.0.0.1:1"), operator.environment.path("nowhere"));
+    let both = std::env::join_paths([nowhere, file]).unwrap();
+    let (code, text) = operator.watch_once(Some(both.into()), &["--context", "staging"]);
+    assert!(code == Some(3) && text.contains("https://127.0.0.1:1 (context `staging`)"), "{code:?} {text}");
+}
+
+/// A person copies the command of the message.
+#[test]
+fn a_context_that_a_shell_would_interpret_is_in_no_command() {
+    let operator = Operator::new();
+    let file = operator.kubeconfig("https://127.0.0.1:1");
+    let text = fs::read_to_string(&file).unwrap().replace("prod", "'x; reboot'");
+    fs::write(&file, text).unwrap();
+    let (code, text) = operator.watch_once(Some(file), &[]);
+    assert!(code == Some(3) && text.contains("(context `x; reboot`): Connection refused"), "{code:?} {text}");
+    assert!(!text.contains("kubectl"), "{text}");
+}
+
 #[test]
 fn an_api_server_that_does_not_answer_is_named() {
     let operator = Operator::new();
