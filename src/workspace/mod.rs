@@ -43,8 +43,8 @@ pub(crate) use rendered_paths::shared_files;
 pub(crate) use renderers::{ClusterRenderers, RenderedInput, WorkspaceRenderOptions};
 pub(crate) use selection::{InputSelection, Workspace};
 pub(crate) use survey::{
-    BuildPart, BuiltCluster, ManifestFolder, RepositorySurvey, SourceChoice, SourcePlan, SurveyedWorkload,
-    shown_path, survey_folder, workloads_in_text,
+    BuildPart, BuiltCluster, MAX_SURVEYED_FILES, ManifestFolder, RepositorySurvey, SourceChoice, SourcePlan,
+    SurveyedWorkload, shown_path, survey_folder, workloads_in_text,
 };
 pub(crate) use texts::{CollectedInputs, InputTexts, collect_files, collect_manifests, read_documents};
 pub(crate) use what_if::WhatIf;

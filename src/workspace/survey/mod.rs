@@ -10,7 +10,7 @@ mod surveyed_workloads;
 
 pub(crate) use applications::SurveyedApplication;
 pub(crate) use built_clusters::{BuildPart, BuiltCluster};
-pub(crate) use folder::survey_folder;
+pub(crate) use folder::{MAX_SURVEYED_FILES, survey_folder};
 pub(crate) use kustomizations::SurveyedKustomization;
 pub(crate) use source_choice::{ManifestFolder, SourceChoice, SourcePlan};
 pub(crate) use surveyed_workloads::{SurveyedWorkload, workloads_in_text};
@@ -44,6 +44,8 @@ pub(crate) struct RepositorySurvey {
     pub(crate) helm_releases: usize,
     /// The files that look like manifests and cannot be read.
     pub(crate) unreadable: BTreeMap<PathBuf, Diagnostic>,
+    /// There are more files than are surveyed.
+    pub(crate) is_cut: bool,
 }
 
 /// A Helm chart.

@@ -15,7 +15,8 @@ use crate::programs::find_on_path;
 use crate::read::{Disk, MAX_FILE_BYTES, normalize_path};
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use crate::workspace::{
-    BuildPart, Configuration, RepositorySurvey, SourcePlan, find_config, shown_path, survey_folder,
+    BuildPart, Configuration, MAX_SURVEYED_FILES, RepositorySurvey, SourcePlan, find_config, shown_path,
+    survey_folder,
 };
 use crate::write::replace_files;
 use std::fmt::Write as _;
@@ -239,6 +240,12 @@ fn describe_survey(survey: &RepositorySurvey, git: &GitState, answers: &SetupAns
         }
     }
     let _ = writeln!(text, "found {}", found.join(", "));
+    if survey.is_cut {
+        let _ = writeln!(
+            text,
+            "looked at the first {MAX_SURVEYED_FILES} files only: name the others with `--sources`"
+        );
+    }
     match &git.head {
         HeadState::NoRepository => text.push_str("this folder is not in a git repository\n"),
         HeadState::Unborn(branch) => {
