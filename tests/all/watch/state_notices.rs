@@ -122,7 +122,7 @@ fn a_batch_that_waits_for_approval() {
 fn a_freeze_window() {
     // The same window in all looks, except at the end of June and of December.
     let watched = Watched::new(
-        "  freeze:\n  - {cron: '0 0 1 1 *', length: 4340h}\n  - {cron: '0 0 1 7 *', length: 4410h}\n",
+        "  freeze:\n  - {cron: '0 0 1 1 *', length: 4368h}\n  - {cron: '0 0 1 7 *', length: 4440h}\n",
         |set| set,
     );
     watched.look();
