@@ -16,16 +16,16 @@ pub(super) struct SidecarSetNames {
 
 impl SidecarSetNames {
     /// Returns those of one cluster.
-    pub(super) fn from_cluster(site: &ClusterView) -> Self {
+    pub(super) fn from_cluster(view: &ClusterView) -> Self {
         let mut known = Self::default();
-        known.add_cluster(site);
+        known.add_cluster(view);
         known
     }
 
     /// Takes those of one more cluster.
-    pub(super) fn add_cluster(&mut self, site: &ClusterView) {
-        self.with_ledger.extend(site.prepared.ledgers.keys().map(ToString::to_string));
-        self.with_manifest.extend(site.prepared.sets.iter().map(|set| set.name.clone()));
+    pub(super) fn add_cluster(&mut self, view: &ClusterView) {
+        self.with_ledger.extend(view.prepared.ledgers.keys().map(ToString::to_string));
+        self.with_manifest.extend(view.prepared.sets.iter().map(|set| set.name.clone()));
     }
 
     /// Returns whether a SidecarSet has this name.

@@ -40,8 +40,8 @@ pub(crate) fn replacement_candidates<'l>(
     let own: BTreeSet<&str> = container_names(set).collect();
     let shares =
         |old: &&Ledger| old.revisions.values().any(|r| container_names(&r.set).any(|n| own.contains(n)));
-    let carried = ledgers.filter(|other| other.name != ledger.name && other.is_in_use());
-    carried.filter(shares).map(|old| Arc::clone(&old.name)).collect()
+    let others = ledgers.filter(|other| other.name != ledger.name && other.is_in_use());
+    others.filter(shares).map(|old| Arc::clone(&old.name)).collect()
 }
 
 /// Leaves out what the sets of a workload add and sets that take their place add too, and names the sets of which

@@ -26,11 +26,11 @@ struct SelectorTerm<'s> {
     values: Vec<&'s str>,
 }
 
-/// Reports that a SidecarSet selects no workload; `carried`: how many workloads have its sidecar now.
+/// Reports that a SidecarSet selects no workload; `with_sidecar`: how many workloads have its sidecar now.
 pub(crate) fn unmatched_selector(
     set: &SidecarSet,
     candidates: &SelectorCandidates,
-    carried: usize,
+    with_sidecar: usize,
 ) -> Diagnostic {
     let of_pods: Vec<&LabelMap> = candidates.workloads.iter().map(|(_, labels)| labels).collect();
     let selects = |labels: &&&LabelMap| set.selector.matches(labels);
@@ -52,7 +52,7 @@ pub(crate) fn unmatched_selector(
     let diagnostic = Diagnostic::error(Code::SelectsNothing, message)
         .at(set.document.label(&set.path.join(&at), EntryPart::Value, ""))
         .field(at.to_string());
-    let diagnostic = match carried {
+    let diagnostic = match with_sidecar {
         0 => diagnostic.because("no workload would get its sidecar"),
         n => diagnostic.because(format!("{} would lose its sidecar", pluralize(n as u64, "workload"))),
     };

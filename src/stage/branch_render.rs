@@ -51,15 +51,15 @@ pub(crate) struct BranchRenderOutcome {
 /// # Errors
 /// When the head was rendered from a commit that is not an ancestor, a file cannot be written, or git fails.
 pub(crate) fn render_branch(
-    landing: &BranchRender<'_>,
+    options: &BranchRender<'_>,
     signing: &Signing<'_>,
 ) -> Result<(Option<BranchRenderOutcome>, Vec<Diagnostic>), Error> {
-    let BranchRender { repository, head, source, branches, config, manifests, .. } = landing;
-    require_on_source(landing)?;
+    let BranchRender { repository, head, source, branches, config, manifests, .. } = options;
+    require_on_source(options)?;
     let mut diagnostics = Vec::new();
     let RenderBase { deploy_branch: before, is_source_refused: is_refused } = match head {
         Some(head) => {
-            let (before, problems) = read_base(landing, head)?;
+            let (before, problems) = read_base(options, head)?;
             diagnostics.extend(problems);
             before
         }
@@ -68,7 +68,7 @@ pub(crate) fn render_branch(
     let (configuration, problems) = read_configuration(repository, source.id, config)?;
     diagnostics.extend(problems);
     let Some(mut configuration) = configuration else { return Ok((None, diagnostics)) };
-    let leaves_out_sidecars = head.is_none() && landing.leaves_out_sidecars;
+    let leaves_out_sidecars = head.is_none() && options.leaves_out_sidecars;
     if head.is_none() && !leaves_out_sidecars {
         // `init rollout` derives ledgers from the deploy branch, so it has to come first.
         configuration.repository.rollout.get_or_insert_default().require_ledger = Some(false);
@@ -93,7 +93,7 @@ pub(crate) fn render_branch(
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let from = ClusterSources { files: &sources, ledgers: &folder.files, built, cluster };
         let what_if = WhatIf { ledgers: leaves_out_sidecars.then(BTreeMap::new), ..WhatIf::default() };
-        let (site, mut problems) = ClusterView::hypothetical(&configuration, &from, &what_if);
+        let (view, mut problems) = ClusterView::hypothetical(&configuration, &from, &what_if);
         if leaves_out_sidecars {
             // Nothing is released until `init rollout` writes that down.
             problems.retain(|problem| problem.code != Code::NoLedger);
@@ -102,12 +102,12 @@ pub(crate) fn render_branch(
         diagnostics.extend(problems);
         if let Some(before) = before.as_ref().filter(|_| is_sound) {
             diagnostics.extend(missing_workloads(
-                &site,
+                &view,
                 &TreeFiles::from_commit(&sources),
                 Some(&before.ledger_history()),
             ));
         }
-        folder.render(&site, &mut diagnostics)?;
+        folder.render(&view, &mut diagnostics)?;
     }
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok((None, diagnostics));
@@ -130,8 +130,8 @@ pub(crate) fn render_branch(
 }
 
 /// Refuses a commit that is not on the source branch.
-fn require_on_source(landing: &BranchRender<'_>) -> Result<(), Error> {
-    let BranchRender { repository, source, branches, is_pushed: pushes, .. } = landing;
+fn require_on_source(options: &BranchRender<'_>) -> Result<(), Error> {
+    let BranchRender { repository, source, branches, is_pushed: pushes, .. } = options;
     let place = if *pushes { branches.tracking_ref() } else { branches.deploy_ref() };
     let Some(branch) = SourceBranch::find(repository, branches, &place) else { return Ok(()) };
     if branch.contains(source.id)? {
@@ -156,10 +156,10 @@ struct RenderBase<'r> {
 
 /// Reads the deploy branch, and refuses to render over an edited or a newer one.
 fn read_base<'r>(
-    landing: &BranchRender<'r>,
+    options: &BranchRender<'r>,
     (place, head): &(String, Commit),
 ) -> Result<(RenderBase<'r>, Vec<Diagnostic>), Error> {
-    let BranchRender { repository, source, branches, config, manifests, .. } = landing;
+    let BranchRender { repository, source, branches, config, manifests, .. } = options;
     let renders = match RenderHistory::find(repository, branches, config, (place, head.id)) {
         // A branch that was created by hand has never been rendered.
         Err(Error::NoSourceTrailer { .. }) => None,
@@ -168,7 +168,7 @@ fn read_base<'r>(
     let Some(renders) = renders else { return Ok((RenderBase::default(), Vec::new())) };
     let (rendered_from, is_refused) = match renders.newest_source()? {
         Ok(source) => (Some(source), false),
-        Err(_) if landing.accepts_untrusted_source => (renders.newest_trusted_source()?, true),
+        Err(_) if options.accepts_untrusted_source => (renders.newest_trusted_source()?, true),
         Err(refused) => return Ok((RenderBase::default(), vec![*refused])),
     };
     let Some(rendered_from) = rendered_from else {
@@ -187,10 +187,10 @@ fn read_base<'r>(
         });
     }
     for cluster in branch.clusters() {
-        let (site, problems) = branch.cluster_view(cluster);
+        let (view, problems) = branch.cluster_view(cluster);
         // Errors of the older sources were reported when they were rendered; they may be fixed now.
         if !problems.iter().any(Diagnostic::is_error) {
-            let strays = check_drift(&branch, &site)?;
+            let strays = check_drift(&branch, &view)?;
             diagnostics.extend(strays.into_iter().filter(is_drift));
         }
     }
@@ -238,11 +238,11 @@ impl<'r> RenderedTree<'r> {
         })
     }
 
-    fn render(&mut self, site: &ClusterView, diagnostics: &mut Vec<Diagnostic>) -> Result<(), Error> {
+    fn render(&mut self, view: &ClusterView, diagnostics: &mut Vec<Diagnostic>) -> Result<(), Error> {
         let mut failure = None;
-        site.render_all(&site.prepared.renderer, |input, text, rendered| {
+        view.render_all(&view.prepared.renderer, |input, text, rendered| {
             diagnostics.extend(rendered.diagnostics);
-            let place = self.configuration.rendered_path(site.cluster.as_deref(), input);
+            let place = self.configuration.rendered_path(view.cluster.as_deref(), input);
             let Some(place) = place.filter(|_| !rendered.is_dropped) else { return };
             let text = rendered.text.as_deref().unwrap_or(text);
             match self.put_file(&to_slash(&input.output_path), &place, &input.name, text) {

@@ -99,10 +99,10 @@ impl ClusterView {
     pub(crate) fn rollout_context_for(&self, ledger: &Ledger) -> (RolloutContext<'_>, Vec<Diagnostic>) {
         let name = &*ledger.name;
         let (rollout, diagnostics) = self.rollout_settings(name);
-        let mut course = self.build_context(ledger, &rollout);
+        let mut context = self.build_context(ledger, &rollout);
         let set = self.prepared.sets.iter().find(|s| s.name == name);
-        course.settings.steps_label = self.steps_label(set.map(Arc::as_ref));
-        (course, diagnostics)
+        context.settings.steps_label = self.steps_label(set.map(Arc::as_ref));
+        (context, diagnostics)
     }
 
     /// Plans the rollout of a SidecarSet up to `maxBatches`, and reports errors in its settings.
@@ -166,7 +166,7 @@ impl ClusterView {
         let mut split_elsewhere = self.split_by_others(name);
         // Workloads that a replaced SidecarSet has split are whole again after it.
         split_elsewhere.retain(|_, other| !replaces.contains(other));
-        let mut course = RolloutContext {
+        let mut context = RolloutContext {
             name: name.into(),
             cluster: self.cluster.clone(),
             source: set.map(Revision::from_set),
@@ -181,24 +181,24 @@ impl ClusterView {
             is_built: self.is_built,
             unselected_holds: BTreeSet::new(),
         };
-        course.unselected_holds =
-            self.present_workloads(&held_by_people(ledger, |key| course.workloads.find(key).is_none()));
-        self.warm_caches(&course);
-        course
+        context.unselected_holds =
+            self.present_workloads(&held_by_people(ledger, |key| context.workloads.find(key).is_none()));
+        self.warm_caches(&context);
+        context
     }
 
     /// Renders on all cores what the plan needs of every workload.
-    fn warm_caches(&self, course: &RolloutContext<'_>) {
-        let ledger = self.ledger(&course.name);
+    fn warm_caches(&self, context: &RolloutContext<'_>) {
+        let ledger = self.ledger(&context.name);
         let target =
-            ledger.target.clone().unwrap_or_else(|| course.source.as_ref().map(|r| Arc::clone(&r.name)));
-        let fleet = &course.workloads;
+            ledger.target.clone().unwrap_or_else(|| context.source.as_ref().map(|r| Arc::clone(&r.name)));
+        let workloads = &context.workloads;
         let look = |unit: &PlannedWorkload| {
             if !ledger.is_at_target(unit.active_entry(&ledger).as_deref(), &target) {
-                fleet.change_to(unit, &ledger.released, &target);
+                workloads.change_to(unit, &ledger.released, &target);
             }
         };
-        map_in_order(fleet.as_slice(), look, |()| ());
+        map_in_order(workloads.as_slice(), look, |()| ());
     }
 
     /// Returns the workloads that rollouts of other SidecarSets have split, each with that SidecarSet.

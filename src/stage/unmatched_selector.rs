@@ -35,7 +35,7 @@ pub(crate) fn unmatched_selector(
     let candidates = view.selector_candidates();
     // Without any workload nothing is known: they may be elsewhere.
     (!candidates.workloads.is_empty())
-        .then(|| unmatched_selector::unmatched_selector(set, &candidates, carried))
+        .then(|| unmatched_selector::unmatched_selector(set, &candidates, with_sidecar))
 }
 
 impl ClusterView {

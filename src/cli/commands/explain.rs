@@ -110,20 +110,22 @@ fn explain_named_workload(
 fn explain_workload(key: &str, file: &str, trace: &InjectionTrace, today: &str) -> String {
     let mut text = format!("{key} in {file}\n");
     for set in &trace.sets {
-        let carried = trace.ledgers.iter().find(|c| *c.set == *set.set).map(|c| describe_revision(c, today));
-        let line = match (&set.verdict, carried) {
-            (InjectionVerdict::Injected(_), Some(carried)) => format!("  {}: injected, {carried}\n", set.set),
+        let revision = trace.ledgers.iter().find(|c| *c.set == *set.set).map(|c| describe_revision(c, today));
+        let line = match (&set.verdict, revision) {
+            (InjectionVerdict::Injected(_), Some(revision)) => {
+                format!("  {}: injected, {revision}\n", set.set)
+            }
             (InjectionVerdict::Injected(what), None) => format!("  {}: injected, {what}\n", set.set),
-            (InjectionVerdict::Skipped(why), Some(carried)) => {
-                format!("  {}: not injected, {why} ({carried})\n", set.set)
+            (InjectionVerdict::Skipped(why), Some(revision)) => {
+                format!("  {}: not injected, {why} ({revision})\n", set.set)
             }
             (InjectionVerdict::Skipped(why), None) => format!("  {}: not injected, {why}\n", set.set),
         };
         text.push_str(&line);
     }
     // A set of which a workload has nothing is not considered.
-    for carried in trace.ledgers.iter().filter(|c| trace.sets.iter().all(|set| *set.set != *c.set)) {
-        text.push_str(&format!("  {}: not injected, {}\n", carried.set, describe_revision(carried, today)));
+    for ledger in trace.ledgers.iter().filter(|c| trace.sets.iter().all(|set| *set.set != *c.set)) {
+        text.push_str(&format!("  {}: not injected, {}\n", ledger.set, describe_revision(ledger, today)));
     }
     for origin in &trace.origins {
         let set = origin.set.as_ref().map_or_else(String::new, |s| format!("{s}, "));
@@ -140,10 +142,10 @@ fn explain_workload(key: &str, file: &str, trace: &InjectionTrace, today: &str) 
 }
 
 /// Which revision a workload is at, and why.
-fn describe_revision(carried: &LedgerTrace, today: &str) -> String {
-    let LedgerTrace { released, target, entry: line, .. } = carried;
-    let at = revision_with_images(line.as_ref().map_or(released, |l| &l.revision), line.as_ref());
-    let Some(line) = line else {
+fn describe_revision(ledger: &LedgerTrace, today: &str) -> String {
+    let LedgerTrace { released, target, entry, .. } = ledger;
+    let at = revision_with_images(entry.as_ref().map_or(released, |e| &e.revision), entry.as_ref());
+    let Some(entry) = entry else {
         return match (released, target) {
             (Some(_), None) => format!("{at}, which is released"),
             (None, None) => "nothing is released".to_owned(),
@@ -158,11 +160,11 @@ fn describe_revision(carried: &LedgerTrace, today: &str) -> String {
             }
         };
     };
-    let batch = line.batch.map_or_else(String::new, |n| format!(" (batch {n})"));
-    match (&line.hold_reason, target) {
-        (Some(reason), _) => format!("{at}, {}", describe_hold(line, reason, today)),
-        (None, Some(target)) if *target == line.revision => {
-            let kept = line.partition.map_or_else(String::new, |n| {
+    let batch = entry.batch.map_or_else(String::new, |n| format!(" (batch {n})"));
+    match (&entry.hold_reason, target) {
+        (Some(reason), _) => format!("{at}, {}", describe_hold(entry, reason, today)),
+        (None, Some(target)) if *target == entry.revision => {
+            let kept = entry.partition.map_or_else(String::new, |n| {
                 format!("; its partition keeps {n} pods on {}", revision_with_images(released, None))
             });
             let what = if target == released { "where the rollout goes back to" } else { "the target" };
@@ -176,14 +178,14 @@ fn describe_revision(carried: &LedgerTrace, today: &str) -> String {
 }
 
 /// Who holds a workload, since when and until when.
-fn describe_hold(line: &LedgerEntry, reason: &str, today: &str) -> String {
-    let Some(by) = &line.held_by else { return format!("held: {reason}") };
-    if line.is_hold_expired(Some(today)) {
-        let until = line.held_until.as_deref().unwrap_or_default();
+fn describe_hold(entry: &LedgerEntry, reason: &str, today: &str) -> String {
+    let Some(by) = &entry.held_by else { return format!("held: {reason}") };
+    if entry.is_hold_expired(Some(today)) {
+        let until = entry.held_until.as_deref().unwrap_or_default();
         return format!("where it was held by {by} until {until}; a batch moves it on");
     }
-    let since = line.held_since.as_ref().map_or_else(String::new, |day| format!(" since {day}"));
-    let until = line.held_until.as_ref().map_or_else(String::new, |day| format!(" until {day}"));
+    let since = entry.held_since.as_ref().map_or_else(String::new, |day| format!(" since {day}"));
+    let until = entry.held_until.as_ref().map_or_else(String::new, |day| format!(" until {day}"));
     format!("held by {by}{since}{until}: {reason}")
 }
 

@@ -1,7 +1,7 @@
 //! `pillion hold`: keeps a workload at its revision, or gives it an emergency image, until a date or `--off`.
 
 use super::ledger_change::{
-    LedgerArgs, LedgerChange, VerbContext, commit_change_despite, find_ledger, parse_reason,
+    LedgerArgs, LedgerChange, LedgerCommandContext, commit_change_despite, find_ledger, parse_reason,
 };
 use crate::cli::GlobalArgs;
 use crate::cli::error::CommandError;
@@ -50,22 +50,22 @@ pub(in crate::cli) fn run(
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
     // A workload that is gone is held until its hold is taken off.
-    let answers = |site: &ClusterView, d: &Diagnostic| {
+    let answers = |view: &ClusterView, d: &Diagnostic| {
         args.off
             && d.code == Code::WorkloadsMissing
-            && find_workload(args, &BTreeMap::new(), site).is_ok_and(is_absent(site))
+            && find_workload(args, &BTreeMap::new(), view).is_ok_and(is_absent(view))
     };
-    commit_change_despite(&args.ledger, common, reporter, answers, |seen| {
+    commit_change_despite(&args.ledger, common, reporter, answers, |context| {
         let images = parse_images(&args.images)?;
-        let (name, key) = find_workload(args, &images, seen.cluster_view)?;
-        let before = find_ledger(seen.cluster_view, &name)?;
-        let (course, _) = seen.cluster_view.rollout_context(&name);
-        let mut wanted = match args.off {
+        let (name, key) = find_workload(args, &images, context.cluster_view)?;
+        let before = find_ledger(context.cluster_view, &name)?;
+        let (rollout, _) = context.cluster_view.rollout_context(&name);
+        let mut change = match args.off {
             true => release_workload(&before, &key)?,
-            false => hold_workload(args, &images, seen, (&course, &before), &key)?,
+            false => hold_workload(args, &images, context, (&rollout, &before), &key)?,
         };
-        wanted.notes.extend(voided_approvals(seen, &course, &before, &wanted.ledger));
-        Ok(wanted.about(key))
+        change.notes.extend(voided_approvals(context, &rollout, &before, &change.ledger));
+        Ok(change.about(key))
     })
 }
 
@@ -85,55 +85,56 @@ fn release_workload(before: &Ledger, key: &str) -> Result<LedgerChange, CommandE
     Ok(LedgerChange { notes: vec![body], ..change })
 }
 
-fn is_absent(site: &ClusterView) -> impl Fn((String, String)) -> bool {
+fn is_absent(view: &ClusterView) -> impl Fn((String, String)) -> bool {
     |(name, key)| {
-        let (course, _) = site.rollout_context(&name);
-        course.workloads.find(&key).is_none() && !course.unselected_holds.contains(&*key)
+        let (rollout, _) = view.rollout_context(&name);
+        rollout.workloads.find(&key).is_none() && !rollout.unselected_holds.contains(&*key)
     }
 }
 
 fn hold_workload(
     args: &HoldArgs,
     images: &BTreeMap<String, String>,
-    seen: &VerbContext<'_>,
-    (course, before): (&RolloutContext<'_>, &Ledger),
+    context: &LedgerCommandContext<'_>,
+    (rollout, before): (&RolloutContext<'_>, &Ledger),
     key: &str,
 ) -> Result<LedgerChange, CommandError> {
-    let unit =
-        course.workloads.find(key).ok_or_else(|| TransitionError(format!("there is no `{key}` in git")))?;
+    let workload =
+        rollout.workloads.find(key).ok_or_else(|| TransitionError(format!("there is no `{key}` in git")))?;
     let until = args.until.as_deref();
-    let hold = HoldRequest { reason: args.reason.as_deref(), images, by: seen.by, today: seen.today, until };
-    let after = transitions::hold(before, unit, &hold)?;
-    let line = after.entries.get(key);
+    let hold =
+        HoldRequest { reason: args.reason.as_deref(), images, by: context.by, today: context.today, until };
+    let after = transitions::hold(before, workload, &hold)?;
+    let entry = after.entries.get(key);
     let mut body = match args.images.is_empty() {
         true => "It keeps what it has, whatever is released.".to_owned(),
         false => format!("Emergency image: {}", args.images.join(", ")),
     };
-    body.push_str(&match line.and_then(|l| l.held_until.as_ref()) {
+    body.push_str(&match entry.and_then(|l| l.held_until.as_ref()) {
         Some(until) => format!("\nThe hold lasts until {until}, or until `pillion hold {key} --off`."),
         None => format!("\nThe hold lasts until `pillion hold {key} --off`."),
     });
-    let reason = line.and_then(|l| l.hold_reason.as_deref()).unwrap_or(REASON);
+    let reason = entry.and_then(|l| l.hold_reason.as_deref()).unwrap_or(REASON);
     let off = format!("pillion hold {key} --sidecarset {} --off", before.name);
-    let wanted = LedgerChange::new(
+    let change = LedgerChange::new(
         after.clone(),
         CommitAction::Hold,
         format!("hold {}, {reason}", workload_title(key)),
         body,
     );
-    Ok(wanted.with_next_command(off, "lets rollouts move it again"))
+    Ok(change.with_next_command(off, "lets rollouts move it again"))
 }
 
 /// Approvals of batches that are other ones without or with the workload.
 fn voided_approvals(
-    seen: &VerbContext<'_>,
-    course: &RolloutContext<'_>,
+    context: &LedgerCommandContext<'_>,
+    rollout: &RolloutContext<'_>,
     before: &Ledger,
     after: &Ledger,
 ) -> Vec<String> {
-    let external = ExternalState { today: Some(seen.today.to_owned()), ..ExternalState::default() };
+    let external = ExternalState { today: Some(context.today.to_owned()), ..ExternalState::default() };
     let counts = |ledger: &Ledger, batch: u32, plan: &str| {
-        verify::upcoming_batch_digest(course, ledger, batch, &external).is_some_and(|digest| digest == plan)
+        verify::upcoming_batch_digest(rollout, ledger, batch, &external).is_some_and(|digest| digest == plan)
     };
     let void = before
         .approvals
@@ -153,32 +154,33 @@ fn voided_approvals(
 fn find_workload(
     args: &HoldArgs,
     images: &BTreeMap<String, String>,
-    site: &ClusterView,
+    view: &ClusterView,
 ) -> Result<(String, String), TransitionError> {
-    let names = site.prepared.ledgers.keys().map(ToString::to_string);
+    let names = view.prepared.ledgers.keys().map(ToString::to_string);
     let names = names.filter(|n| args.sidecar_set.as_ref().is_none_or(|wanted| wanted == n));
     let query = WorkloadQuery::new(&args.workload);
     let (mut found, mut all) = (Vec::new(), BTreeSet::new());
     for name in names {
-        let (course, _) = site.rollout_context(&name);
-        let ledger = site.ledger(&name);
-        all.extend(course.workloads.as_slice().iter().map(|unit| unit.key().to_string()));
-        let reaches = |unit: &PlannedWorkload| {
-            let is_line = ledger.entries.contains_key(unit.key());
+        let (rollout, _) = view.rollout_context(&name);
+        let ledger = view.ledger(&name);
+        all.extend(rollout.workloads.as_slice().iter().map(|workload| workload.key().to_string()));
+        let reaches = |workload: &PlannedWorkload| {
+            let has_entry = ledger.entries.contains_key(workload.key());
             // A workload may be held before the first revision comes to it, too.
             let next =
-                ledger.target.clone().unwrap_or_else(|| course.source.as_ref().map(|r| r.name.clone()));
-            let brings = |name: &RevisionName| !course.workloads.change_to(unit, &None, name).diff.is_empty();
-            is_line || brings(&ledger.released) || brings(&next)
+                ledger.target.clone().unwrap_or_else(|| rollout.source.as_ref().map(|r| r.name.clone()));
+            let brings =
+                |name: &RevisionName| !rollout.workloads.change_to(workload, &None, name).diff.is_empty();
+            has_entry || brings(&ledger.released) || brings(&next)
         };
-        let units = course.workloads.as_slice().iter().filter(|u| query.matches(u.key()) && reaches(u));
-        found.extend(units.map(|unit| {
-            let brings = transitions::has_containers(&ledger, unit, images.keys());
-            (name.clone(), unit.key().to_string(), brings)
+        let workloads = rollout.workloads.as_slice().iter().filter(|u| query.matches(u.key()) && reaches(u));
+        found.extend(workloads.map(|workload| {
+            let brings = transitions::has_containers(&ledger, workload, images.keys());
+            (name.clone(), workload.key().to_string(), brings)
         }));
-        // What is no longer in git may still be held, until the next step drops its line.
-        let lines = ledger.entries.iter().filter(|(_, line)| args.off && line.hold_reason.is_some());
-        let missing = lines.filter(|(key, _)| course.workloads.find(key).is_none() && query.matches(key));
+        // What is no longer in git may still be held, until the next step drops its entry.
+        let entries = ledger.entries.iter().filter(|(_, entry)| args.off && entry.hold_reason.is_some());
+        let missing = entries.filter(|(key, _)| rollout.workloads.find(key).is_none() && query.matches(key));
         found.extend(missing.map(|(key, _)| (name.clone(), key.to_string(), false)));
     }
     if !images.is_empty() && found.iter().any(|(_, _, brings)| *brings) {

@@ -1,7 +1,7 @@
 //! Commits of a person on a ledger: what `pause`, `resume`, `approve`, `rollback` and `hold` share.
 
 use super::dry_run::describe_commits;
-use super::pull_request::{DeliveryArgs, VerbCommit, propose, with_pull_request_hint};
+use super::pull_request::{DeliveryArgs, PullRequestCommit, propose, with_pull_request_hint};
 use crate::cli::author::current_author;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
@@ -46,7 +46,7 @@ pub(in crate::cli) struct LedgerChange {
 }
 
 /// What a verb reads to decide on its change.
-pub(in crate::cli) struct VerbContext<'a> {
+pub(in crate::cli) struct LedgerCommandContext<'a> {
     /// The deploy branch.
     pub(in crate::cli) deploy_branch: &'a DeployBranch<'a>,
     /// The cluster.
@@ -106,7 +106,7 @@ pub(in crate::cli) fn commit_change(
     args: &LedgerArgs,
     global: &GlobalArgs,
     reporter: &mut Reporter,
-    decide: impl Fn(&VerbContext<'_>) -> Result<LedgerChange, CommandError>,
+    decide: impl Fn(&LedgerCommandContext<'_>) -> Result<LedgerChange, CommandError>,
 ) -> Result<u8, CommandError> {
     commit_change_despite(args, global, reporter, |_, _| false, decide)
 }
@@ -117,7 +117,7 @@ pub(in crate::cli) fn commit_change_despite(
     global: &GlobalArgs,
     reporter: &mut Reporter,
     resolves: impl Fn(&ClusterView, &Diagnostic) -> bool,
-    decide: impl Fn(&VerbContext<'_>) -> Result<LedgerChange, CommandError>,
+    decide: impl Fn(&LedgerCommandContext<'_>) -> Result<LedgerChange, CommandError>,
 ) -> Result<u8, CommandError> {
     let context = repository::open_for_commit(&args.repository, global, reporter)?;
     let author = author_of(&context, args.dry_run)?;
@@ -130,7 +130,7 @@ pub(in crate::cli) fn commit_change_despite(
         reporter.add(diagnostics.into_iter().filter(counts));
         reporter.fail_on_errors()?;
         let (by, today) = (author.to_string(), clock::today());
-        let change = decide(&VerbContext {
+        let change = decide(&LedgerCommandContext {
             deploy_branch: &deploy_branch,
             cluster_view: &view,
             by: &by,
@@ -175,7 +175,7 @@ fn release_change(
         let about = (action, about.as_deref());
         let cluster = view.cluster.as_deref();
         let branch = ProposalBranch::decision(&context.branches.deploy, cluster, &ledger.name, about);
-        let made = VerbCommit { commit: commit.id, author, branch, rollout: None, note: None };
+        let made = PullRequestCommit { commit: commit.id, author, branch, rollout: None, note: None };
         let proposed = propose(context, deploy_branch, &made)?;
         return Ok(format!("{} {}\n{}{notes}", proposed.commit.short(), commit.subject(), proposed.text));
     }

@@ -1,7 +1,7 @@
 //! `pillion promote`: releases the next steps of a rollout by hand, without a look at pods.
 
 use super::ledger_change::{LedgerArgs, author_of, release_command, single_cluster};
-use super::pull_request::{VerbCommit, propose, with_pull_request_hint};
+use super::pull_request::{PullRequestCommit, propose, with_pull_request_hint};
 use crate::cli::error::CommandError;
 use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
@@ -133,7 +133,7 @@ impl PromoteRun<'_> {
         };
         let (deploy, cluster) = (&self.context.branches.deploy, rollout.context.cluster.as_deref());
         let branch = ProposalBranch::next_step(deploy, cluster, rollout.name());
-        let made = VerbCommit { commit: step.id, author: self.author, branch, rollout: Some(rollout), note };
+        let made = PullRequestCommit { commit: step.id, author: self.author, branch, rollout: Some(rollout), note };
         let proposed = propose(self.context, deploy_branch, &made)?;
         let note = note.map_or_else(String::new, |note| format!("{note}\n"));
         Ok(format!("{} {}\n{}{note}", proposed.commit.short(), step.subject(), proposed.text))

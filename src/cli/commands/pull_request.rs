@@ -23,7 +23,7 @@ pub(in crate::cli) struct DeliveryArgs {
     not(feature = "watch"),
     expect(dead_code, reason = "only a build with `watch` opens pull requests")
 )]
-pub(in crate::cli) struct VerbCommit<'a> {
+pub(in crate::cli) struct PullRequestCommit<'a> {
     pub(in crate::cli) commit: ObjectId,
     pub(in crate::cli) author: &'a Identity,
     pub(in crate::cli) branch: ProposalBranch,
@@ -46,7 +46,7 @@ pub(in crate::cli) struct ProposedCommit {
 pub(in crate::cli) fn propose(
     context: &RepoContext,
     deploy_branch: &DeployBranch<'_>,
-    made: &VerbCommit<'_>,
+    made: &PullRequestCommit<'_>,
 ) -> Result<ProposedCommit, CommandError> {
     use crate::cli::clock;
     use crate::git::ReleaseStamp;
@@ -86,7 +86,7 @@ pub(in crate::cli) fn propose(
 pub(in crate::cli) fn propose(
     _: &RepoContext,
     _: &DeployBranch<'_>,
-    _: &VerbCommit<'_>,
+    _: &PullRequestCommit<'_>,
 ) -> Result<ProposedCommit, CommandError> {
     Err(CommandError::usage(
         "this build of pillion cannot open pull requests: it was built without the feature `watch`; use one with it, or `--no-push` and open the pull request by hand",

@@ -1,6 +1,8 @@
 //! `pillion rollback`: rolls back to the released revision, to an earlier batch, or to the revision before.
 
-use super::ledger_change::{LedgerArgs, LedgerChange, VerbContext, commit_change, find_ledger, parse_reason};
+use super::ledger_change::{
+    LedgerArgs, LedgerChange, LedgerCommandContext, commit_change, find_ledger, parse_reason,
+};
 use crate::cli::GlobalArgs;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
@@ -32,35 +34,41 @@ pub(in crate::cli) fn run(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    commit_change(&args.ledger, common, reporter, |seen| {
-        let before = find_ledger(seen.cluster_view, &args.name)?;
+    commit_change(&args.ledger, common, reporter, |context| {
+        let before = find_ledger(context.cluster_view, &args.name)?;
         let open = match before.target {
             Some(_) => before.clone(),
-            None => reopen_last_rollout(seen, &before)?,
+            None => reopen_last_rollout(context, &before)?,
         };
         match args.batch {
-            Some(batch) => roll_back_to_batch(args, seen, &open, batch),
+            Some(batch) => roll_back_to_batch(args, context, &open, batch),
             None => roll_back_to_released(args, &before, &open),
         }
-        .map(|wanted| note_missing_workloads(args, seen, wanted))
+        .map(|change| note_missing_workloads(args, context, change))
     })
 }
 
 /// Of a rollout that is opened again workloads may have left git since: a person says that it goes on without them.
-fn note_missing_workloads(args: &RollbackArgs, seen: &VerbContext<'_>, wanted: LedgerChange) -> LedgerChange {
-    let Some(missing) = missing_after_change(seen.deploy_branch, seen.cluster_view, &wanted.ledger) else {
-        return wanted;
+fn note_missing_workloads(
+    args: &RollbackArgs,
+    context: &LedgerCommandContext<'_>,
+    change: LedgerChange,
+) -> LedgerChange {
+    let Some(missing) = missing_after_change(context.deploy_branch, context.cluster_view, &change.ledger)
+    else {
+        return change;
     };
     let command = format!("pillion start {} --accept-missing", args.name);
-    let notes = [wanted.notes.clone(), vec![missing.message]].concat();
-    LedgerChange { notes, ..wanted }
+    let notes = [change.notes.clone(), vec![missing.message]].concat();
+    LedgerChange { notes, ..change }
         .with_next_command(command, "goes on without those that are gone on purpose")
 }
 
-/// The last rollout as it was before its Close.
-fn reopen_last_rollout(seen: &VerbContext<'_>, closed: &Ledger) -> Result<Ledger, CommandError> {
-    let (course, _) = seen.cluster_view.rollout_context(&closed.name);
-    let before = ledger_before_completion(seen.deploy_branch, seen.cluster_view.cluster.as_deref(), closed)?;
+/// The last rollout as it was before it was complete.
+fn reopen_last_rollout(context: &LedgerCommandContext<'_>, closed: &Ledger) -> Result<Ledger, CommandError> {
+    let (rollout, _) = context.cluster_view.rollout_context(&closed.name);
+    let before =
+        ledger_before_completion(context.deploy_branch, context.cluster_view.cluster.as_deref(), closed)?;
     let before = before.ok_or_else(|| {
         TransitionError(format!(
             "no rollout of `{0}` is in progress, and none released `{1}`: to roll out another revision, change the file of the SidecarSet",
@@ -68,7 +76,7 @@ fn reopen_last_rollout(seen: &VerbContext<'_>, closed: &Ledger) -> Result<Ledger
             revision_text(&closed.released)
         ))
     })?;
-    Ok(transitions::reopen_completed(&course, closed, &before)?)
+    Ok(transitions::reopen_completed(&rollout, closed, &before)?)
 }
 
 fn roll_back_to_released(
@@ -95,14 +103,16 @@ fn roll_back_to_released(
 
 fn roll_back_to_batch(
     args: &RollbackArgs,
-    seen: &VerbContext<'_>,
+    context: &LedgerCommandContext<'_>,
     open: &Ledger,
     batch: u32,
 ) -> Result<LedgerChange, CommandError> {
-    let (course, _) = seen.cluster_view.rollout_context(&args.name);
+    let (rollout, _) = context.cluster_view.rollout_context(&args.name);
     let last = open.last_batch();
     let past = match batch <= last {
-        true => ledger_after_batch(seen.deploy_branch, seen.cluster_view.cluster.as_deref(), open, batch)?,
+        true => {
+            ledger_after_batch(context.deploy_branch, context.cluster_view.cluster.as_deref(), open, batch)?
+        }
         false => None,
     };
     let past = past.ok_or_else(|| {
@@ -111,8 +121,8 @@ fn roll_back_to_batch(
             args.name
         ))
     })?;
-    let back = BatchRollback { batch, ledger_at_batch: &past, reason: &args.reason, by: Some(seen.by) };
-    let after = transitions::roll_back_to_batch(&course, open, &back)?;
+    let back = BatchRollback { batch, ledger_at_batch: &past, reason: &args.reason, by: Some(context.by) };
+    let after = transitions::roll_back_to_batch(&rollout, open, &back)?;
     let subject = format!("roll back to batch {batch}, {}", args.reason);
     let what = match last.saturating_sub(batch) {
         0 => format!("Batch {batch} is the last one that is out."),
@@ -120,8 +130,8 @@ fn roll_back_to_batch(
         _ => format!("Batches {} to {last} are taken back.", batch.saturating_add(1)),
     };
     let body =
-        format!("{what}\nNothing more is released until `pillion resume {}`.", course.command_arguments());
+        format!("{what}\nNothing more is released until `pillion resume {}`.", rollout.command_arguments());
     let trailers = vec![(trailer::BATCH, format!("{batch}/{last}"))];
-    let wanted = LedgerChange { trailers, ..LedgerChange::new(after, CommitAction::RollBack, subject, body) };
-    Ok(wanted.with_next_command(format!("pillion resume {}", args.name), "lets it go on"))
+    let change = LedgerChange { trailers, ..LedgerChange::new(after, CommitAction::RollBack, subject, body) };
+    Ok(change.with_next_command(format!("pillion resume {}", args.name), "lets it go on"))
 }

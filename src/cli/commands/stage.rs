@@ -163,8 +163,8 @@ impl StageRun<'_> {
     }
 
     /// The SidecarSets of a cluster that count: those asked for that have a ledger.
-    pub(in crate::cli) fn selected_names(&self, site: &ClusterView) -> Vec<String> {
-        let known = site.prepared.ledgers.keys().map(ToString::to_string);
+    pub(in crate::cli) fn selected_names(&self, view: &ClusterView) -> Vec<String> {
+        let known = view.prepared.ledgers.keys().map(ToString::to_string);
         known.filter(|n| self.args.names.is_empty() || self.args.names.contains(n)).collect()
     }
 
@@ -248,12 +248,12 @@ impl StageRun<'_> {
     pub(in crate::cli) fn plan_rollout<'s>(
         &self,
         deploy_branch: &DeployBranch<'_>,
-        (sites, site): (&[ClusterView], &'s ClusterView),
+        (views, view): (&[ClusterView], &'s ClusterView),
         name: &str,
         starts: bool,
         reporter: &mut Reporter,
     ) -> Result<Option<PlannedStack<'s>>, Error> {
-        let branch = StagedBranch::find(deploy_branch, site.cluster.as_deref(), name);
+        let branch = StagedBranch::find(deploy_branch, view.cluster.as_deref(), name);
         let examined = branch.examine_refs(deploy_branch, name)?;
         let (rollout, mut problems) = match starts {
             true => {
@@ -263,18 +263,18 @@ impl StageRun<'_> {
                     replaces_paused: starts_paused,
                     ..self.external_state.clone()
                 };
-                site.plan_rollout(name, external)
+                view.plan_rollout(name, external)
             }
-            false => site.plan_resumed_rollout(name, self.external_state.clone()),
+            false => view.plan_resumed_rollout(name, self.external_state.clone()),
         };
         problems.extend(rollout.too_many_batches().filter(|_| !rollout.has_started()));
-        problems.extend(unmatched_selector(site, &sites.iter().collect::<Vec<_>>(), name));
+        problems.extend(unmatched_selector(view, &views.iter().collect::<Vec<_>>(), name));
         if !self.args.accept_rewritten {
             problems.extend(rewritten_branch(deploy_branch, &branch, &examined));
         }
         let is_refused = problems.iter().any(crate::diagnostics::Diagnostic::is_error);
         reporter.add(problems);
-        Ok((!is_refused).then_some(PlannedStack { view: site, rollout, branch, inspection: examined }))
+        Ok((!is_refused).then_some(PlannedStack { view, rollout, branch, inspection: examined }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::dry_run::describe_commits;
 use super::ledger_change::release_command;
-use super::pull_request::{VerbCommit, propose, with_pull_request_hint};
+use super::pull_request::{PullRequestCommit, propose, with_pull_request_hint};
 use super::stage::{BuiltStack, StageArgs, StageRun, run_stage};
 use crate::cli::error::CommandError;
 use crate::cli::format::stage::StartedRollout;
@@ -151,7 +151,7 @@ impl StageRun<'_> {
             let deploy = &self.context.branches.deploy;
             let branch = ProposalBranch::next_step(deploy, cluster.as_deref(), &sidecar_set);
             let rollout = planned.as_ref().map(BuiltStack::rollout);
-            let made = VerbCommit { commit, author, branch, rollout, note: None };
+            let made = PullRequestCommit { commit, author, branch, rollout, note: None };
             let proposed = propose(self.context, &deploy_branch, &made)?;
             return Ok(Some(StartedRollout {
                 sidecar_set,

@@ -117,16 +117,16 @@ pub(in crate::cli) fn stale_render_note(deploy_branch: &DeployBranch<'_>) -> Res
 
 fn ledger_status(
     deploy_branch: &DeployBranch<'_>,
-    site: &ClusterView,
+    view: &ClusterView,
     ledger: &Ledger,
     args: &RepositoryArgs,
 ) -> Result<LedgerStatus, Error> {
-    let cluster = site.cluster.as_deref();
-    let source = site.rollout_context(&ledger.name).0.source.map(|r| r.name);
+    let cluster = view.cluster.as_deref();
+    let source = view.rollout_context(&ledger.name).0.source.map(|r| r.name);
     let not_before = wave_block_reason(deploy_branch, cluster, &ledger.name, &source);
     let today = Some(clock::today());
     let external = ExternalState { wave_reason: not_before, today, ..ExternalState::default() };
-    let (rollout, _) = site.plan_resumed_rollout(&ledger.name, external);
+    let (rollout, _) = view.plan_resumed_rollout(&ledger.name, external);
     let place = deploy_branch.configuration.ledger_path(cluster, &ledger.name);
     let since = deploy_branch
         .repository
@@ -138,7 +138,7 @@ fn ledger_status(
         first.map_or((0, 0), |b| (b.matched_pods, b.updated_pods.saturating_sub(b.moved_pods())));
     let options = repository::command_options(args, cluster);
     let first_step = rollout.steps.iter().find(|step| !matches!(step, RolloutStep::Resume(_)));
-    let settings = site.rollout_settings(&ledger.name).0;
+    let settings = view.rollout_settings(&ledger.name).0;
     let gates = gates_from_git(&rollout.context, ledger, first_step, &settings, clock::now().seconds);
     Ok(LedgerStatus {
         name: ledger.name.to_string(),

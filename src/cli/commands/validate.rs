@@ -84,28 +84,28 @@ fn validate_inputs(
     workspace: &mut Workspace,
 ) -> (usize, Vec<Diagnostic>) {
     let mut inputs = collect_inputs(workspace, common);
-    let mut gathered = std::mem::take(&mut inputs.collected);
-    gathered.merge(inputs.collect_additional(&workspace.sidecar_sets));
+    let mut collected = std::mem::take(&mut inputs.collected);
+    collected.merge(inputs.collect_additional(&workspace.sidecar_sets));
     let states = collect_files(&workspace.history, &Disk);
     let old = collect_files(&inputs_from_paths(&args.old), &Disk);
-    let mut diagnostics = gathered.diagnostics;
+    let mut diagnostics = collected.diagnostics;
     for unreadable in
-        [gathered.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]
+        [collected.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]
     {
         diagnostics.extend(unreadable);
     }
-    if gathered.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
+    if collected.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
         let nothing = Diagnostic::error(Code::NoSidecarSet, "no SidecarSet found among the inputs").help(
             "a SidecarSet has `apiVersion: apps.kruise.io/v1beta1` (or v1alpha1) and `kind: SidecarSet`",
         );
         let places = args.inputs.paths.iter().map(|p| Span::whole_file(p.to_string_lossy()));
         diagnostics.push(places.fold(nothing, Diagnostic::at));
     }
-    let (sets, problems) = read_sets(&gathered.sidecar_sets, DecodeMode::Validate);
+    let (sets, problems) = read_sets(&collected.sidecar_sets, DecodeMode::Validate);
     diagnostics.extend(problems);
     let (history, problems) = read_states(&states.sidecar_sets, DecodeMode::Validate);
     diagnostics.extend(problems);
-    // What is wrong with an old state cannot be mended any more.
+    // What is wrong with an old state can no longer be fixed.
     let (old, _) = read_states(&old.sidecar_sets, DecodeMode::Validate);
     diagnostics.extend(validate_sets(&sets, &old, &history));
     let rollout = workspace.configuration.repository.rollout.clone().unwrap_or_default();
@@ -129,17 +129,17 @@ fn check_selections(workspace: &Workspace) -> Vec<Diagnostic> {
     if repository.build.is_some() || repository.clusters.iter().any(|cluster| cluster.build.is_some()) {
         return Vec::new();
     }
-    let mut sites = Vec::new();
+    let mut views = Vec::new();
     for cluster in workspace.selected_clusters() {
         let cluster = cluster.as_ref().map(|c| &*c.name);
         let from = ClusterSources { files: &Disk, ledgers: &Disk, built: None, cluster };
-        sites.push(ClusterView::load(configuration, &from).0);
+        views.push(ClusterView::load(configuration, &from).0);
     }
-    let all: Vec<&ClusterView> = sites.iter().collect();
+    let all: Vec<&ClusterView> = views.iter().collect();
     let mut found: Vec<Diagnostic> = Vec::new();
-    for site in &sites {
-        for set in &site.prepared.sets {
-            let unmatched = unmatched_selector(site, &all, &set.name);
+    for view in &views {
+        for set in &view.prepared.sets {
+            let unmatched = unmatched_selector(view, &all, &set.name);
             found.extend(unmatched.filter(|diagnostic| !found.contains(diagnostic)));
         }
     }

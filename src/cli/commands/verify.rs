@@ -105,7 +105,7 @@ fn changed_source_branch(context: &RepoContext, base: ObjectId) -> Result<Option
         Ok((Some(deploy_branch), _)) => {
             BranchConfig::from_repository(&deploy_branch.configuration.repository)?.source
         }
-        // What cannot be read of it is said where it is judged.
+        // What cannot be read of it is reported where it is checked.
         Ok((None, _)) | Err(_) => return Ok(None),
     };
     Ok((before.as_ref() != Some(source)).then(|| {

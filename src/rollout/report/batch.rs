@@ -115,10 +115,10 @@ impl BatchReport {
         // The remaining pods of a split workload have the revision that its first ones had.
         let entry = workload.active_entry(before).filter(|l| !l.images.is_empty());
         let is_split = update.previous == *target && entry.is_none();
-        let carried = if is_split { &before.released } else { &update.previous };
+        let previous = if is_split { &before.released } else { &update.previous };
         let change = match entry.as_deref() {
             Some(entry) => context.workloads.change_from_entry(workload, entry, target),
-            None => context.workloads.change_to(workload, carried, target),
+            None => context.workloads.change_to(workload, previous, target),
         };
         let Some(of) = update.replicas else {
             if update.behavior.method.replaces_or_restarts() {

@@ -72,10 +72,10 @@ fn whole_change(
     let today = plan.external.today.as_deref();
     let entry = workload.active_entry(&plan.ledger);
     let released = plan.ledger.released.clone();
-    let carried = entry.as_ref().map_or_else(|| released.clone(), |l| l.revision.clone());
+    let present = entry.as_ref().map_or_else(|| released.clone(), |l| l.revision.clone());
     let is_held = entry.is_some_and(|l| l.hold_reason.is_some() && !l.is_hold_expired(today));
-    let old = if carried == report.to && !report.is_rollback { released } else { carried.clone() };
-    let new = if is_held { carried } else { report.to.clone() };
+    let old = if present == report.to && !report.is_rollback { released } else { present.clone() };
+    let new = if is_held { present } else { report.to.clone() };
     plan.context.workloads.change_to(workload, &old, &new)
 }
 

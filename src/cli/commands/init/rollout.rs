@@ -2,7 +2,7 @@
 
 use super::codeowners;
 use crate::cli::author::current_author;
-use crate::cli::commands::pull_request::{VerbCommit, propose, with_pull_request_hint};
+use crate::cli::commands::pull_request::{PullRequestCommit, propose, with_pull_request_hint};
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext, RepositoryArgs};
@@ -100,7 +100,7 @@ fn init_rollout(
     if args.pull_request {
         let branch =
             ProposalBranch::first_ledgers(&context.branches.deploy, args.repository.cluster.as_deref());
-        let made = VerbCommit { commit, author, branch, rollout: None, note: None };
+        let made = PullRequestCommit { commit, author, branch, rollout: None, note: None };
         let proposed = propose(context, &deploy_branch, &made)?;
         return Ok(format!("{} {subject}\n{}", proposed.commit.short(), proposed.text));
     }
@@ -142,11 +142,11 @@ fn initial_ledgers(
 /// Returns the summary that is printed before the commit is pushed.
 fn commit_summary(
     args: &InitRolloutArgs,
-    opened: &RepoContext,
+    context: &RepoContext,
     all: &[InitialLedgers],
     edits: &BTreeMap<String, FileEdit>,
 ) -> String {
-    let branch = &opened.branches.deploy;
+    let branch = &context.branches.deploy;
     let to = if args.push {
         format!("pushing to `{branch}`")
     } else if args.pull_request {
@@ -184,13 +184,13 @@ fn commit_summary(
 }
 
 /// Returns the next command.
-fn next_step(args: &InitRolloutArgs, opened: &RepoContext, all: &[InitialLedgers]) -> Result<String, Error> {
+fn next_step(args: &InitRolloutArgs, context: &RepoContext, all: &[InitialLedgers]) -> Result<String, Error> {
     let options = repository::command_options(&args.repository, args.repository.cluster.as_deref());
-    let command = opened.push_command()?;
+    let command = context.push_command()?;
     Ok(match (args.push, command) {
         (false, Some(command)) => format!("next: `{command}` pushes it\n"),
         (false, None) => {
-            let branch = &opened.branches.deploy;
+            let branch = &context.branches.deploy;
             format!("next: `pillion init rollout --push{options}` puts it onto `{branch}`\n")
         }
         (true, command) => {

@@ -55,36 +55,37 @@ fn single_sidecar_set(
     reporter: &mut Reporter,
 ) -> (Option<Arc<SidecarSet>>, NamespaceLabelMap) {
     let mut inputs = collect_inputs(workspace, common);
-    let mut gathered = std::mem::take(&mut inputs.collected);
+    let mut collected = std::mem::take(&mut inputs.collected);
     // What the command line names is meant; pillion.yaml may name a folder with many.
-    let named = if args.paths.is_empty() { Vec::new() } else { gathered.sidecar_sets.clone() };
-    gathered.merge(inputs.collect_additional(&workspace.sidecar_sets));
+    let named = if args.paths.is_empty() { Vec::new() } else { collected.sidecar_sets.clone() };
+    collected.merge(inputs.collect_additional(&workspace.sidecar_sets));
     if !named.is_empty() {
-        gathered.sidecar_sets = named;
+        collected.sidecar_sets = named;
     }
     if let Some(name) = args.names.first() {
         let name_of = |(document, path): &(Arc<Document>, FieldPath)| {
             path.find(document.value())?["metadata"]["name"].as_str().map(str::to_owned)
         };
-        gathered.sidecar_sets.retain(|set| name_of(set).is_none_or(|n| n == *name));
+        collected.sidecar_sets.retain(|set| name_of(set).is_none_or(|n| n == *name));
     }
     let mut states = collect_files(&workspace.history, &Disk);
-    for found in [&mut gathered, &mut states] {
+    for found in [&mut collected, &mut states] {
         reporter.add(found.diagnostics.drain(..));
         reporter.add(found.unreadable.drain(..));
     }
     let namespaces =
-        crate::render::NamespaceIndex::from_inputs(&gathered, &workspace.configuration.repository).into_map();
+        crate::render::NamespaceIndex::from_inputs(&collected, &workspace.configuration.repository)
+            .into_map();
     // A live cluster takes a set as Kruise reads it: what it does not know any more has no effect.
     let (history, diagnostics) = read_states(&states.sidecar_sets, DecodeMode::Validate);
     reporter.add(diagnostics);
-    let (sets, diagnostics) = read_states(&gathered.sidecar_sets, DecodeMode::Validate);
+    let (sets, diagnostics) = read_states(&collected.sidecar_sets, DecodeMode::Validate);
     reporter.add(diagnostics);
-    let set = match &gathered.sidecar_sets[..] {
+    let set = match &collected.sidecar_sets[..] {
         [] if reporter.has_errors() => None,
         [_] => sets.into_iter().next(),
         _ => {
-            reporter.add([sidecar_set_count_error(&gathered, &sets, args)]);
+            reporter.add([sidecar_set_count_error(&collected, &sets, args)]);
             None
         }
     };
@@ -95,11 +96,11 @@ fn single_sidecar_set(
 }
 
 fn sidecar_set_count_error(
-    gathered: &CollectedObjects,
+    collected: &CollectedObjects,
     sets: &[Arc<SidecarSet>],
     args: &PlanArgs,
 ) -> Diagnostic {
-    if gathered.sidecar_sets.is_empty() {
+    if collected.sidecar_sets.is_empty() {
         let places = args.paths.iter().map(|p| Span::whole_file(p.to_string_lossy()));
         let nothing = Diagnostic::error(
             Code::NoSidecarSet,
@@ -115,14 +116,14 @@ fn sidecar_set_count_error(
         Code::SeveralSidecarSets,
         format!(
             "there are {} SidecarSets among the inputs: {}",
-            gathered.sidecar_sets.len(),
+            collected.sidecar_sets.len(),
             names.join(", ")
         ),
     );
     let label = |(document, path): &(Arc<Document>, FieldPath)| {
         document.label(&path.join(&FieldPath::dotted("metadata.name")), EntryPart::Value, "")
     };
-    let labels = gathered.sidecar_sets.iter().map(label);
+    let labels = collected.sidecar_sets.iter().map(label);
     labels
         .fold(several, Diagnostic::at)
         .help("name the one to plan: `pillion plan NAME`, or its file with `-f FILE`")

@@ -33,12 +33,12 @@ pub(super) fn read_plan_inputs(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<PlanInputs, CommandError> {
-    let mut supposed = WhatIf { selection: args.sources.selection(&args.paths), ..WhatIf::default() };
-    supposed.apply_settings(&args.strategy).map_err(CommandError::usage)?;
+    let mut what_if = WhatIf { selection: args.sources.selection(&args.paths), ..WhatIf::default() };
+    what_if.apply_settings(&args.strategy).map_err(CommandError::usage)?;
     let manifests = repository::manifest_source(args.manifests.as_deref(), common);
     match &args.from {
-        None => from_working_folder(args, common, reporter, supposed, &manifests),
-        Some(from) => from_commits(args, common, reporter, supposed, (from, args.to.as_deref()), &manifests),
+        None => from_working_folder(args, common, reporter, what_if, &manifests),
+        Some(from) => from_commits(args, common, reporter, what_if, (from, args.to.as_deref()), &manifests),
     }
 }
 
@@ -47,7 +47,7 @@ fn from_working_folder(
     args: &PlanArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-    mut supposed: WhatIf,
+    mut what_if: WhatIf,
     manifests: &ManifestSource,
 ) -> Result<PlanInputs, CommandError> {
     let configuration = config_on_disk(args, common, reporter)?;
@@ -58,7 +58,7 @@ fn from_working_folder(
         }
         return Err(not_initialized(configuration.document.is_some()));
     }
-    supposed.ledgers = Some(BTreeMap::new());
+    what_if.ledgers = Some(BTreeMap::new());
     let repository = match Repository::discover(Path::new(".")) {
         Err(refused @ git::Error::BareRepository { .. }) => return Err(refused.into()),
         found => found.ok(),
@@ -73,15 +73,15 @@ fn from_working_folder(
     };
     let ledgers: &dyn FileSource = deploy_branch.as_ref().map_or(&Disk, |deploy_branch| deploy_branch);
     let from = ClusterSources { files: &Disk, ledgers, built: None, cluster: None };
-    let sites = load_clusters(args, &configuration, from, &supposed, manifests, (common, reporter))?;
+    let views = load_clusters(args, &configuration, from, &what_if, manifests, (common, reporter))?;
     let past = find_history(repository.as_ref(), &configuration)?;
-    for site in &sites {
+    for view in &views {
         let place = repository.as_ref().map(working_folder_in_repository).unwrap_or_default();
         let past = past.as_ref().map(|past| past.as_past(manifests));
-        reporter.add(missing_workloads(site, &TreeFiles::from_disk(&Disk, &place), past.as_ref()));
+        reporter.add(missing_workloads(view, &TreeFiles::from_disk(&Disk, &place), past.as_ref()));
     }
     reporter.fail_on_errors()?;
-    Ok(PlanInputs { base, cluster_views: sites })
+    Ok(PlanInputs { base, cluster_views: views })
 }
 
 /// Two commits, or one and the working folder: from what the first says, or its ledgers, to what the second says.
@@ -89,7 +89,7 @@ fn from_commits(
     args: &PlanArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-    mut supposed: WhatIf,
+    mut what_if: WhatIf,
     (from, to): (&str, Option<&str>),
     manifests: &ManifestSource,
 ) -> Result<PlanInputs, CommandError> {
@@ -128,17 +128,17 @@ fn from_commits(
         _ => "your working folder".to_owned(),
     };
     reporter.print_state(&format!("planned from {from} @{} to {end}", old.id.short()));
-    let mut sites = Vec::new();
+    let mut views = Vec::new();
     for cluster in cluster_names(args, &configuration)? {
         let cluster = cluster.as_deref();
         let before = ClusterSources { files: &old_files, ledgers: &old_files, built: None, cluster };
-        let (site, diagnostics) = ClusterView::load(&old_configuration, &before);
+        let (view, diagnostics) = ClusterView::load(&old_configuration, &before);
         let counts = |d: &Diagnostic| d.is_error() && d.code != Code::NoLedger && !is_about_key(d);
         reporter.add(diagnostics.into_iter().filter(counts).map(|d| downgrade_to_warning(d, from)));
-        supposed.ledgers = Some(released_ledgers(&site));
+        what_if.ledgers = Some(released_ledgers(&view));
         let files: &dyn FileSource = new_files.as_ref().map_or(&Disk, |files| files);
         let nothing = CommitListing::new([], |_: &ObjectId| Ok(Vec::new()));
-        let built = match (&new, &supposed.selection.paths[..]) {
+        let built = match (&new, &what_if.selection.paths[..]) {
             (_, [_, ..]) => Ok(None),
             (Some(commit), []) => manifests.for_tree(&repository, commit.tree, &configuration, cluster),
             (None, []) => manifests.for_folder(&configuration, cluster),
@@ -146,7 +146,7 @@ fn from_commits(
         let built = built.map_err(|error| CommandError::from_diagnostics([*error]))?;
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let after = ClusterSources { files, ledgers: &nothing, built, cluster };
-        let (site, diagnostics) = load_hypothetical(&configuration, &after, &supposed);
+        let (view, diagnostics) = load_hypothetical(&configuration, &after, &what_if);
         reporter.add(diagnostics.into_iter().filter(|d| !is_about_key(d)));
         if !reporter.has_errors() {
             let now = match &new_files {
@@ -157,12 +157,12 @@ fn from_commits(
             let config = normalize_path(&old_configuration.path());
             let (repository, branches, head) = (&repository, &branches, old.id);
             let past = LedgerHistory { repository, branches, config: &config, head, manifests };
-            reporter.add(missing_workloads(&site, &now, Some(&past)));
+            reporter.add(missing_workloads(&view, &now, Some(&past)));
         }
-        sites.push(site);
+        views.push(view);
     }
     reporter.fail_on_errors()?;
-    Ok(PlanInputs { base: new.or(Some(old)).map(|commit| commit.id.to_string()), cluster_views: sites })
+    Ok(PlanInputs { base: new.or(Some(old)).map(|commit| commit.id.to_string()), cluster_views: views })
 }
 
 /// Where earlier states of rollouts are found for the working folder.
@@ -194,7 +194,7 @@ fn find_history<'r>(
     Ok(head.map(|head| LedgerHistorySource { repository, branches, config, head }))
 }
 
-/// What is wrong with the past cannot be mended any more.
+/// What is wrong with the past can no longer be fixed.
 fn downgrade_to_warning(mut diagnostic: Diagnostic, commit: &str) -> Diagnostic {
     diagnostic.severity = Severity::Warning;
     diagnostic.help = None;
@@ -202,9 +202,9 @@ fn downgrade_to_warning(mut diagnostic: Diagnostic, commit: &str) -> Diagnostic 
 }
 
 /// The ledgers of a commit; for a SidecarSet without one, a ledger that says what its file says.
-fn released_ledgers(site: &ClusterView) -> BTreeMap<Arc<str>, Ledger> {
-    let mut ledgers = site.prepared.ledgers.clone();
-    for set in &site.prepared.sets {
+fn released_ledgers(view: &ClusterView) -> BTreeMap<Arc<str>, Ledger> {
+    let mut ledgers = view.prepared.ledgers.clone();
+    for set in &view.prepared.sets {
         ledgers.entry(set.name.as_str().into()).or_insert_with(|| {
             let revision = Revision::from_set(set);
             let mut ledger = Ledger::new(&set.name);
@@ -220,16 +220,16 @@ fn load_clusters(
     args: &PlanArgs,
     configuration: &Configuration,
     from: ClusterSources<'_>,
-    supposed: &WhatIf,
+    what_if: &WhatIf,
     manifests: &ManifestSource,
     (common, reporter): (&GlobalArgs, &mut Reporter),
 ) -> Result<Vec<ClusterView>, CommandError> {
-    let mut sites = Vec::new();
+    let mut views = Vec::new();
     let names = cluster_names(args, configuration)?;
     let progress = Progress::new("Reading", "clusters", names.len(), common);
     for cluster in names {
         let cluster = cluster.as_deref();
-        let built = match &supposed.selection.paths[..] {
+        let built = match &what_if.selection.paths[..] {
             [] => manifests.for_folder(configuration, cluster),
             // What is named on the command line is planned.
             _ => Ok(None),
@@ -237,25 +237,25 @@ fn load_clusters(
         let built = built.map_err(|error| CommandError::from_diagnostics([*error]))?;
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let from = ClusterSources { cluster, built, ..from };
-        let (site, diagnostics) = load_hypothetical(configuration, &from, supposed);
+        let (view, diagnostics) = load_hypothetical(configuration, &from, what_if);
         reporter.add(diagnostics);
-        sites.push(site);
+        views.push(view);
         progress.step();
     }
     drop(progress);
     reporter.fail_on_errors()?;
-    Ok(sites)
+    Ok(views)
 }
 
 /// What is not staged yet is what a plan is about.
 fn load_hypothetical(
     configuration: &Configuration,
     from: &ClusterSources<'_>,
-    supposed: &WhatIf,
+    what_if: &WhatIf,
 ) -> (ClusterView, Vec<Diagnostic>) {
-    let (site, mut diagnostics) = ClusterView::hypothetical(configuration, from, supposed);
+    let (view, mut diagnostics) = ClusterView::hypothetical(configuration, from, what_if);
     diagnostics.retain(|d| d.code != Code::NotStaged);
-    (site, diagnostics)
+    (view, diagnostics)
 }
 
 /// The clusters that are planned.

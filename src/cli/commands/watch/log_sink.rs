@@ -19,25 +19,30 @@ use std::time::Duration;
 /// Logs what is new, and counts everything.
 pub(super) struct LogSink {
     metrics: Arc<Metrics>,
-    health: Arc<Liveness>,
-    /// What was logged last of each rollout, so that a line is written when something changes.
+    liveness: Arc<Liveness>,
+    /// What was logged last of each rollout: a line is written when it changes.
     last_logged: BTreeMap<(Option<String>, String), String>,
-    /// Until when the soak of each workload lasts, by rollout, batch and workload.
+    /// The end of each workload's soak, by rollout, batch and workload.
     soak_ends: BTreeMap<(Option<String>, String, u32, Arc<str>), jiff::Timestamp>,
-    refusals: Vec<String>,
-    /// Who tells people, and has to know that the deploy branch may have moved.
+    /// The errors of the deploy head that were logged last.
+    invalid_head: Vec<String>,
+    /// Senders to the threads that send notifications: the deploy branch may have moved.
     notify_senders: Vec<SyncSender<()>>,
 }
 
 impl LogSink {
-    pub(super) fn new(metrics: Arc<Metrics>, health: Arc<Liveness>, heads: Vec<SyncSender<()>>) -> Self {
+    pub(super) fn new(
+        metrics: Arc<Metrics>,
+        liveness: Arc<Liveness>,
+        notify_senders: Vec<SyncSender<()>>,
+    ) -> Self {
         Self {
             metrics,
-            health,
+            liveness,
             last_logged: BTreeMap::new(),
             soak_ends: BTreeMap::new(),
-            refusals: Vec::new(),
-            notify_senders: heads,
+            invalid_head: Vec::new(),
+            notify_senders,
         }
     }
 
@@ -52,18 +57,18 @@ impl LogSink {
         if item.is_push_conflict {
             series.record_push_conflict();
         }
-        if let Some(judgement) = &item.health {
-            let own = judgement.workloads.iter().filter(|w| w.batch == item.batch);
+        if let Some(health) = &item.health {
+            let own = health.workloads.iter().filter(|w| w.batch == item.batch);
             let sum =
                 |count: fn(&crate::watch::health::WorkloadHealth) -> u32| own.clone().map(count).sum::<u32>();
             series.set_pods(sum(|w| w.desired), sum(|w| w.updated), sum(|w| w.ready));
-            series.set_unavailable(judgement.unavailable);
-            let missing = judgement.workloads.iter().filter(|w| w.status == PodHealth::OutOfSync).count();
+            series.set_unavailable(health.unavailable);
+            let missing = health.workloads.iter().filter(|w| w.status == PodHealth::OutOfSync).count();
             series.set_out_of_sync(u32::try_from(missing).unwrap_or(u32::MAX));
-            for judged in &judgement.workloads {
-                let PodHealth::Soaking { until } = judged.status else { continue };
+            for workload in &health.workloads {
+                let PodHealth::Soaking { until } = workload.status else { continue };
                 let (cluster, set) = key.clone();
-                let soak = (cluster, set, judged.batch, Arc::clone(&judged.key));
+                let soak = (cluster, set, workload.batch, Arc::clone(&workload.key));
                 // A soak that ends later than before was restarted.
                 if self.soak_ends.insert(soak, until).is_some_and(|before| before < until) {
                     series.record_soak_reset();
@@ -97,14 +102,14 @@ impl LogSink {
     }
 }
 
-/// What a line of the log is written for: not that seconds pass, nor that one more pod is ready.
+/// Returns what a line of the log depends on: neither the seconds of a soak nor the number of ready pods.
 fn log_key(item: &RolloutReport) -> String {
     let mut text = format!("{} {} {}", item.state, item.decision, item.batch);
-    let waits = item.health.as_ref().filter(|j| j.status == RolloutHealth::Progressing);
-    match waits {
-        Some(judgement) => {
-            for judged in &judgement.workloads {
-                let _ = write!(text, " {} {}", judged.key, judged.status);
+    let progressing = item.health.as_ref().filter(|health| health.status == RolloutHealth::Progressing);
+    match progressing {
+        Some(health) => {
+            for workload in &health.workloads {
+                let _ = write!(text, " {} {}", workload.key, workload.status);
             }
         }
         None => text.push_str(&item.reasons.join("; ")),
@@ -112,7 +117,7 @@ fn log_key(item: &RolloutReport) -> String {
     text
 }
 
-/// What is counted: what was done, once, by whom it was done.
+/// Returns the outcome that is counted: only the watcher that took a step counts it.
 fn decision_label(item: &RolloutReport, moved: bool) -> EvaluationOutcome {
     let is_done = item.released_commit.is_some() || item.is_proposed || !moved;
     match &item.decision {
@@ -130,14 +135,14 @@ fn decision_label(item: &RolloutReport, moved: bool) -> EvaluationOutcome {
 
 impl EventSink for LogSink {
     fn on_evaluation(&mut self, report: &EvaluationReport) {
-        self.refusals.clear();
+        self.invalid_head.clear();
         for item in &report.rollouts {
             self.record_item(item, report.head_moved);
         }
-        self.health.record_evaluation();
-        for heads in &self.notify_senders {
-            // Who is still busy has a word waiting already.
-            let _ = heads.try_send(());
+        self.liveness.record_evaluation();
+        for sender in &self.notify_senders {
+            // A full channel holds such a message already.
+            let _ = sender.try_send(());
         }
     }
 
@@ -153,35 +158,35 @@ impl EventSink for LogSink {
         tracing::warn!(help, "the staged branch stays unchanged: {}", one_line(diagnostic));
     }
 
-    fn on_notify_failed(&mut self, failure: &WatchError) {
-        log_notification_error(failure, None);
+    fn on_notify_failed(&mut self, error: &WatchError) {
+        log_notification_error(error, None);
     }
 }
 
 /// Logs that a notification of commits failed.
-pub(super) fn log_notification_error(failure: &WatchError, again: Option<Duration>) {
+pub(super) fn log_notification_error(error: &WatchError, again: Option<Duration>) {
     let again_in_seconds = again.map(|time| time.as_secs());
-    tracing::warn!(again_in_seconds, "{failure}; retrying in the background");
+    tracing::warn!(again_in_seconds, "{error}; retrying in the background");
 }
 
 impl ServiceEventSink for LogSink {
     fn on_invalid_head(&mut self, diagnostics: Vec<Diagnostic>) {
-        let refusals: Vec<String> = diagnostics.iter().filter(|d| d.is_error()).map(one_line).collect();
-        if refusals != self.refusals {
-            for line in &refusals {
+        let errors: Vec<String> = diagnostics.iter().filter(|d| d.is_error()).map(one_line).collect();
+        if errors != self.invalid_head {
+            for line in &errors {
                 tracing::error!("nothing is released: {line}");
             }
-            self.refusals = refusals;
+            self.invalid_head = errors;
         }
-        // Git was read, and what it holds waits for a person: the watcher is well.
-        self.health.record_evaluation();
-        for heads in &self.notify_senders {
-            let _ = heads.try_send(());
+        // Git was read: a person must fix the branch, and the watcher is healthy.
+        self.liveness.record_evaluation();
+        for sender in &self.notify_senders {
+            let _ = sender.try_send(());
         }
     }
 
-    fn on_error(&mut self, failure: &WatchError, again: Duration) {
-        tracing::warn!(again_in_seconds = again.as_secs(), "{failure}");
+    fn on_error(&mut self, error: &WatchError, again: Duration) {
+        tracing::warn!(again_in_seconds = again.as_secs(), "{error}");
     }
 }
 

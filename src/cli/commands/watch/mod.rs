@@ -150,9 +150,9 @@ pub(in crate::cli) fn run(
         return start_once(args, common, reporter);
     }
     let (stop, (sender, receiver)) = (StopToken::default(), sync_channel(1));
-    let long = WatchRun { args: args.clone(), common: common.clone(), stop: stop.clone(), receiver };
+    let run = WatchRun { args: args.clone(), common: common.clone(), stop: stop.clone(), receiver };
     let wakes = sender.clone();
-    let ended = run_until_signal(&stop, &sender, move || long.run(&wakes));
+    let ended = run_until_signal(&stop, &sender, move || run.run(&wakes));
     match ended {
         Ok(Some((_, theirs))) if stop.is_requested() => drop(theirs),
         Ok(Some((code, theirs))) => {
@@ -169,7 +169,7 @@ pub(in crate::cli) fn run(
     Ok(EXIT_SUCCESS)
 }
 
-/// A long run, on a thread of its own.
+/// A run until a signal, on a thread of its own.
 struct WatchRun {
     args: WatchArgs,
     common: GlobalArgs,
@@ -186,103 +186,108 @@ impl WatchRun {
 
     fn start(self, wakes: &SyncSender<WakeReason>, reporter: &mut Reporter) -> Result<(), CommandError> {
         let Self { args, common, stop, receiver } = self;
-        let mut opened = repository::open_without_fetch(&args.repository, &common, reporter)?;
-        opened.repository.set_stop(stop.clone());
-        opened.manifest_source =
-            opened.manifest_source.with_build_policy(common.watch_build_policy(args.dry_run));
+        let mut context = repository::open_without_fetch(&args.repository, &common, reporter)?;
+        context.repository.set_stop(stop.clone());
+        context.manifest_source =
+            context.manifest_source.with_build_policy(common.watch_build_policy(args.dry_run));
         if !args.repository.no_fetch {
-            opened.fetch()?;
+            context.fetch()?;
         }
-        let mut outside = build_environment(&args, &opened)?;
-        outside.stop = stop.clone();
-        let notifier = outside.notifier.take();
+        let mut environment = build_environment(&args, &context)?;
+        environment.stop = stop.clone();
+        let notifier = environment.notifier.take();
         let (_runtime, observers) =
-            start_observers(&opened, &args.clusters, &args.repository, wakes, reporter)?;
-        outside.observers = observers;
-        let watching = watch_options(&args, &opened, &outside);
+            start_observers(&context, &args.clusters, &args.repository, wakes, reporter)?;
+        environment.observers = observers;
+        let watcher = watch_options(&args, &context, &environment);
         start_log(&args, &common);
         let metrics = Arc::new(Metrics::default());
-        let health = Arc::new(Liveness::new(args.unhealthy_after));
+        let liveness = Arc::new(Liveness::new(args.unhealthy_after));
         let server = match args.listen {
             Some(address) => Some(
-                StatusServer::start(address, Arc::clone(&metrics), Arc::clone(&health))
+                StatusServer::start(address, Arc::clone(&metrics), Arc::clone(&liveness))
                     .map_err(|error| CommandError::environment(error.to_string()))?,
             ),
             None => None,
         };
         let address = server.as_ref().map(|s| s.address().to_string());
-        tracing::info!(branch = opened.branches.deploy, listen = address, "watching");
-        let (tellers, heads) = start_notifiers(&watching, &opened, notifier.as_ref(), &stop)?;
-        let mut heard = LogSink::new(metrics, health, heads);
-        let pace = PollSchedule { interval: args.interval, wakes: receiver, stop };
-        run_service(&watching, &opened, &mut outside, &pace, &mut heard);
-        // They end when the sender of heads is dropped.
-        drop(heard);
-        for teller in tellers {
-            drop(teller.join());
+        tracing::info!(branch = context.branches.deploy, listen = address, "watching");
+        let (threads, senders) = start_notifiers(&watcher, &context, notifier.as_ref(), &stop)?;
+        let mut log_sink = LogSink::new(metrics, liveness, senders);
+        let schedule = PollSchedule { interval: args.interval, wakes: receiver, stop };
+        run_service(&watcher, &context, &mut environment, &schedule, &mut log_sink);
+        // The threads end when their senders are dropped.
+        drop(log_sink);
+        for thread in threads {
+            drop(thread.join());
         }
         Ok(())
     }
 }
 
-/// The threads that tell people, and what says to each that the deploy branch may have moved.
+/// A thread for each receiver of notifications, and the sender of each: a message says that the deploy branch may have
+/// moved.
 type NotifierThreads = (Vec<JoinHandle<()>>, Vec<SyncSender<()>>);
 
-/// Starts a thread for each receiver of notifications; what is sent to it says that the deploy branch may have moved.
+/// Starts the threads that send notifications.
 fn start_notifiers(
-    watching: &Watcher,
-    opened: &RepoContext,
+    watcher: &Watcher,
+    context: &RepoContext,
     notifier: Option<&Notifier>,
     stop: &StopToken,
 ) -> Result<NotifierThreads, CommandError> {
-    let (mut threads, mut heads) = (Vec::new(), Vec::new());
+    let (mut threads, mut senders) = (Vec::new(), Vec::new());
     for receiver in notifier.into_iter().flat_map(Notifier::receivers) {
-        let (watching, opened, form) = (watching.clone(), opened.reopen()?, receiver.format());
+        let (watcher, context, format) = (watcher.clone(), context.reopen()?, receiver.format());
         let mut environment = RealEnvironment::new(BTreeMap::new(), crate::cli::clock::now);
         environment.notifier = notifier.cloned();
         environment.stop = stop.clone();
-        let head = opened.deploy_head().map(|head| (form, head));
-        let begun = head.map_or(Ok(()), |at| watching.start_notifications(&opened, &mut environment, at));
+        let head = context.deploy_head().map(|head| (format, head));
+        let begun = head.map_or(Ok(()), |at| watcher.start_notifications(&context, &mut environment, at));
         if let Err(failure) = begun {
             log_sink::log_notification_error(&failure, None);
         }
         let (sender, receiver) = sync_channel(1);
         let stop = stop.clone();
-        let thread = thread::Builder::new().name(format!("tell-{}", form.name()));
+        let thread = thread::Builder::new().name(format!("notify-{}", format.name()));
         let thread = thread.spawn(move || {
             let failed = &mut |failure: &WatchError, again: Duration| {
                 log_sink::log_notification_error(failure, Some(again))
             };
-            run_notifications(&watching, (&opened, &mut environment), form, (&receiver, &stop), failed);
+            run_notifications(&watcher, (&context, &mut environment), format, (&receiver, &stop), failed);
         });
         threads
             .push(thread.map_err(|e| CommandError::environment(format!("no thread can be started: {e}")))?);
-        heads.push(sender);
+        senders.push(sender);
     }
-    Ok((threads, heads))
+    Ok((threads, senders))
 }
 
 fn start_once(args: &WatchArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
-    let mut opened = repository::open(&args.repository, common, reporter)?;
-    opened.manifest_source =
-        opened.manifest_source.with_build_policy(common.watch_build_policy(args.dry_run));
-    let mut outside = build_environment(args, &opened)?;
+    let mut context = repository::open(&args.repository, common, reporter)?;
+    context.manifest_source =
+        context.manifest_source.with_build_policy(common.watch_build_policy(args.dry_run));
+    let mut environment = build_environment(args, &context)?;
     let (sender, _receiver) = sync_channel(1);
     let (_runtime, observers) =
-        start_observers(&opened, &args.clusters, &args.repository, &sender, reporter)?;
-    outside.observers = observers;
-    let watching = watch_options(args, &opened, &outside);
-    run_once(args, &opened, &watching, &mut outside, reporter)
+        start_observers(&context, &args.clusters, &args.repository, &sender, reporter)?;
+    environment.observers = observers;
+    let watcher = watch_options(args, &context, &environment);
+    run_once(args, &context, &watcher, &mut environment, reporter)
 }
 
-fn watch_options(args: &WatchArgs, opened: &RepoContext, outside: &RealEnvironment) -> Watcher {
+fn watch_options(args: &WatchArgs, context: &RepoContext, environment: &RealEnvironment) -> Watcher {
     Watcher {
         names: args.names.clone(),
         cluster: args.repository.cluster.clone(),
-        options: Options { dry_run: args.dry_run, has_check: outside.check.is_some(), ..Options::default() },
+        options: Options {
+            dry_run: args.dry_run,
+            has_check: environment.check.is_some(),
+            ..Options::default()
+        },
         commit_url_prefix: commit_url_prefix(
-            &remote_url(opened),
-            opened.branches.provider,
+            &remote_url(context),
+            context.branches.provider,
             args.pull_request,
         ),
         ..Watcher::default()
@@ -290,7 +295,7 @@ fn watch_options(args: &WatchArgs, opened: &RepoContext, outside: &RealEnvironme
 }
 
 fn start_log(args: &WatchArgs, common: &GlobalArgs) {
-    let form = match args.log {
+    let format = match args.log {
         LogFormatArg::Json => log::LogFormat::Json,
         LogFormatArg::Text => log::LogFormat::Text,
     };
@@ -299,19 +304,19 @@ fn start_log(args: &WatchArgs, common: &GlobalArgs) {
         (_, true) => log::LogVerbosity::Verbose,
         _ => log::LogVerbosity::Normal,
     };
-    log::init_logging(form, level, common.colors_stderr());
+    log::init_logging(format, level, common.colors_stderr());
 }
 
-/// Begins to watch the clusters that pillion.yaml of the deploy branch names.
+/// Starts to observe the clusters that pillion.yaml of the deploy branch names.
 pub(in crate::cli) fn start_observers(
-    opened: &RepoContext,
+    context: &RepoContext,
     args: &ClusterArgs,
     repository: &RepositoryArgs,
     wakes: &SyncSender<WakeReason>,
     reporter: &mut Reporter,
 ) -> Result<(Runtime, BTreeMap<Option<String>, Observer>), CommandError> {
-    // Which clusters there are does not depend on what may be released: that is judged at every look.
-    let (deploy_branch, diagnostics) = opened.read_unchecked()?;
+    // Which clusters there are does not depend on what may be released: every evaluation checks that.
+    let (deploy_branch, diagnostics) = context.read_unchecked()?;
     reporter.add(diagnostics);
     let deploy_branch = deploy_branch.ok_or_else(|| CommandError::from_diagnostics([]))?;
     let clusters = repository::select_clusters(&deploy_branch, repository)?;
@@ -328,9 +333,9 @@ pub(in crate::cli) fn start_observers(
         let wake = move || {
             let _ = wakes.try_send(WakeReason::ClusterChanged);
         };
-        let context = cluster_context(&deploy_branch, cluster).or(args.context.as_deref());
+        let kube_context = cluster_context(&deploy_branch, cluster).or(args.context.as_deref());
         let observer =
-            Observer::start(runtime.handle(), context, watched_kinds(&deploy_branch, args), settings, wake)
+            Observer::start(runtime.handle(), kube_context, watched_kinds(&deploy_branch, args), settings, wake)
                 .map_err(|failure| {
                 let name = cluster.map_or_else(String::new, |c| format!(" `{c}`"));
                 CommandError::usage(format!("cannot watch the cluster{name}: {failure}"))
@@ -357,16 +362,16 @@ fn watched_kinds(deploy_branch: &DeployBranch<'_>, args: &ClusterArgs) -> Observ
     }
 }
 
-/// Everything outside the program but the clusters.
-fn build_environment(args: &WatchArgs, opened: &RepoContext) -> Result<RealEnvironment, CommandError> {
+/// Builds the environment of a watcher, without its clusters.
+fn build_environment(args: &WatchArgs, context: &RepoContext) -> Result<RealEnvironment, CommandError> {
     let usage = |text: String| CommandError::usage(text);
-    let roots = args
+    let certificates = args
         .ca_file
         .as_deref()
         .filter(|f| !f.is_empty())
         .map(Path::new)
-        .map_or_else(|| Ok(CaCertificates::default()), read_roots)?;
-    let client = |timeout| HttpClient::new(timeout, &roots);
+        .map_or_else(|| Ok(CaCertificates::default()), read_certificates)?;
+    let client = |timeout| HttpClient::new(timeout, &certificates);
     let variable = |name: &str| std::env::var(name).ok();
     let (plain, slack) = (variable("PILLION_NOTIFY_URL"), variable("PILLION_NOTIFY_SLACK_URL"));
     let notifier = Notifier::new(client(Duration::from_secs(10)), plain.as_deref(), slack.as_deref());
@@ -387,55 +392,56 @@ fn build_environment(args: &WatchArgs, opened: &RepoContext) -> Result<RealEnvir
         }),
         (None, None) => None,
     };
-    let forge = match args.pull_request {
-        true => Some(connect_with(opened, args.forge_url.as_deref(), &roots)?),
+    let provider = match args.pull_request {
+        true => Some(connect_with(context, args.forge_url.as_deref(), &certificates)?),
         false => None,
     };
     let notifier = Some(notifier.map_err(usage)?);
-    let mut outside = RealEnvironment::new(BTreeMap::new(), crate::cli::clock::now);
-    (outside.notifier, outside.check, outside.provider) = (notifier, check, forge);
-    Ok(outside)
+    let mut environment = RealEnvironment::new(BTreeMap::new(), crate::cli::clock::now);
+    (environment.notifier, environment.check, environment.provider) = (notifier, check, provider);
+    Ok(environment)
 }
 
 /// Returns the git provider of the remote, for a command without flags for it: `PILLION_FORGE_URL` and `SSL_CERT_FILE`
 /// count as for `watch`.
 pub(in crate::cli) fn connect_provider(
-    opened: &RepoContext,
+    context: &RepoContext,
 ) -> Result<Box<dyn PullRequestProvider>, CommandError> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let file = variable("SSL_CERT_FILE");
-    let roots = file.as_deref().map(Path::new).map_or_else(|| Ok(CaCertificates::default()), read_roots)?;
+    let certificates =
+        file.as_deref().map(Path::new).map_or_else(|| Ok(CaCertificates::default()), read_certificates)?;
     let url = std::env::var("PILLION_FORGE_URL").ok();
-    connect_with(opened, url.as_deref(), &roots)
+    connect_with(context, url.as_deref(), &certificates)
 }
 
 fn connect_with(
-    opened: &RepoContext,
+    context: &RepoContext,
     api_url: Option<&str>,
-    roots: &CaCertificates,
+    certificates: &CaCertificates,
 ) -> Result<Box<dyn PullRequestProvider>, CommandError> {
     let settings = ProviderSettings {
-        remote: &remote_url(opened),
-        provider: opened.branches.provider,
+        remote: &remote_url(context),
+        provider: context.branches.provider,
         api_url,
         variable: &|name| std::env::var(name).ok(),
     };
-    connect(HttpClient::new(PROVIDER_TIMEOUT, roots), &settings)
+    connect(HttpClient::new(PROVIDER_TIMEOUT, certificates), &settings)
         .map_err(|failure| CommandError::usage(failure.to_string()))
 }
 
-fn read_roots(file: &Path) -> Result<CaCertificates, CommandError> {
+fn read_certificates(file: &Path) -> Result<CaCertificates, CommandError> {
     let read =
         fs::read(file).map_err(|error| error.to_string()).and_then(|pem| CaCertificates::from_pem(&pem));
     let message = |why| format!("--ca-file: `{}`: {why}: name a PEM file with certificates", file.display());
     read.map_err(|why| CommandError::usage(message(why)))
 }
 
-fn remote_url(opened: &RepoContext) -> String {
-    opened.repository.remote_url(&opened.branches.remote).unwrap_or_default()
+fn remote_url(context: &RepoContext) -> String {
+    context.repository.remote_url(&context.branches.remote).unwrap_or_default()
 }
 
-/// Waits until every cluster has told what it holds, or the timeout is over: then the evaluation says what is not known.
+/// Waits until every cluster was read, or until the timeout: then the evaluation reports what is unknown.
 pub(in crate::cli) fn wait_for_clusters(
     observers: &BTreeMap<Option<String>, Observer>,
     wakes: &Receiver<WakeReason>,
@@ -458,40 +464,40 @@ pub(in crate::cli) fn wait_for_clusters(
 
 fn run_once(
     args: &WatchArgs,
-    opened: &RepoContext,
-    watching: &Watcher,
-    outside: &mut RealEnvironment,
+    context: &RepoContext,
+    watcher: &Watcher,
+    environment: &mut RealEnvironment,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
     let (_, never) = sync_channel(1);
-    wait_for_clusters(&outside.observers, &never, args.timeout);
-    let mut heard = OnceOutput::default();
-    let not_applied = &mut OutOfSyncSince::new();
-    let turn = watching.run_iteration(&mut WatchContext {
-        repo: opened,
-        environment: outside,
-        out_of_sync_since: not_applied,
+    wait_for_clusters(&environment.observers, &never, args.timeout);
+    let mut output = OnceOutput::default();
+    let out_of_sync_since = &mut OutOfSyncSince::new();
+    let iteration = watcher.run_iteration(&mut WatchContext {
+        repo: context,
+        environment,
+        out_of_sync_since,
         verified_head: &mut None,
-        events: &mut heard,
+        events: &mut output,
     });
-    if let Some(why) = &heard.notification_error {
-        reporter.print_note(&format!("pillion: {why}; the next run tells it"));
+    if let Some(why) = &output.notification_error {
+        reporter.print_note(&format!("pillion: {why}; the next run sends it again"));
     }
-    // They hold up nothing.
+    // Commits of others on a staged branch delay no release.
     reporter.add(
-        std::mem::take(&mut heard.foreign_commits)
+        std::mem::take(&mut output.foreign_commits)
             .into_iter()
             .map(|diagnostic| Diagnostic { severity: Severity::Warning, ..diagnostic }),
     );
-    match turn {
+    match iteration {
         Ok(Iteration::Evaluated(report)) => {
             print_text(&match args.output {
-                OutputFormat::Text => heard.to_text(&report, args.dry_run),
+                OutputFormat::Text => output.to_text(&report, args.dry_run),
                 OutputFormat::Json | OutputFormat::Yaml => {
-                    args.output.convert(format!("{}\n", heard.to_json(&report)))
+                    args.output.convert(format!("{}\n", output.to_json(&report)))
                 }
             })?;
-            Ok(exit_code(&report, heard.has_released()))
+            Ok(exit_code(&report, output.has_released()))
         }
         Ok(Iteration::Invalid(diagnostics)) => {
             let is_error = diagnostics.iter().any(Diagnostic::is_error);
@@ -502,7 +508,7 @@ fn run_once(
     }
 }
 
-/// DESIGN.md 2: what is paused comes before what went on, and that before what waits.
+/// Returns the exit code: a pause takes precedence over a release, and a release over a wait.
 fn exit_code(report: &EvaluationReport, has_released: bool) -> u8 {
     let is_paused = report.rollouts.iter().any(|i| i.state == RolloutState::Paused);
     let waits = report.rollouts.iter().any(|i| i.decision == WatchDecision::Wait || i.is_proposed);
