@@ -37,6 +37,12 @@ const EXIT_FINDINGS: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 /// The environment failed; a retry may help.
 const EXIT_ENVIRONMENT: u8 = 3;
+/// `watch --once`: a rollout waits.
+#[cfg(feature = "watch")]
+const EXIT_WAITING: u8 = 4;
+/// `watch --once`: a rollout is paused.
+#[cfg(feature = "watch")]
+const EXIT_PAUSED: u8 = 5;
 
 /// Inject sidecars at build time, and roll them out through git.
 #[derive(Debug, Parser)]
@@ -152,7 +158,7 @@ fn command() -> Command {
     examples::add_examples(Cli::command())
 }
 
-/// Runs the command line and returns the exit code (DESIGN.md 2).
+/// Runs the command line and returns the exit code.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let arguments = invocation::with_display_name(arguments.collect());
     if let Some(code) = completions::run(&arguments) {

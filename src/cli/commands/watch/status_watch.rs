@@ -1,11 +1,12 @@
 //! `pillion status --watch`: every rollout with its pods and what it waits for, as it changes.
 
-use super::{ClusterArgs, start_observers, wait_for_clusters};
+use super::ClusterArgs;
+use super::observers::{start_observers, wait_for_clusters};
 use crate::cli::error::CommandError;
 use crate::cli::format::watch::status_table;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
-use crate::cli::{EXIT_SUCCESS, GlobalArgs, OutputFormat, print_data};
+use crate::cli::{EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_data};
 use crate::diagnostics::escape;
 use crate::git::Commit;
 use crate::watch::environment::{Environment as _, WatchError};
@@ -45,7 +46,7 @@ pub(in crate::cli) fn watch_status(
     let (sender, wakes) = sync_channel(1);
     let (_runtime, observers) = start_observers(&context, clusters, repository, &sender, reporter)?;
     wait_for_clusters(&observers, &wakes, FIRST_VIEW_TIMEOUT);
-    let mut environment = RealEnvironment::new(observers, crate::cli::clock::now);
+    let mut environment = RealEnvironment::new(observers, clock::now);
     let watcher = Watcher {
         names: names.to_vec(),
         cluster: repository.cluster.clone(),
