@@ -1,4 +1,4 @@
-//! The one place that asks what time it is: verbs are done by a person, now.
+//! Reads the clock, for the commits of a person. Nothing else in `cli` does.
 
 use crate::git::CommitTime;
 use crate::model::timestamp::format_day;

@@ -1,4 +1,4 @@
-//! As what was the program called? Besides the command line: a KRM function, an exec plugin of kustomize, a filter.
+//! Finds out how the program was called: as command line, KRM function, exec plugin of kustomize or filter.
 //!
 //! A caller that gives no arguments and a pipe is a function or a filter; one that gives a file is a plugin. The
 //! environment decides nothing: KUSTOMIZE_PLUGIN_CONFIG_STRING is inherited by everything that a plugin starts.
@@ -88,7 +88,7 @@ fn plugin_config(arguments: &[OsString]) -> Option<PathBuf> {
     let is_by_file = || {
         let is_of_kustomize =
             first.file_name().is_some_and(|n| n.to_string_lossy().starts_with(PLUGIN_CONFIG));
-        // A verb has no slash in it.
+        // A command has no slash in it.
         let is_path = first.parent().is_some_and(|folder| !folder.as_os_str().is_empty());
         is_of_kustomize || (is_path && first.is_file() && is_sidecars_config(&first))
     };

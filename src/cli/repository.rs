@@ -1,4 +1,4 @@
-//! From the command line to the repository of the rollouts, its pillion.yaml and its deploy branch.
+//! Opens the repository that the command line names, with its pillion.yaml and deploy branch.
 
 use super::author::current_author;
 use super::error::CommandError;
@@ -182,9 +182,8 @@ fn branch_commit(repository: &Repository, name: &str) -> Result<ObjectId, Error>
 
 /// Returns the place of a file of the working tree in the tree of a commit.
 fn path_in_tree(repository: &Repository, file: &Path) -> Option<PathBuf> {
-    let root = repository.root()?.canonicalize().ok()?;
-    let place = file.canonicalize().ok()?.strip_prefix(root).ok()?.to_owned();
-    Some(PathBuf::from(to_slash(&normalize_path(&place))))
+    let path = repository.path_in_working_tree(file)?;
+    Some(PathBuf::from(to_slash(&normalize_path(&path))))
 }
 
 impl RepoContext {

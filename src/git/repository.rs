@@ -3,7 +3,7 @@
 use super::{Error, GitCommand, StopToken, find_git_dir};
 use git2::{ErrorClass, ErrorCode};
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A git repository, opened for its objects and refs.
 ///
@@ -65,6 +65,12 @@ impl Repository {
     /// Returns the root of the working tree; none for a bare repository.
     pub fn root(&self) -> Option<&Path> {
         self.inner.workdir()
+    }
+
+    /// Returns the path of a file or folder below the root of the working tree; None: it does not exist or is elsewhere.
+    pub(crate) fn path_in_working_tree(&self, path: &Path) -> Option<PathBuf> {
+        let root = self.root()?.canonicalize().ok()?;
+        Some(path.canonicalize().ok()?.strip_prefix(root).ok()?.to_owned())
     }
 
     /// Returns the folder with the HEAD of this working tree, usually `.git`.

@@ -1,7 +1,6 @@
 //! Finds kustomizations, and the name references that the one of the working folder configures, for a warning.
 
-pub(crate) use crate::read::KUSTOMIZATION_NAMES as FILE_NAMES;
-use crate::read::{MAX_FILE_BYTES, decode_text};
+use crate::read::{KUSTOMIZATION_NAMES, MAX_FILE_BYTES, decode_text};
 use crate::sandbox::SandboxPath;
 use crate::yaml::Document;
 use serde_json::Value;
@@ -11,7 +10,7 @@ use std::sync::Arc;
 
 /// Returns the kustomization of a folder.
 pub(crate) fn find_in_folder(folder: &Path) -> Option<PathBuf> {
-    FILE_NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
+    KUSTOMIZATION_NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }
 
 /// Returns the pairs of kinds (ConfigMap, CloneSet) for which a file of `configurations:` changes names.

@@ -4,7 +4,7 @@ use super::file::{MAX_FILE_BYTES, decode_text, read_file, unreadable_file};
 use super::file_source::{EntryKind, FileKind, FileSource, ResolveError};
 use super::walk::{IgnoreRules, WalkFilter, WalkResult};
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::sandbox::{AccessError, RepositoryRoot, SandboxPath, display_path};
+use crate::sandbox::{AccessError, RepositoryRoot, SandboxPath, display_path, or_current_dir};
 use ignore::{WalkBuilder, WalkState};
 use std::ffi::OsStr;
 use std::fs::FileType;
@@ -146,7 +146,7 @@ pub(crate) fn list_visible_files(
     most: usize,
     is_wanted: impl Fn(&Path) -> bool,
 ) -> Vec<PathBuf> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let folder = or_current_dir(folder);
     let entries = WalkBuilder::new(folder)
         .ignore(false)
         .git_global(false)

@@ -98,8 +98,12 @@ impl SandboxPath {
     fn open_at_once(&self) -> Option<fs::File> {
         use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
         path_steps(&self.relative).ok()?;
-        let base = if self.base.as_os_str().is_empty() { Path::new(".") } else { &*self.base };
-        let folder = openat(CWD, base, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let folder = openat(
+            CWD,
+            or_current_dir(&self.base),
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
         // A pipe must not be waited for, and a terminal must not become that of the process.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -188,10 +192,14 @@ impl SandboxPath {
     }
 }
 
+/// Returns a folder, `.` in place of the empty path.
+pub(crate) fn or_current_dir(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
 /// Opens the folder that a path begins at; the empty path is the working folder.
 fn open_base(top: &Path) -> io::Result<Dir> {
-    let top = if top.as_os_str().is_empty() { Path::new(".") } else { top };
-    Dir::open_ambient_dir(top, ambient_authority())
+    Dir::open_ambient_dir(or_current_dir(top), ambient_authority())
 }
 
 /// Opens a folder in a folder; `at` is its path for messages.

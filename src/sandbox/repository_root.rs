@@ -1,6 +1,6 @@
 //! The root folder that the files of a repository must not leave.
 
-use super::SandboxPath;
+use super::{SandboxPath, or_current_dir};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,8 +82,7 @@ impl RepositoryRoot {
 
 /// Begins the way at the last folder that exists.
 fn from_existing_ancestor(path: &Path) -> SandboxPath {
-    let named = |path: &Path| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() };
-    let top = path.ancestors().find(|above| named(above).exists()).unwrap_or(path);
+    let top = path.ancestors().find(|above| or_current_dir(above).exists()).unwrap_or(path);
     let inner = path.strip_prefix(top).unwrap_or(Path::new("")).to_owned();
     SandboxPath { base: top.into(), relative: inner }
 }
@@ -93,8 +92,7 @@ fn find_git_root(folder: &Path) -> Option<&Path> {
 }
 
 fn to_absolute(path: &Path) -> Option<PathBuf> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    std::path::absolute(path).ok().map(|path| normalize(&path))
+    std::path::absolute(or_current_dir(path)).ok().map(|path| normalize(&path))
 }
 
 /// Takes `.` and `..` out of an absolute path, by name.

@@ -3,6 +3,7 @@
 
 use super::Layout;
 use crate::read::normalize_path;
+use crate::sandbox::or_current_dir;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,11 +83,6 @@ pub(crate) fn find_application_root(source_path: &str) -> Option<PathBuf> {
 
 fn canonical_folder(folder: &Path) -> Option<PathBuf> {
     or_current_dir(folder).canonicalize().ok()
-}
-
-/// Returns a folder, `.` in place of the empty name.
-pub(super) fn or_current_dir(folder: &Path) -> &Path {
-    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 /// Returns the namespace that a rule of pillion.yaml gives to a folder.

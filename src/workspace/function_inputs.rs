@@ -5,7 +5,6 @@
 
 use super::config_lookup::{
     CONFIG_VARIABLE, find_private_root, find_repository_root, find_topmost_config, namespace_of_folder,
-    or_current_dir,
 };
 use super::{
     Configuration, Input, InputOptions, Layout, NamespaceRules, PathBounds, UNSPECIFIED_NAMESPACE,
@@ -19,7 +18,7 @@ use crate::model::config::function_config::{
 use crate::model::config::{NamespaceRule, RepositoryConfig};
 use crate::read::{Disk, FileKind, FileSource as _};
 use crate::render::{CollectedObjects, DocumentObject, RendererInputs, RendererSetup, build_renderer};
-use crate::sandbox::{RepositoryRoot, SandboxPath};
+use crate::sandbox::{RepositoryRoot, SandboxPath, or_current_dir};
 use crate::yaml::{Document, EntryPart, FieldPath};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use super::{Input, Layout, read_input};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::read::{EntryKind, FileSource, IgnoreRules, WalkFilter, WalkResult, normalize_path};
 use crate::render::{CollectedObjects, collect_objects};
-use crate::sandbox::SandboxPath;
+use crate::sandbox::{SandboxPath, or_current_dir};
 use crate::yaml::{Document, EntryPart, FieldPath};
 use std::path::Path;
 use std::sync::Arc;
@@ -60,10 +60,9 @@ fn find_ledgers_in<'a>(
     files: &dyn FileSource,
 ) -> WalkResult {
     // The folder of pillion.yaml itself has no name.
-    let named = |folder: &'a Path| if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let filter = WalkFilter::new(files, named(root), &IgnoreRules::empty());
+    let filter = WalkFilter::new(files, or_current_dir(root), &IgnoreRules::empty());
     let mut walk = WalkResult::default();
-    let entries = files.list_folder(named(folder)).unwrap_or_else(|diagnostic| {
+    let entries = files.list_folder(or_current_dir(folder)).unwrap_or_else(|diagnostic| {
         walk.diagnostics.push(diagnostic);
         Vec::new()
     });

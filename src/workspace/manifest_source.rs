@@ -12,6 +12,7 @@ use crate::programs::{
     ProgramOutput,
 };
 use crate::read::{MAX_FILE_BYTES, decode_text, map_in_order};
+use crate::sandbox::or_current_dir;
 use crate::yaml::{Document, EntryPart, FieldPath as YamlPath, split_documents};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -91,7 +92,7 @@ impl ManifestSource {
         let Some(build) = BuildCommand::find(configuration, cluster) else { return Ok(None) };
         build.require_allowed(self.build_policy)?;
         let root = &configuration.layout.root;
-        build.run(if root.as_os_str().is_empty() { Path::new(".") } else { root }).map(Some)
+        build.run(or_current_dir(root)).map(Some)
     }
 
     /// Returns the manifests that a build in a tree of git makes for a cluster; None: they are plain files.

@@ -44,7 +44,7 @@ pub(crate) use renderers::{ClusterRenderers, RenderedInput, WorkspaceRenderOptio
 pub(crate) use selection::{InputSelection, Workspace};
 pub(crate) use survey::{
     BuildPart, BuiltCluster, MAX_SURVEYED_FILES, ManifestFolder, RepositorySurvey, SourceChoice, SourcePlan,
-    SurveyedWorkload, shown_path, survey_folder, workloads_in_text,
+    SurveyedWorkload, is_kustomization, shown_path, survey_folder, workloads_in_text,
 };
 pub(crate) use texts::{CollectedInputs, InputTexts, collect_files, collect_manifests, read_documents};
 pub(crate) use what_if::WhatIf;

@@ -1,8 +1,7 @@
 //! Resolves a path that a configuration names, and refuses one that leaves the repository or passes a symbolic link.
 
-use super::config_lookup::or_current_dir;
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::sandbox::{AccessError, RepositoryRoot, is_git_internal};
+use crate::sandbox::{AccessError, RepositoryRoot, is_git_internal, or_current_dir};
 use std::path::{Path, PathBuf};
 
 /// The folder that paths must not leave, and the reason.

@@ -1,6 +1,6 @@
 //! Selects the files that a command reads: by its arguments, else by pillion.yaml.
 
-use super::config_lookup::{namespace_of_folder, or_current_dir};
+use super::config_lookup::namespace_of_folder;
 use super::{
     BuildPolicy, ClusterLayout, Configuration, Input, InputOptions, InputSource, ManifestSource,
     NamespaceRules, input_from_build, select_inputs,
@@ -8,6 +8,7 @@ use super::{
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::suggestion::closest_match;
 use crate::read::{Disk, FileSource, normalize_path};
+use crate::sandbox::or_current_dir;
 use crate::yaml::{EntryPart, FieldPath};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

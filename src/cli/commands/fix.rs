@@ -1,4 +1,4 @@
-//! `pillion fix`: SidecarSets of older articles that are no YAML, because keys stand too deep, as they were meant.
+//! `pillion fix`: repairs SidecarSets of old articles that are not valid YAML, because keys are indented too far.
 
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;

@@ -7,6 +7,7 @@ use crate::integrations::STREAM_NAME;
 use crate::model::duration;
 use crate::programs::{self, CredentialAccess, MAX_STDERR_BYTES, OutputLimit, ProgramLimits};
 use crate::read::{MAX_FILE_BYTES, decode_text};
+use crate::sandbox::or_current_dir;
 use crate::workspace::parse_switch;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ pub(super) fn build_kustomization(
     allow_remote_bases: bool,
     report_slow: impl FnOnce(&str),
 ) -> Result<String, KustomizeError> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let folder = or_current_dir(folder);
     let may_fetch = may_fetch(allow_remote_bases)?;
     let access = if may_fetch { CredentialAccess::Git } else { CredentialAccess::None };
     let mut kustomize = programs::command_without_secrets("kustomize", access);

@@ -4,9 +4,9 @@
 
 use super::kustomize::ALLOW_REMOTE_VARIABLE;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::integrations::kustomization::FILE_NAMES;
-use crate::read::{normalize_path, read_file};
-use crate::yaml::{Document, EntryPart, FieldPath as YamlPath, split_documents};
+use crate::read::{KUSTOMIZATION_NAMES, normalize_path, read_file};
+use crate::sandbox::or_current_dir;
+use crate::yaml::{Document, EntryPart, FieldPath, split_documents};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ impl RemoteBaseSearch {
         if !self.mark_visited(folder, is_plugin) {
             return;
         }
-        for file in FILE_NAMES.iter().map(|name| folder.join(name)).filter(|file| file.is_file()) {
+        for file in KUSTOMIZATION_NAMES.iter().map(|name| folder.join(name)).filter(|file| file.is_file()) {
             self.search_file(&file, folder, is_plugin);
         }
     }
@@ -88,7 +88,7 @@ impl RemoteBaseSearch {
             match Document::read(name, index, piece.first_line, &text[piece.span]) {
                 Ok(document) => {
                     let place = ReferenceLocation { document: &document, folder, is_plugin };
-                    self.search_value(&place, &YamlPath::root(), document.value());
+                    self.search_value(&place, &FieldPath::root(), document.value());
                 }
                 // What cannot be read here may be read by kustomize.
                 Err(diagnostics) => self.diagnostics.push(diagnostics),
@@ -96,7 +96,7 @@ impl RemoteBaseSearch {
         }
     }
 
-    fn search_value(&mut self, place: &ReferenceLocation<'_>, path: &YamlPath, value: &Value) {
+    fn search_value(&mut self, place: &ReferenceLocation<'_>, path: &FieldPath, value: &Value) {
         match value {
             Value::Object(map) => {
                 for (key, value) in map {
@@ -112,7 +112,7 @@ impl RemoteBaseSearch {
         }
     }
 
-    fn search_entry(&mut self, place: &ReferenceLocation<'_>, path: &YamlPath, key: &str, value: &Value) {
+    fn search_entry(&mut self, place: &ReferenceLocation<'_>, path: &FieldPath, key: &str, value: &Value) {
         // kustomize reads keys as Go's JSON does: upper and lower case are one, and so are `s` and the long one.
         let key = key.to_lowercase().replace('\u{17f}', "s");
         let is_one_of = |keys: &[&str]| keys.contains(&key.as_str());
@@ -132,7 +132,7 @@ impl RemoteBaseSearch {
     }
 
     /// Checks a folder, file or repository that a kustomization lists.
-    fn check_base(&mut self, place: &ReferenceLocation<'_>, path: &YamlPath, text: &str, is_plugin: bool) {
+    fn check_base(&mut self, place: &ReferenceLocation<'_>, path: &FieldPath, text: &str, is_plugin: bool) {
         let local = normalize_path(&place.folder.join(text));
         if is_remote(text, &local) {
             self.diagnostics.push(remote_base(place, path, text));
@@ -144,7 +144,7 @@ impl RemoteBaseSearch {
     }
 
     /// Checks the configuration of a plugin, or a reference to one.
-    fn check_plugin(&mut self, place: &ReferenceLocation<'_>, path: &YamlPath, text: &str) {
+    fn check_plugin(&mut self, place: &ReferenceLocation<'_>, path: &FieldPath, text: &str) {
         if is_inline_config(text) {
             let name = format!("{}, at `{path}`", place.document.label(path, EntryPart::Value, "").file);
             self.search_text(&name.as_str().into(), text, place.folder, true);
@@ -161,7 +161,7 @@ fn is_inline_config(text: &str) -> bool {
 }
 
 /// Returns the texts of a text or list.
-fn string_entries<'v>(path: &YamlPath, value: &'v Value) -> Vec<(YamlPath, &'v str)> {
+fn string_entries<'v>(path: &FieldPath, value: &'v Value) -> Vec<(FieldPath, &'v str)> {
     match value {
         Value::String(text) => vec![(path.clone(), text)],
         Value::Array(list) => {
@@ -195,14 +195,10 @@ fn is_repository_url(text: &str) -> bool {
         || host.contains('@')
 }
 
-fn remote_base(place: &ReferenceLocation<'_>, path: &YamlPath, text: &str) -> Diagnostic {
+fn remote_base(place: &ReferenceLocation<'_>, path: &FieldPath, text: &str) -> Diagnostic {
     let message = format!("`{}` is not in the repository, and the plugin fetches nothing", text.trim());
     Diagnostic::error(Code::RemoteBase, message)
         .at(place.document.label(path, EntryPart::Value, ""))
         .because("a kustomization could then reach what the plugin reaches, and no review covers what comes from there")
         .help(format!("copy it into the repository; the operator of the plugin allows it with `--allow-remote-bases` or `{ALLOW_REMOTE_VARIABLE}=true`"))
-}
-
-fn or_current_dir(path: &Path) -> &Path {
-    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }

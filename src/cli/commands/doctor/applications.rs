@@ -1,4 +1,4 @@
-//! Applications of Argo CD: does a commit of a rollout, which changes ledgers, become a sync?
+//! Checks that Argo CD syncs an Application after a commit of a rollout, which changes ledgers.
 
 use super::kustomizations::DoctorDocument;
 use super::{CheckState, DoctorCheck};

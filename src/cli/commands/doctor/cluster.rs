@@ -1,4 +1,4 @@
-//! Clusters of pillion.yaml and `--context`: does the API server answer, and may pillion list what `watch` needs?
+//! Checks that the API servers of pillion.yaml and `--context` answer, and that pillion may list what `watch` needs.
 
 use super::{CheckState, DoctorCheck};
 use crate::watch::observe::{Error, KubeContext, ReadOnlyClient, runtime};
@@ -22,7 +22,13 @@ const LISTS: &[(&str, &str)] = &[
 pub(super) fn check(named: Option<&str>, configuration: Option<&Configuration>) -> Vec<DoctorCheck> {
     let clusters = configuration.into_iter().flat_map(|c| &c.repository.clusters);
     let contexts: BTreeSet<&str> = clusters.filter_map(|c| c.context.as_deref()).chain(named).collect();
-    let Ok(runtime) = runtime() else { return Vec::new() };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let message = format!("no thread can be started: {error}");
+            return vec![DoctorCheck::new(CheckState::Error, "cluster", message)];
+        }
+    };
     contexts.into_iter().flat_map(|context| runtime.block_on(check_context(context))).collect()
 }
 

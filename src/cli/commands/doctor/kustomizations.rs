@@ -1,13 +1,11 @@
 //! Kustomizations that use pillion, and whether it goes unnoticed if kustomize ignores it.
 
-use super::yaml_files::find_yaml_files;
 use super::{CheckState, DoctorCheck};
-use crate::cli::GlobalArgs;
-use crate::integrations::kustomization::FILE_NAMES;
 use crate::model::config::function_config;
 use crate::model::workload::type_meta;
-use crate::read::decode_text;
+use crate::read::{decode_text, list_visible_files, normalize_path};
 use crate::sandbox::SandboxPath;
+use crate::workspace::is_kustomization;
 use crate::yaml::{Document, split_documents};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -19,32 +17,34 @@ pub(super) struct DoctorDocument {
     pub(super) value: Value,
 }
 
-/// The most bytes of a file that is looked at: doctor answers soon in any repository.
-const MAX_FILE_BYTES: u64 = 16 << 20;
+/// YAML files that are read at most, and bytes of each: doctor must be quick in any repository.
+const MAX_SCANNED_FILES: usize = 20_000;
+const MAX_SCANNED_BYTES: u64 = 16 << 20;
 
-/// Which documents are of interest: kustomizations, configurations of pillion, and Applications.
-pub(super) fn find_documents(path: &Path, _common: &GlobalArgs) -> Vec<DoctorDocument> {
+/// Finds the kustomizations, configurations of pillion and Applications below a folder.
+pub(super) fn find_documents(folder: &Path) -> Vec<DoctorDocument> {
+    let is_yaml = |path: &Path| {
+        path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+            || is_kustomization(path)
+    };
     let mut found = Vec::new();
-    for file in find_yaml_files(path) {
+    for inner in list_visible_files(folder, MAX_SCANNED_FILES, is_yaml) {
+        let file = normalize_path(&folder.join(&inner));
         let name: Arc<str> = file.to_string_lossy().into();
-        let inner = file.strip_prefix(path).unwrap_or(&file);
-        let Ok(bytes) = SandboxPath::from_user_path(path).join(inner).read(MAX_FILE_BYTES) else { continue };
-        let Ok(text) = decode_text(bytes, &name) else { continue };
-        let is_kustomization = file.file_name().is_some_and(|n| FILE_NAMES.iter().any(|k| n == *k));
-        if !is_kustomization && !["Application", function_config::KIND].iter().any(|kind| text.contains(kind))
-        {
+        let bytes = SandboxPath::from_user_path(folder).join(&inner).read(MAX_SCANNED_BYTES);
+        let Some(text) = bytes.ok().and_then(|bytes| decode_text(bytes, &name).ok()) else { continue };
+        let has_kind =
+            |kind: &str| kind == function_config::KIND || matches!(kind, "Application" | "ApplicationSet");
+        let is_candidate = [function_config::KIND, "Application"].iter().any(|kind| text.contains(kind));
+        if !is_candidate && !is_kustomization(&file) {
             continue;
         }
         for (index, piece) in split_documents(&name, &text).0.into_iter().enumerate() {
             let read = Document::read(&name, index, piece.first_line, &text[piece.span]);
             let Ok(document) = read else { continue };
-            let value = document.value().clone();
-            let is_wanted = is_kustomization
-                || type_meta(&value).is_some_and(|(_, k)| {
-                    k == "Application" || k == "ApplicationSet" || k == function_config::KIND
-                });
-            if is_wanted {
-                found.push(DoctorDocument { file: file.clone(), value });
+            let value = document.value();
+            if is_kustomization(&file) || type_meta(value).is_some_and(|(_, kind)| has_kind(kind)) {
+                found.push(DoctorDocument { file: file.clone(), value: value.clone() });
             }
         }
     }
@@ -58,13 +58,11 @@ pub(super) fn check(found: &[DoctorDocument]) -> Vec<DoctorCheck> {
             .iter()
             .any(|f| f.file == file && type_meta(&f.value).is_some_and(|(_, k)| k == function_config::KIND))
     };
-    for kustomization in
-        found.iter().filter(|f| f.file.file_name().is_some_and(|n| FILE_NAMES.iter().any(|k| n == *k)))
-    {
+    for kustomization in found.iter().filter(|found| is_kustomization(&found.file)) {
         let folder = kustomization.file.parent().unwrap_or(Path::new(""));
         let listed = |key: &str| -> Vec<PathBuf> {
             let list = kustomization.value[key].as_array().into_iter().flatten();
-            list.filter_map(Value::as_str).map(|p| crate::read::normalize_path(&folder.join(p))).collect()
+            list.filter_map(Value::as_str).map(|p| normalize_path(&folder.join(p))).collect()
         };
         let resources = listed("resources");
         for transformer in listed("transformers").iter().filter(|p| is_configuration(p)) {

@@ -13,7 +13,6 @@ mod remote;
 mod report;
 mod repository;
 mod rollouts;
-mod yaml_files;
 
 use crate::cli::error::CommandError;
 use crate::cli::paint::ReportKind;
@@ -21,9 +20,8 @@ use crate::cli::reporter::Reporter;
 use crate::cli::repository::RepositoryArgs;
 use crate::cli::terminal::print_report;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, print_text};
-use crate::integrations::kustomization::FILE_NAMES;
 use crate::read::Disk;
-use crate::workspace::{Configuration, find_config};
+use crate::workspace::{Configuration, find_config, is_kustomization};
 use clap::Args;
 use report::DoctorReport;
 use std::path::PathBuf;
@@ -85,10 +83,7 @@ pub(in crate::cli) fn run(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    let found = kustomizations::find_documents(&args.path, common);
-    let is_kustomization = |found: &kustomizations::DoctorDocument| {
-        found.file.file_name().is_some_and(|n| FILE_NAMES.iter().any(|k| n == *k))
-    };
+    let found = kustomizations::find_documents(&args.path);
     let configuration = find_config(&args.path).and_then(|file| Configuration::read(&Disk, &file).0);
     let mut report = DoctorReport::default();
     report.add("pillion", environment::check_program());
@@ -100,7 +95,7 @@ pub(in crate::cli) fn run(
         report.add("rollouts", rollouts::check(&RepositoryArgs::default(), common));
     }
     // Repositories without kustomizations need none of it.
-    if found.iter().any(is_kustomization) {
+    if found.iter().any(|document| is_kustomization(&document.file)) {
         let mut checks = environment::check_kustomize_tools();
         checks.extend(kustomizations::check(&found));
         report.add("kustomize", checks);

@@ -1,4 +1,5 @@
-//! The remote: does it answer, has it the branches of pillion.yaml, may this user push, and is this clone up to date?
+//! Checks the remote: that it answers, has the branches of pillion.yaml and accepts pushes, and that this clone is up to
+//! date.
 
 use super::{CheckState, DoctorCheck};
 use crate::git::{ObjectId, Repository, Upstream, mask_credentials};

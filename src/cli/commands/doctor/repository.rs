@@ -1,4 +1,4 @@
-//! The git repository and pillion.yaml: is the history whole, is HEAD a branch, may things be written?
+//! Checks pillion.yaml and the git repository: the depth of the history, HEAD and permissions.
 
 use super::{CheckState, DoctorCheck};
 use crate::diagnostics::Diagnostic;
@@ -15,10 +15,10 @@ pub(super) fn check(path: &Path) -> Vec<DoctorCheck> {
         Err(refused @ Error::BareRepository { .. }) => {
             checks.push(DoctorCheck::new(CheckState::Error, "git", refused.to_string()));
         }
-        Err(_) => checks.push(
-            DoctorCheck::new(CheckState::Note, "git", "this is not a git repository")
-                .help("render, kustomize and Argo CD need none; plan, stage and the verbs of rollouts do"),
-        ),
+        Err(_) => checks
+            .push(DoctorCheck::new(CheckState::Note, "git", "this is not a git repository").help(
+                "render, kustomize and Argo CD need none; plan, stage and the commands of rollouts do",
+            )),
     }
     checks
 }
@@ -88,7 +88,7 @@ fn check_git(path: &Path, folder: &Path) -> Vec<DoctorCheck> {
     checks.push(match ask_git(folder, &["symbolic-ref", "--quiet", "--short", "HEAD"]) {
         Some(branch) => DoctorCheck::new(CheckState::Ok, "HEAD", format!("branch `{branch}`")),
         None => DoctorCheck::new(CheckState::Note, "HEAD", "is detached, as in checks of pull requests")
-            .help("`pillion plan` reads the working folder; stage and the verbs work on the deploy branch all the same"),
+            .help("`pillion plan` reads the working folder; stage and the commands of rollouts use the deploy branch"),
     });
     let objects = shared.unwrap_or_else(|| folder.to_owned());
     let objects = if objects.is_absolute() { objects } else { path.join(objects) }.join("objects");
@@ -100,7 +100,7 @@ fn check_git(path: &Path, folder: &Path) -> Vec<DoctorCheck> {
                 "permissions",
                 format!("`{}` cannot be written", objects.display()),
             )
-            .help("stage and the verbs of rollouts write commits there"),
+            .help("stage and the commands of rollouts write commits there"),
         );
     }
     checks

@@ -1,4 +1,5 @@
-//! Ledgers and SidecarSets of the deploy branch as it was fetched last: can everything be read, has every set a ledger?
+//! Checks that the SidecarSets and ledgers of the deploy branch, as last fetched, can be read, and that every SidecarSet
+//! has a ledger.
 
 use super::{CheckState, DoctorCheck};
 use crate::cli::GlobalArgs;

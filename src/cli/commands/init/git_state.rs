@@ -61,7 +61,7 @@ impl GitState {
             Err(Error::RepositoryNotFound { .. }) => return Ok(Self::without_repository()),
             Err(error) => return Err(error),
         };
-        let prefix = repository.root().and_then(prefix_below).unwrap_or_default();
+        let prefix = repository.path_in_working_tree(Path::new(".")).unwrap_or_default();
         let root = prefix.components().map(|_| "..").collect();
         let head = match repository.head_branch() {
             None => HeadState::Detached,
@@ -140,12 +140,6 @@ impl GitState {
             () => CiSystem::None,
         }
     }
-}
-
-/// Returns the working folder relative to the root of the working tree.
-fn prefix_below(root: &Path) -> Option<PathBuf> {
-    let (here, root) = (Path::new(".").canonicalize().ok()?, root.canonicalize().ok()?);
-    Some(here.strip_prefix(root).ok()?.to_owned())
 }
 
 /// Returns the host of a URL, of a form that git knows; of a path it is empty.

@@ -1,4 +1,4 @@
-//! From the command line to what is planned: the working folder, or two commits.
+//! Reads what is planned: the working folder, or two commits.
 
 use super::PlanArgs;
 use super::deploy_state::report_deploy_branch;
@@ -319,14 +319,9 @@ fn config_for_commit(configuration: &Configuration, within: &Path) -> Configurat
     rooted
 }
 
-/// The working folder's place in its repository.
+/// Returns the path of the working folder in its repository; empty: the root, or a bare repository.
 pub(super) fn working_folder_in_repository(repository: &Repository) -> PathBuf {
-    let place = || {
-        let root = repository.root()?.canonicalize().ok()?;
-        let here = Path::new(".").canonicalize().ok()?;
-        here.strip_prefix(root).ok().map(Path::to_owned)
-    };
-    place().unwrap_or_default()
+    repository.path_in_working_tree(Path::new(".")).unwrap_or_default()
 }
 
 /// The files of the deploy branch, where sources have a branch of their own.

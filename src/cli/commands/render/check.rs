@@ -1,4 +1,4 @@
-//! `pillion render --check` and `--diff`: is what is there what render makes?
+//! `pillion render --check` and `--diff`: compares files with a new render.
 
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::file_list;
@@ -79,9 +79,7 @@ impl RenderCheck {
         };
         Some(self.not_up_to_date(name, line, present, message))
     }
-}
 
-impl RenderCheck {
     /// Compares the other files of the folder: those of earlier renders, and manifests that no render wrote.
     pub(in crate::cli) fn compare_other_files(&mut self) -> Vec<Diagnostic> {
         let (Some(folder), Some(root)) = (&self.folder, &self.folder_name) else { return Vec::new() };
