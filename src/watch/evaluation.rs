@@ -86,7 +86,7 @@ pub(crate) fn evaluate_rollouts(
         if options.has_check && !options.dry_run && explained.decision == WatchDecision::Advance {
             run_batch_check(watched, &observation, environment, &mut explained);
         }
-        report.rollouts.push(RolloutReport::new(watched, &observation, &explained));
+        report.rollouts.push(RolloutReport::new(watched, observation.health, &explained));
         decisions.push(explained);
     }
     if options.dry_run {

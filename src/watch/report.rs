@@ -1,7 +1,6 @@
 //! The results of an evaluation, for logs, metrics, `status --watch` and exit codes.
 
 use super::decision::{ExplainedDecision, WatchDecision};
-use super::evaluation::RolloutObservation;
 use super::health::HealthReport;
 use super::metrics::EvaluationOutcome;
 use super::rollout_set::WatchedRollout;
@@ -87,8 +86,8 @@ impl EvaluationReport {
 impl RolloutReport {
     pub(super) fn new(
         watched: &WatchedRollout<'_>,
-        looked: &RolloutObservation<'_>,
-        decided: &ExplainedDecision,
+        health: Option<HealthReport>,
+        explained: &ExplainedDecision,
     ) -> Self {
         let ledger = &watched.rollout.ledger;
         Self {
@@ -99,7 +98,7 @@ impl RolloutReport {
             to: ledger.target.as_ref().map(|t| revision_text(t).to_owned()),
             batch: ledger.last_batch(),
             batches: watched.rollout.last_batch(),
-            decision: decided.decision.clone(),
+            decision: explained.decision.clone(),
             step: match watched.rollout.steps.first() {
                 Some(RolloutStep::Start(_)) => EvaluationOutcome::Start,
                 Some(RolloutStep::Batch(_)) => EvaluationOutcome::Batch,
@@ -108,11 +107,11 @@ impl RolloutReport {
                     EvaluationOutcome::Idle
                 }
             },
-            reasons: decided.reasons.iter().map(|r| escape::line(r).into_owned()).collect(),
-            gate: decided.gate,
-            is_out_of_sync: decided.is_out_of_sync,
-            changes_at: decided.changes_at,
-            health: looked.health.clone(),
+            reasons: explained.reasons.iter().map(|r| escape::line(r).into_owned()).collect(),
+            gate: explained.gate,
+            is_out_of_sync: explained.is_out_of_sync,
+            changes_at: explained.changes_at,
+            health,
             released_commit: None,
             pushed_to: None,
             is_proposed: false,

@@ -152,10 +152,7 @@ pub(crate) fn plan_rollouts<'l, 's>(
 
 /// Formats a diagnostic as one line.
 fn diagnostic_line(diagnostic: &Diagnostic) -> String {
-    let at = diagnostic
-        .spans
-        .first()
-        .map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+    let at = diagnostic.spans.first().map_or_else(String::new, |at| format!(" ({at})"));
     let help = diagnostic.help.as_deref().map_or_else(String::new, |help| format!(": {help}"));
     format!("{}{at}{help}", diagnostic.message)
 }

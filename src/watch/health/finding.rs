@@ -9,6 +9,7 @@ use super::format::{add_seconds, count_pods, join_names, namespace_of_key, singl
 use super::pod_set::{ClassifiedPod, PodSet};
 use super::types::HealthContext;
 use super::{FailureCause, HealthEvidence, format, pod};
+use crate::diagnostics::pluralize;
 use crate::rollout::update_method::UpdateMethod;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -127,7 +128,7 @@ fn failure_details(expected: &ExpectedWorkload, group: &[ContainerFailure<'_>]) 
     let mut text = String::new();
     let restarts = group.iter().map(|f| f.container.restarts).max().unwrap_or(0);
     if restarts > 0 && group.iter().any(|f| f.class == FailureClass::Crash) {
-        text.push_str(&format!(", {}", format::count_restarts(restarts)));
+        text.push_str(&format!(", {}", pluralize(restarts.into(), "restart")));
     }
     let ends = || group.iter().filter_map(|f| f.termination);
     if group.iter().any(|f| f.reason == "OOMKilled") {

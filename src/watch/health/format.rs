@@ -4,7 +4,7 @@ use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{ContainerRole, LiveContainer};
 use super::expected_sidecars;
 use super::image;
-use crate::diagnostics::escape;
+use crate::diagnostics::{escape, pluralize};
 use jiff::{SignedDuration, Timestamp};
 
 /// The longest message that is quoted, in characters.
@@ -43,12 +43,7 @@ pub(super) fn join_names<S: AsRef<str>>(names: &[S]) -> String {
 
 /// Returns `1 pod` or `3 pods`.
 pub(super) fn count_pods(n: usize) -> String {
-    if n == 1 { "1 pod".to_owned() } else { format!("{n} pods") }
-}
-
-/// Returns `1 restart` or `3 restarts`.
-pub(super) fn count_restarts(n: u32) -> String {
-    if n == 1 { "1 restart".to_owned() } else { format!("{n} restarts") }
+    pluralize(n as u64, "pod")
 }
 
 /// Returns a message as one short line without a full stop; None if it is empty.

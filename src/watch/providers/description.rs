@@ -3,7 +3,7 @@
 //!
 //! Everything that others wrote is in fences that it cannot close: there, nothing is markup, a mention or an image.
 
-use crate::diagnostics::escape;
+use crate::diagnostics::{escape, pluralize};
 use std::fmt::Write as _;
 
 /// The description of a pull request, before a provider's limit is known.
@@ -63,11 +63,7 @@ impl Description {
             1 => "One more line does not fit in here; `git diff` shows all of it.\n\n".to_owned(),
             n => format!("{n} more lines do not fit in here; `git diff` shows all of them.\n\n"),
         };
-        let files = if self.changed_files == 1 {
-            "1 file".to_owned()
-        } else {
-            format!("{} files", self.changed_files)
-        };
+        let files = pluralize(self.changed_files as u64, "file");
         let block = if shown.is_empty() { String::new() } else { format!("{}\n", fenced("diff", &shown)) };
         match folds {
             true => format!("<details><summary>Diff of {files}</summary>\n\n{block}{cut}</details>\n\n"),

@@ -1,7 +1,7 @@
 //! Error texts of providers: what is wrong, and what to do. None contains a secret.
 
 use super::super::http_client::{HttpResponse, one_line};
-use super::api::ProviderRepository;
+use super::repository::ProviderRepository;
 use super::{API_URL_VAR, ProviderError, TOKEN_VAR};
 use serde_json::Value;
 use std::time::Duration;
@@ -9,23 +9,13 @@ use std::time::Duration;
 /// The pause if a rate limit has no reset time: GitHub's advice for its secondary limit.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
-/// An error that a retry does not change.
-pub(super) fn permanent(message: impl Into<String>) -> ProviderError {
-    ProviderError { message: message.into(), is_retryable: false, retry_after: None }
-}
-
-/// An error that a retry may change.
-pub(super) fn retryable(message: impl Into<String>) -> ProviderError {
-    ProviderError { message: message.into(), is_retryable: true, retry_after: None }
-}
-
 pub(super) fn unreachable(at: &ProviderRepository, reason: &str) -> ProviderError {
-    retryable(format!("{} at {} is unreachable: {reason}", at.row.label, at.api.host()))
+    ProviderError::retryable(format!("{} at {} is unreachable: {reason}", at.row.label, at.api.host()))
 }
 
 pub(super) fn not_this_api(at: &ProviderRepository) -> ProviderError {
     let (label, host) = (at.row.label, at.api.host());
-    permanent(format!(
+    ProviderError::permanent(format!(
         "the server at {host} does not answer as {label}'s API: set {API_URL_VAR} to its address ({}), or `git.provider` in pillion.yaml to another provider",
         (at.row.api_url)("https://HOST")
     ))
@@ -58,17 +48,17 @@ pub(super) fn explain_response(at: &ProviderRepository, response: &HttpResponse)
     }
     let repository = &at.slug;
     match status {
-        401 => permanent(format!(
+        401 => ProviderError::permanent(format!(
             "{label} does not accept the token ({message}): set {TOKEN_VAR} to a valid one"
         )),
-        403 => permanent(format!(
+        403 => ProviderError::permanent(format!(
             "the token may not open pull requests in {repository} ({message}): {}",
             at.row.permission
         )),
-        404 => permanent(format!(
+        404 => ProviderError::permanent(format!(
             "{label} has no repository {repository}, or the token may not see it ({message}): check the address of the remote, and which repositories the token is for"
         )),
-        301 | 302 | 307 | 308 => permanent(format!(
+        301 | 302 | 307 | 308 => ProviderError::permanent(format!(
             "{repository} was moved or renamed: set the address of the remote to the new one (`git remote set-url`)"
         )),
         400 | 422 => invalid_request(label, &message),
@@ -77,7 +67,9 @@ pub(super) fn explain_response(at: &ProviderRepository, response: &HttpResponse)
             is_retryable: true,
             retry_after: response.retry_after(),
         },
-        _ => permanent(format!("{label} refused the request with status {status} ({message})")),
+        _ => {
+            ProviderError::permanent(format!("{label} refused the request with status {status} ({message})"))
+        }
     }
 }
 
@@ -105,7 +97,7 @@ fn invalid_request(label: &str, message: &str) -> ProviderError {
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     // GitHub, Gitea and GitLab; Bitbucket Cloud; Bitbucket Data Center.
     if has(&["no commits between", "there are no changes", "no changes to be pulled", "already up-to-date"]) {
-        return permanent(format!(
+        return ProviderError::permanent(format!(
             "the deploy branch already has this commit ({message}): there is nothing to merge"
         ));
     }
@@ -114,16 +106,16 @@ fn invalid_request(label: &str, message: &str) -> ProviderError {
         ("base", &["base invalid", "target branch", "destination branch", "toref", "destination: "]),
     ];
     if let Some((branch, _)) = branch.iter().find(|(_, words)| has(words)) {
-        return retryable(format!(
+        return ProviderError::retryable(format!(
             "{label} does not know the {branch} branch of the pull request ({message}): it is pushed and tried again"
         ));
     }
     // Rulesets and branch protection answer here: "Changes must be made through…", "required status check", "is
     // protected".
     if has(&["protected", "rule violation", "required", "must be made through", "not allowed", "locked"]) {
-        return permanent(format!(
+        return ProviderError::permanent(format!(
             "a rule of the repository blocks the pull request ({message}): allow pillion's branches and its user in the branch rules"
         ));
     }
-    permanent(format!("{label} refused the pull request ({message})"))
+    ProviderError::permanent(format!("{label} refused the pull request ({message})"))
 }

@@ -5,7 +5,7 @@ use super::api::{
     ApiRequest, ListedPullRequest, ProviderApi, PullRequestContent, PullRequestQuery, RepositorySlug,
     state_of, text,
 };
-use super::{ProviderError, PullRequestInfo, TOKEN_VAR, errors};
+use super::{ProviderError, PullRequestInfo, TOKEN_VAR};
 use serde_json::{Value, json};
 
 /// GitLab.
@@ -110,7 +110,7 @@ impl ProviderApi for GitLab {
 
     fn explain(&self, status: u16, message: &str) -> Option<ProviderError> {
         (status == 403 && message.contains("insufficient_scope")).then(|| {
-            errors::permanent(format!(
+            ProviderError::permanent(format!(
                 "the token may not use GitLab's API ({message}): set {TOKEN_VAR} to one with the scope `api`"
             ))
         })

@@ -10,6 +10,7 @@ mod gitea;
 mod github;
 mod gitlab;
 mod remote_address;
+mod repository;
 mod table;
 
 pub use description::Description;
@@ -17,8 +18,9 @@ pub use description::Description;
 use super::http_client::{HttpClient, SecretUrl, is_loopback};
 use crate::model::config::GitProvider;
 use crate::model::defaults::PROVIDER_TIMEOUT_SECONDS;
-use api::{ProviderRepository, PullRequestQuery, RepositorySlug};
+use api::{PullRequestQuery, RepositorySlug};
 use remote_address::RemoteAddress;
+use repository::ProviderRepository;
 use std::time::Duration;
 use table::ProviderRow;
 
@@ -66,7 +68,7 @@ fn connect_repository(
     };
     let located = address.as_ref().and_then(|address| Some((address, locate(row, address, api_url)?)));
     let Some((address, (root, slug))) = located else {
-        return Err(errors::permanent(format!(
+        return Err(ProviderError::permanent(format!(
             "the remote's address does not name a repository of {} (https://HOST/OWNER/NAME or git@HOST:OWNER/NAME): set `git.remote` in pillion.yaml to a remote that does, or omit `--pull-request`",
             row.label
         )));
@@ -74,16 +76,16 @@ fn connect_repository(
     let root = if root.is_empty() { root } else { format!("/{root}") };
     let web = format!("{}://{}{root}", address.web_scheme, address.host);
     let api_url = api_url.map_or_else(|| (row.api_url)(&web), str::to_owned);
-    let api =
-        SecretUrl::parse(&api_url).map_err(|reason| errors::permanent(format!("{API_URL_VAR}: {reason}")))?;
+    let api = SecretUrl::parse(&api_url)
+        .map_err(|reason| ProviderError::permanent(format!("{API_URL_VAR}: {reason}")))?;
     if api_url.starts_with("http://") && !is_loopback(api.host()) {
-        return Err(errors::permanent(format!(
+        return Err(ProviderError::permanent(format!(
             "{API_URL_VAR} begins with http://, and the token would be sent in the clear: use https://"
         )));
     }
     let token = find_token(row, settings.variable).ok_or_else(|| {
         let others = row.token_variables.join(" or ");
-        errors::permanent(format!(
+        ProviderError::permanent(format!(
             "there is no token for {} at {}: set {TOKEN_VAR} (or {others}) to one that may read contents and write pull requests",
             row.label, address.host
         ))
@@ -101,11 +103,11 @@ fn choose_row(
         .or_else(|| api_url.and_then(table::row_of_api))
         .or_else(|| table::row_of_host_word(host));
     known.ok_or_else(|| match address {
-        Some(_) => errors::permanent(format!(
+        Some(_) => ProviderError::permanent(format!(
             "`{host}` does not tell which git provider it is: set `git.provider` in pillion.yaml to one of {}",
             GitProvider::ALL.map(|provider| format!("`{}`", provider.name())).join(", ")
         )),
-        None => errors::permanent(
+        None => ProviderError::permanent(
             "the remote's address names no repository of a git provider (https://HOST/OWNER/NAME or git@HOST:OWNER/NAME): set `git.remote` in pillion.yaml to a remote that does, or omit `--pull-request`",
         ),
     })
@@ -255,6 +257,18 @@ pub struct ProviderError {
     pub is_retryable: bool,
     /// The pause that the provider asks for.
     pub retry_after: Option<Duration>,
+}
+
+impl ProviderError {
+    /// An error that a retry does not change.
+    fn permanent(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_retryable: false, retry_after: None }
+    }
+
+    /// An error that a retry may change.
+    fn retryable(message: impl Into<String>) -> Self {
+        Self { message: message.into(), is_retryable: true, retry_after: None }
+    }
 }
 
 /// A provider of pull requests.
