@@ -7,7 +7,7 @@ use crate::integrations::{
     self, IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error, is_from_file,
     is_function_config,
 };
-use crate::model::api::{KRUISE_GROUP, PILLION_GROUP};
+use crate::model::api::{KRUISE_GROUP, LOCAL_CONFIG_ANNOTATION, PILLION_GROUP};
 use crate::model::config::function_config::{self, FunctionConfig, KeepSidecarSets, SidecarsSpec};
 use crate::model::workload::{api_group, type_meta};
 use crate::render::{collect_objects, find_dangling_references};
@@ -18,8 +18,6 @@ use std::sync::Arc;
 
 /// The group of a ResourceList; its versions (v1alpha1, v1beta1, v1) have the same form.
 pub(crate) const GROUP: &str = "config.kubernetes.io";
-/// kustomize and `kpt live` remove objects with this annotation at the end.
-const LOCAL_CONFIG: &str = "config.kubernetes.io/local-config";
 
 /// Renders a ResourceList and adds the diagnostics to its `results`. Returns no list where there is none to add them to.
 pub(crate) fn render_resource_list(text: &str) -> (Option<String>, Vec<Diagnostic>) {
@@ -237,7 +235,7 @@ fn rewrite_items(
                 let at = FieldPath::dotted("items")
                     .child(i)
                     .join(&FieldPath::dotted("metadata.annotations"))
-                    .child(LOCAL_CONFIG);
+                    .child(LOCAL_CONFIG_ANNOTATION);
                 document = Document::read(&name, 0, 1, &document.rewrite(&at, &"true".into())?)?;
                 kept.push(i);
             }

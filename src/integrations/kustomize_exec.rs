@@ -5,7 +5,10 @@
 
 use super::krm::{is_manifest, is_sidecar_set, read_values};
 use crate::diagnostics::{Diagnostic, DiagnosticSink, Span};
-use crate::integrations::{self, IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error};
+use crate::integrations::{
+    self, IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error, push_document,
+};
+use crate::model::api::LOCAL_CONFIG_ANNOTATION;
 use crate::model::config::function_config::{self, KeepSidecarSets, SidecarsSpec};
 use crate::read::read_file;
 use crate::render::{collect_objects, find_dangling_references};
@@ -115,13 +118,7 @@ fn mark_local_sidecar_sets(text: &str, spec: &SidecarsSpec) -> String {
             false if document.has_aliases() => emit(value),
             false => part.to_owned(),
         };
-        if !output.is_empty() && !part.starts_with("---") {
-            output.push_str("---\n");
-        }
-        output.push_str(&part);
-        if !output.ends_with('\n') {
-            output.push('\n');
-        }
+        push_document(&mut output, &part);
     }
     output
 }
@@ -130,7 +127,7 @@ fn with_local_config(value: &Value) -> String {
     let mut value = value.clone();
     if let Some(metadata) = value["metadata"].as_object_mut() {
         let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-        annotations["config.kubernetes.io/local-config"] = "true".into();
+        annotations[LOCAL_CONFIG_ANNOTATION] = "true".into();
     }
     emit(&value)
 }

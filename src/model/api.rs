@@ -9,6 +9,9 @@ pub(crate) const PILLION_API_VERSION: &str = "pillion.dev/v1alpha1";
 /// The annotation of a SidecarSet that overrides `rollout` of pillion.yaml.
 pub(crate) const ROLLOUT_ANNOTATION: &str = "pillion.dev/rollout";
 
+/// The annotation of objects that kustomize and `kpt live` keep out of clusters.
+pub(crate) const LOCAL_CONFIG_ANNOTATION: &str = "config.kubernetes.io/local-config";
+
 /// The group of Kruise's workloads and SidecarSets.
 pub(crate) const KRUISE_GROUP: &str = "apps.kruise.io";
 

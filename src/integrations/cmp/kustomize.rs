@@ -1,6 +1,7 @@
 //! Builds a kustomization for a plugin of Argo CD: with the real kustomize, within the time limit of Argo CD, and only
 //! from files of the repository.
 
+use super::ALLOW_REMOTE_VARIABLE;
 use super::remote_bases::find_remote_bases;
 use crate::diagnostics::Diagnostic;
 use crate::integrations::STREAM_NAME;
@@ -23,10 +24,6 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 /// The variable that Argo CD documents for the timeout of a plugin. Its server does not read it (v3.2.11
 /// cmpserver/plugin/plugin.go runCommand).
 const TIMEOUT_VARIABLE: &str = "ARGOCD_EXEC_TIMEOUT";
-
-/// The variable with which an operator lets kustomize fetch. The variables that an Application sets begin with
-/// `ARGOCD_ENV_`.
-pub(super) const ALLOW_REMOTE_VARIABLE: &str = "PILLION_ALLOW_REMOTE_BASES";
 
 /// Returns whether kustomize may fetch remote bases: a flag or [`ALLOW_REMOTE_VARIABLE`] allows it.
 fn may_fetch(flag: bool) -> Result<bool, KustomizeError> {
@@ -68,7 +65,7 @@ pub(crate) enum KustomizeError {
     OutputTooLarge(PathBuf),
     /// kustomize did not end in time.
     #[error(
-        "`kustomize build {}` was ended: it took longer than `{TIMEOUT_VARIABLE}` allows; what it takes from elsewhere may not answer",
+        "`kustomize build {}` was ended: it took longer than `{TIMEOUT_VARIABLE}` allows; a remote base may not respond",
         .0.display()
     )]
     TimedOut(PathBuf),
@@ -117,7 +114,7 @@ pub(super) fn build_kustomization(
     };
     let report_slow = || {
         report_slow(&format!(
-            "pillion: `kustomize build {}` has not ended after {} s; what it takes from elsewhere may not answer",
+            "pillion: `kustomize build {}` has not ended after {} s; a remote base may not respond",
             folder.display(),
             SLOW_BUILD.as_secs()
         ));

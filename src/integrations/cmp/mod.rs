@@ -13,7 +13,9 @@ pub(crate) use parameters::parameters_json;
 use super::kustomization;
 use super::kustomize_exec::dangling_references;
 use crate::diagnostics::{Code, Diagnostic, DiagnosticSink, Span};
-use crate::integrations::{IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error};
+use crate::integrations::{
+    IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error, push_document,
+};
 use crate::model::config::function_config::FunctionConfig;
 use crate::model::workload::type_meta;
 use crate::read::read_stream;
@@ -21,7 +23,7 @@ use crate::render::{CollectedObjects, collect_objects};
 use crate::workspace::{FunctionOptions, find_application_root};
 use crate::yaml::{Document, split_documents};
 use kustomize::build_kustomization;
-use parameters::read_parameters;
+use parameters::{PARAMETERS_NAME, read_parameters};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,6 +40,10 @@ pub(crate) enum Error {
     #[error(transparent)]
     Kustomize(#[from] KustomizeError),
 }
+
+/// The variable with which an operator lets kustomize fetch. The variables that an Application sets begin with
+/// `ARGOCD_ENV_`.
+const ALLOW_REMOTE_VARIABLE: &str = "PILLION_ALLOW_REMOTE_BASES";
 
 /// The origin of the manifests.
 enum ManifestOrigin {
@@ -130,7 +136,7 @@ fn generate(
         cluster: parameters.cluster,
         ..FunctionOptions::in_working_folder(
             FunctionConfig { spec, inline: Vec::new() },
-            Span::whole_file("the parameters of the Application"),
+            Span::whole_file(PARAMETERS_NAME),
         )
     };
     let name: Arc<str> = STREAM_NAME.into();
@@ -181,7 +187,7 @@ fn finish_output(
             ManifestOrigin::Stdin => error.help("the command before `| pillion cmp generate -` printed nothing"),
             ManifestOrigin::Kustomize => error.help("`kustomize build` printed SidecarSets at most: list applications in `resources:`"),
             ManifestOrigin::Folder => error.help(
-                "check `path` of the Application; pillion.yaml names folders of rendered files and ledgers, which are no sources",
+                "check `path` of the Application; pillion.yaml names folders of rendered files and ledgers, which are not sources",
             ),
         }]);
         return Err(Error::InvalidManifests);
@@ -207,13 +213,7 @@ fn append_manifests(output: &mut String, name: &Arc<str>, text: &str, sink: &mut
             ))]);
             continue;
         }
-        if !output.is_empty() && !part.starts_with("---") {
-            output.push_str("---\n");
-        }
-        output.push_str(part);
-        if !output.ends_with('\n') {
-            output.push('\n');
-        }
+        push_document(output, part);
     }
 }
 

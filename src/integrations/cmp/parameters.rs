@@ -47,7 +47,7 @@ const PARAMETERS: [(&str, &str, &str, bool); 6] = [
 ];
 
 /// The location of parameters in messages.
-const SOURCE_NAME: &str = "the parameters of the Application";
+pub(super) const PARAMETERS_NAME: &str = "the parameters of the Application";
 
 /// Returns what `parameters.dynamic` of a plugin prints.
 pub(crate) fn parameters_json() -> String {
@@ -75,12 +75,24 @@ pub(super) fn read_parameters(text: &str) -> (CmpParameters, Vec<Diagnostic>) {
         Err(error) => {
             diagnostics.push(invalid_parameter(
                 &format!("ARGOCD_APP_PARAMETERS is not JSON: {error}"),
-                "Argo CD writes it; tell it what was changed",
+                "Argo CD sets this variable; if something else sets it, correct the value",
             ));
             return (parameters, diagnostics);
         }
     };
-    for parameter in read.as_array().into_iter().flatten() {
+    let list = match read {
+        // An Application without parameters.
+        Value::Null => Vec::new(),
+        Value::Array(list) => list,
+        _ => {
+            diagnostics.push(invalid_parameter(
+                "ARGOCD_APP_PARAMETERS is not a JSON array",
+                "write each parameter as `{\"name\": ..., \"string\": ...}` or with `array`",
+            ));
+            return (parameters, diagnostics);
+        }
+    };
+    for parameter in &list {
         let name = parameter["name"].as_str().unwrap_or_default();
         if let Err((message, help)) = parameters.set_parameter(name, parameter) {
             diagnostics.push(invalid_parameter(&message, &help));
@@ -105,7 +117,14 @@ impl CmpParameters {
                     format!("write `{name}` with `array: [...]`"),
                 ));
             };
-            let words = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            let words: Option<Vec<String>> =
+                list.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+            let Some(words) = words else {
+                return Err((
+                    format!("the parameter `{name}` must be an array of strings"),
+                    "put numbers and booleans in quotes".to_owned(),
+                ));
+            };
             match name {
                 "ledgers" => self.spec.ledgers = words,
                 _ => self.spec.sidecar_sets = words,
@@ -137,7 +156,7 @@ impl CmpParameters {
 }
 
 fn invalid_parameter(message: &str, help: &str) -> Diagnostic {
-    Diagnostic::error(Code::InvalidConfiguration, message).at(Span::whole_file(SOURCE_NAME)).help(help)
+    Diagnostic::error(Code::InvalidConfiguration, message).at(Span::whole_file(PARAMETERS_NAME)).help(help)
 }
 
 #[cfg(test)]
@@ -158,6 +177,16 @@ mod tests {
                 "the parameter `annotations` cannot be `all`"
             ]
         );
+    }
+
+    #[test]
+    fn what_is_not_a_list_of_texts_is_an_error() {
+        let message = |text: &str| read_parameters(text).1.first().map(|d| d.message.clone());
+        let not_an_array = "ARGOCD_APP_PARAMETERS is not a JSON array";
+        assert_eq!(message(r#"{"name":"ledgers","array":["a"]}"#).as_deref(), Some(not_an_array));
+        let not_strings = "the parameter `ledgers` must be an array of strings";
+        assert_eq!(message(r#"[{"name":"ledgers","array":["a",1]}]"#).as_deref(), Some(not_strings));
+        assert_eq!((message("null"), message("[]"), message(" ")), (None, None, None));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! local ones that it lists, before kustomize starts (kustomize v5 api/internal/loader/fileloader.go,
 //! api/internal/git/repospec.go).
 
-use super::kustomize::ALLOW_REMOTE_VARIABLE;
+use super::ALLOW_REMOTE_VARIABLE;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::read::{KUSTOMIZATION_NAMES, normalize_path, read_file};
 use crate::sandbox::or_current_dir;

@@ -1,7 +1,7 @@
 //! Writes the canonical text of a ledger: equal ledgers have equal bytes.
 
 use super::{Ledger, LedgerEntry, Revision, revision_text};
-use crate::model::api::PILLION_API_VERSION;
+use crate::model::api::{LOCAL_CONFIG_ANNOTATION, PILLION_API_VERSION};
 use crate::yaml;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ pub fn emit(ledger: &Ledger) -> String {
     text.push_str(&yaml::emit(&json!({
         "apiVersion": PILLION_API_VERSION,
         "kind": "SidecarRollout",
-        "metadata": {"name": &*ledger.name, "annotations": {"config.kubernetes.io/local-config": "true"}},
+        "metadata": {"name": &*ledger.name, "annotations": {LOCAL_CONFIG_ANNOTATION: "true"}},
     })));
     text.push_str("spec:\n");
     write_entry(&mut text, "released", &revision_text(&ledger.released).into());
