@@ -1,6 +1,5 @@
-//! The error of a command: every command returns it, and [`super::run`] prints it once.
+//! The error of a command: every command returns it, and [`super::run`] reports it once.
 
-use super::reporter::Reporter;
 use super::{EXIT_ENVIRONMENT, EXIT_FINDINGS, EXIT_USAGE};
 use crate::diagnostics::Diagnostic;
 use crate::git;
@@ -37,11 +36,11 @@ pub(super) enum ErrorCause {
 pub(super) struct CommandError {
     kind: ErrorKind,
     /// What is wrong; None where diagnostics say it.
-    message: Option<String>,
+    pub(super) message: Option<String>,
     /// What to do next, on a line of its own.
-    hint: Option<String>,
+    pub(super) hint: Option<String>,
     /// What is wrong with files, beside what the reporter has.
-    diagnostics: Vec<Diagnostic>,
+    pub(super) diagnostics: Vec<Diagnostic>,
     cause: Option<ErrorCause>,
 }
 
@@ -101,15 +100,8 @@ impl CommandError {
         }
     }
 
-    /// Hands the error to the reporter, and returns the exit code.
-    pub(super) fn report(self, reporter: &mut Reporter) -> u8 {
-        reporter.add(self.diagnostics);
-        if let Some(message) = &self.message {
-            reporter.add_error(message);
-        }
-        if let Some(hint) = &self.hint {
-            reporter.add_hint(hint);
-        }
+    /// Returns the exit code.
+    pub(super) fn exit_code(&self) -> u8 {
         match self.kind {
             ErrorKind::Findings => EXIT_FINDINGS,
             ErrorKind::Usage => EXIT_USAGE,

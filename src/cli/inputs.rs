@@ -1,9 +1,12 @@
 //! The arguments that say what a command reads.
 
 use super::GlobalArgs;
+use super::error::CommandError;
 use super::progress::Progress;
 use super::reporter::Reporter;
-use crate::workspace::{CollectedInputs, InputSelection, Workspace};
+use crate::read::Disk;
+use crate::rollout::cluster_state::{ClusterState, read_cluster_state};
+use crate::workspace::{CollectedInputs, InputSelection, Workspace, inputs_from_paths, read_input};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +62,16 @@ impl SourceArgs {
         reporter.add(diagnostics);
         workspace
     }
+}
+
+/// Reads the pods of `--cluster-state`; `-` is standard input.
+///
+/// # Errors
+/// When the file cannot be read, or has no pods.
+pub(super) fn read_cluster_state_file(file: &Path) -> Result<ClusterState, CommandError> {
+    let input = inputs_from_paths(&[file.to_owned()]).remove(0);
+    let state = read_input(&input, &Disk).and_then(|text| read_cluster_state(&input.name, &text));
+    state.map_err(|diagnostic| CommandError::from_diagnostics([diagnostic]))
 }
 
 /// Reads every manifest, with progress on a terminal.

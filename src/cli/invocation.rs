@@ -38,7 +38,7 @@ pub(super) fn run_other_invocation(arguments: &[OsString]) -> Option<u8> {
                 words.join(" ")
             ));
             let mut reporter = Reporter::new(&default_global_args());
-            let code = error.report(&mut reporter);
+            let code = reporter.add_command_error(error);
             reporter.print_diagnostics();
             return Some(code);
         }
@@ -50,7 +50,7 @@ pub(super) fn run_other_invocation(arguments: &[OsString]) -> Option<u8> {
     let result = text
         .map_err(|diagnostic| CommandError::from_diagnostics([diagnostic]))
         .and_then(|text| work(&text, &mut reporter));
-    let code = result.unwrap_or_else(|error| error.report(&mut reporter));
+    let code = result.unwrap_or_else(|error| reporter.add_command_error(error));
     reporter.print_diagnostics();
     Some(code)
 }

@@ -137,8 +137,10 @@ enum OutputFormat {
 impl OutputFormat {
     /// Returns a JSON document in the format that was asked for.
     fn convert(self, json: String) -> String {
-        let value = (self == Self::Yaml).then(|| serde_json::from_str(&json).ok()).flatten();
-        value.map_or(json, |value| yaml::emit(&value))
+        match self {
+            Self::Text | Self::Json => json,
+            Self::Yaml => yaml::emit(&serde_json::from_str(&json).expect("pillion has written this JSON")),
+        }
     }
 }
 
@@ -178,17 +180,21 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     };
     let mut reporter = Reporter::new(&cli.global);
     let result = commands::run(&cli.command, &cli.global, &mut reporter);
-    let code = result.unwrap_or_else(|error| error.report(&mut reporter));
+    let code = result.unwrap_or_else(|error| reporter.add_command_error(error));
     reporter.print_diagnostics();
     code
 }
 
 /// Prints a panic, which is a bug of pillion.
 pub fn report_bug(panic: &str) {
-    let _ = writeln!(
-        std::io::stderr(),
-        "pillion panicked, which is a bug: {panic}\nplease report it with the command and, if you can, the files"
-    );
+    write_stderr(&format!(
+        "pillion panicked, which is a bug: {panic}\nplease report it with the command and, if you can, the files\n"
+    ));
+}
+
+/// Writes a text to standard error. With a closed one, no message can be shown.
+fn write_stderr(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Writes a text for people, or JSON, to standard output, with hidden characters escaped.

@@ -59,7 +59,6 @@ const STATES: &[(&str, Role)] = &[
     ("progressing", Role::Waiting),
     ("waiting", Role::Waiting),
     ("warning", Role::Waiting),
-    ("back", Role::Waiting),
     ("rolling back", Role::Waiting),
     ("\u{203c}", Role::Waiting),
     ("degraded", Role::Bad),

@@ -1,8 +1,8 @@
 //! A line on the terminal that shows how far a long run is; nothing anywhere else.
 
-use super::GlobalArgs;
+use super::{GlobalArgs, write_stderr};
 use crate::diagnostics::format_count;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -85,11 +85,6 @@ impl ProgressLine {
         let count = self.count.load(Ordering::Relaxed).min(self.total);
         format!("{} {}/{} {}", self.verb, format_count(count), format_count(self.total), self.noun)
     }
-}
-
-fn write_stderr(text: &str) {
-    // Nothing reads a closed standard error.
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 impl Drop for Progress {

@@ -1,12 +1,11 @@
-//! Messages to standard error, in the form that was asked for.
+//! Prints messages to standard error, in the format of `--message-format`.
 
 use super::error::CommandError;
-use super::{GlobalArgs, MessageFormat};
+use super::{GlobalArgs, MessageFormat, write_stderr};
 use crate::diagnostics::grouping::{self, DiagnosticGroup};
 use crate::diagnostics::{
     Code, Diagnostic, DiagnosticSink, LintLevels, Severity, escape, github, human, json, short,
 };
-use std::io::Write as _;
 
 /// Groups of diagnostics that are printed without `-v`.
 const MAX_GROUPS: usize = 20;
@@ -78,17 +77,17 @@ impl Reporter {
         self.sink.take()
     }
 
-    /// Prints what was done, if the user wants to know.
+    /// Prints what was done, with `--verbose`.
     pub(super) fn print_verbose(&self, text: &str) {
-        if self.verbose && self.format == MessageFormat::Human {
-            self.write_stderr(&format!("{}\n", escape::lines(text)));
+        if self.verbose {
+            self.print_state(text);
         }
     }
 
-    /// Says which state is read, where a person reads messages.
+    /// Prints which state is read, where a person reads messages.
     pub(super) fn print_state(&self, text: &str) {
         if !self.quiet && self.format == MessageFormat::Human {
-            self.write_stderr(&format!("{}\n", escape::lines(text)));
+            write_stderr(&format!("{}\n", escape::lines(text)));
         }
     }
 
@@ -107,20 +106,28 @@ impl Reporter {
         self.summary = None;
     }
 
+    /// Adds the error of a command, and returns its exit code.
+    pub(super) fn add_command_error(&mut self, error: CommandError) -> u8 {
+        let code = error.exit_code();
+        self.add(error.diagnostics);
+        if let Some(message) = &error.message {
+            self.add_error(message);
+        }
+        if let Some(hint) = &error.hint {
+            self.errors.push_str(&format!("hint: {}\n", escape::lines(hint)));
+        }
+        code
+    }
+
     /// Adds an error that has no place in a file. It is printed last, also with `--quiet`.
-    pub(super) fn add_error(&mut self, message: &str) {
+    fn add_error(&mut self, message: &str) {
         self.errors.push_str(&format!("pillion: {}\n", escape::lines(message)));
     }
 
-    /// Adds what to do about an error.
-    pub(super) fn add_hint(&mut self, hint: &str) {
-        self.errors.push_str(&format!("hint: {}\n", escape::lines(hint)));
-    }
-
-    /// Says something that is good to know, and not about a place in a file.
+    /// Prints a note that is not about a place in a file.
     pub(super) fn print_note(&self, text: &str) {
         if !self.quiet {
-            self.write_stderr(&format!("{}\n", escape::lines(text)));
+            write_stderr(&format!("{}\n", escape::lines(text)));
         }
     }
 
@@ -142,7 +149,7 @@ impl Reporter {
             MessageFormat::Json => json::render(&diagnostics),
         };
         text.push_str(&std::mem::take(&mut self.errors));
-        self.write_stderr(&text);
+        write_stderr(&text);
     }
 
     /// Renders the groups, errors last, and a line that counts them.
@@ -167,10 +174,5 @@ impl Reporter {
             None => {}
         }
         text
-    }
-
-    fn write_stderr(&self, text: &str) {
-        // With a closed standard error, no message can be shown.
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 }

@@ -4,6 +4,7 @@ use super::author::current_author;
 use super::error::CommandError;
 use super::reporter::Reporter;
 use super::{GlobalArgs, clock};
+use crate::diagnostics::escape;
 use crate::git::{ObjectId, ReleaseStamp, Repository};
 use crate::model::file_list::to_slash;
 use crate::read::{Disk, normalize_path};
@@ -252,7 +253,8 @@ pub(super) fn unknown_cluster(name: &str, known: &[&str]) -> CommandError {
 pub(super) fn command_options(args: &RepositoryArgs, cluster: Option<&str>) -> String {
     let mut options = cluster_option(cluster);
     if let Some(file) = &args.manifests {
-        options.push_str(&format!(" --manifests {}", file.display()));
+        let file = file.to_string_lossy();
+        options.push_str(&format!(" --manifests {}", escape::shell_word(&file)));
     }
     options
 }

@@ -1,12 +1,12 @@
-//! Reports on standard output: colors, lines that fit the terminal, and a pager for long ones. What is not a terminal
-//! gets the plain text.
+//! Prints reports to standard output: with colors, lines that fit the terminal and a pager for long ones. Anything that
+//! is not a terminal gets the plain text.
 
-use super::GlobalArgs;
 use super::paint::{self, ReportKind};
+use super::{GlobalArgs, print_data};
 use crate::diagnostics::escape;
 use crate::programs;
 use crate::write::Error;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 /// The narrowest terminal that lines are fitted to.
 const MIN_COLUMNS: usize = 40;
@@ -16,7 +16,7 @@ pub(super) fn print_report(text: &str, kind: ReportKind, common: &GlobalArgs) ->
     let is_terminal = std::io::stdout().is_terminal();
     // A difference that is piped stays as it is: programs apply it.
     if kind == ReportKind::Diff && !is_terminal && !common.colors_stdout() {
-        return write_stdout(text);
+        return print_data(text);
     }
     let text = escape::lines(text);
     let size = if is_terminal { programs::terminal_size() } else { None };
@@ -33,12 +33,7 @@ pub(super) fn print_report(text: &str, kind: ReportKind, common: &GlobalArgs) ->
     if is_long && !common.no_pager && programs::run_pager(&text) {
         return Ok(());
     }
-    write_stdout(&text)
-}
-
-fn write_stdout(text: &str) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Stdout)
+    print_data(&text)
 }
 
 /// Breaks lines that are longer than the terminal is wide. The rest of a table's line continues below its last column.

@@ -46,6 +46,15 @@ pub(crate) fn truncate(text: &str, max_chars: usize) -> Cow<'_, str> {
     }
 }
 
+/// Returns a text as one word of a shell: quoted where it needs that.
+pub(crate) fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@+=:%,".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("'{}'", line(text).replace('\'', r"'\''"))),
+    }
+}
+
 fn escape_unless(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_bad = |c: char| is_hidden(c) && !stays(c);
     if !text.contains(is_bad) {
@@ -77,6 +86,14 @@ mod tests {
         assert!(!lines(ALL).contains(|c| is_hidden(c) && c != '\n' && c != '\t'));
         assert_eq!(columns(ALL).chars().count(), ALL.chars().count());
         assert!(!columns(ALL).contains(|c| is_hidden(c) && c != '\t'));
+    }
+
+    #[test]
+    fn a_shell_reads_a_word_as_it_is() {
+        assert_eq!(shell_word("env/prod"), "env/prod");
+        assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("a b$(c)"), "'a b$(c)'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
     }
 
     #[test]

@@ -205,18 +205,11 @@ impl DiagnosticGroup<'_> {
     /// Returns in what another diagnostic of the group differs: its place, its message or both.
     fn describe_other(&self, other: &Diagnostic) -> String {
         let place = other.spans.first().filter(|span| self.first.spans.first() != Some(*span));
-        match place.map(format_place) {
+        match place.map(ToString::to_string) {
             Some(place) if self.is_alike(other) => place,
             Some(place) => format!("{place}: {}", other.message),
             None => other.message.clone(),
         }
-    }
-}
-
-fn format_place(span: &Span) -> String {
-    match span.width {
-        0 => span.file.to_string(),
-        _ => format!("{}:{}:{}", span.file, span.line, span.column),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Formats diagnostics as a `Diagnostics` document (pillion.dev/v1alpha1), the stable form for programs.
 
-use super::{Diagnostic, Span, short};
+use super::{Diagnostic, Span};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -61,7 +61,7 @@ pub(crate) fn to_json_values(diagnostics: &[Diagnostic]) -> serde_json::Value {
 fn diagnostic_json(d: &Diagnostic) -> DiagnosticJson<'_> {
     let primary = d.spans.first();
     DiagnosticJson {
-        severity: short::severity_name(d.severity),
+        severity: d.severity.name(),
         code: d.code.name(),
         message: &d.message,
         file: primary.map(|l| &*l.file),

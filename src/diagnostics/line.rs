@@ -1,17 +1,16 @@
 //! Formats a diagnostic as one line without source text, for plain-text places such as the user interface of Argo CD.
 
-use super::{Diagnostic, escape, short::severity_name};
+use super::{Diagnostic, escape};
 
 /// Renders one diagnostic as one line, ending with a line end.
 pub(crate) fn render(diagnostic: &Diagnostic) -> String {
-    let place = match diagnostic.spans.first() {
-        Some(l) if l.width > 0 => format!(" ({}:{}:{})", escape::line(&l.file), l.line, l.column),
-        Some(l) => format!(" ({})", escape::line(&l.file)),
-        None => String::new(),
-    };
+    let place = diagnostic
+        .spans
+        .first()
+        .map_or_else(String::new, |span| format!(" ({})", escape::line(&span.to_string())));
     let mut text = format!(
         "{}[{}]: {}{place}",
-        severity_name(diagnostic.severity),
+        diagnostic.severity.name(),
         diagnostic.code.name(),
         escape::line(&diagnostic.message.replace('\n', " "))
     );

@@ -23,6 +23,7 @@ pub use reference::code_reference;
 pub(crate) use reference::explain_code;
 pub use sink::DiagnosticSink;
 
+use std::fmt;
 use std::sync::Arc;
 
 /// The severity of a diagnostic. Only errors make a command fail.
@@ -34,6 +35,17 @@ pub enum Severity {
     Warning,
     /// Information.
     Note,
+}
+
+impl Severity {
+    /// Returns the name that users read.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
 }
 
 /// A place in a file, with its line and a label.
@@ -57,6 +69,16 @@ impl Span {
     /// Returns a label for a file as a whole.
     pub(crate) fn whole_file(name: impl Into<Arc<str>>) -> Self {
         Self { file: name.into(), line: 1, column: 1, width: 0, source_line: "".into(), label: String::new() }
+    }
+}
+
+impl fmt::Display for Span {
+    /// Writes `file:line:column`; of a file as a whole its name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.width {
+            0 => f.write_str(&self.file),
+            _ => write!(f, "{}:{}:{}", self.file, self.line, self.column),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Explains codes: docs/codes.md, and `pillion explain CODE`.
 
-use super::{Code, short};
+use super::{Code, Severity};
 
 /// Returns the text of docs/codes.md.
 pub fn code_reference() -> String {
@@ -49,7 +49,7 @@ pub(crate) fn explain_code(code: Code) -> String {
 }
 
 fn severity_names(code: Code) -> String {
-    let names: Vec<&str> = code.severities().iter().map(|s| short::severity_name(*s)).collect();
+    let names: Vec<&str> = code.severities().iter().copied().map(Severity::name).collect();
     names.join(" or ")
 }
 

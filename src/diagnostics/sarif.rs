@@ -1,6 +1,6 @@
 //! Formats diagnostics as SARIF 2.1.0, for code-scanning services.
 
-use super::{Code, Diagnostic, Severity, Span};
+use super::{Code, Diagnostic, Span};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -26,17 +26,13 @@ pub(crate) fn render(diagnostics: &[Diagnostic], version: &str) -> String {
 }
 
 fn to_result(d: &Diagnostic) -> Value {
-    let level = match d.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Note => "note",
-    };
     let mut message = d.message.clone();
     if let Some(help) = &d.help {
         message.push_str("; ");
         message.push_str(help);
     }
-    let mut result = json!({"ruleId": d.code.name(), "level": level, "message": {"text": message}});
+    let mut result =
+        json!({"ruleId": d.code.name(), "level": d.severity.name(), "message": {"text": message}});
     let mut places = d.spans.iter().map(to_location);
     if let Some(primary) = places.next() {
         result["locations"] = json!([primary]);

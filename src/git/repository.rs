@@ -73,6 +73,11 @@ impl Repository {
         Some(path.canonicalize().ok()?.strip_prefix(root).ok()?.to_owned())
     }
 
+    /// Returns the path of the working folder below the root of the working tree; empty: the root, or a bare repository.
+    pub(crate) fn working_folder(&self) -> PathBuf {
+        self.path_in_working_tree(Path::new(".")).unwrap_or_default()
+    }
+
     /// Returns the folder with the HEAD of this working tree, usually `.git`.
     pub(crate) fn git_dir(&self) -> &Path {
         self.inner.path()

@@ -74,7 +74,7 @@ impl SidecarRemoval {
     /// Returns the cause with its location: `selector changed, sidecars/log.yaml:6:13`.
     pub(crate) fn cause_text(&self, context: &RolloutContext<'_>) -> String {
         match self.cause_label(context).filter(|_| self.cause != RemovalCause::Labels) {
-            Some(at) => format!("{}, {}:{}:{}", self.cause, at.file, at.line, at.column),
+            Some(at) => format!("{}, {at}", self.cause),
             None => self.cause.to_string(),
         }
     }

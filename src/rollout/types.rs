@@ -294,6 +294,25 @@ impl RolloutContext<'_> {
         ledger.replicas.get(key).copied().or_else(in_git)
     }
 
+    /// Returns the ledger with its valid entries: without those of workloads that are missing or changed in the sources
+    /// since. A hold stays where its workload is in git and no longer selected.
+    pub(super) fn without_stale_entries(&self, ledger: &Ledger) -> Ledger {
+        let mut after = ledger.clone();
+        for key in ledger.entries.keys() {
+            match self.workloads.find(key).and_then(|workload| workload.active_entry(ledger)) {
+                None if self.unselected_holds.contains(key) => {}
+                None => {
+                    after.entries.remove_mut(key);
+                }
+                Some(Cow::Owned(entry)) => {
+                    after.entries.insert_mut(Arc::clone(key), entry);
+                }
+                Some(Cow::Borrowed(_)) => {}
+            }
+        }
+        after
+    }
+
     /// Returns whether the native partition of a workload can split it.
     pub(super) fn can_split(&self, workload: &PlannedWorkload, replicas: Option<u32>) -> bool {
         let is_known = workload.replicas.is_some() && replicas == workload.replicas;
@@ -303,8 +322,7 @@ impl RolloutContext<'_> {
     /// Returns why a hot-upgrade container cannot be changed.
     pub(super) fn hot_upgrade_refusal(&self, container: &str, method: UpdateMethod) -> String {
         let location = self.source.as_ref().map(|r| r.set.hot_upgrade_label(container, ""));
-        let location =
-            location.map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+        let location = location.map_or_else(String::new, |at| format!(" ({at})"));
         let effect = match method {
             UpdateMethod::InPlace => "an in-place update would restart its active container",
             _ => "recreating the pods would recreate its active container too",

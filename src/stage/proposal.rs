@@ -4,7 +4,7 @@
 //! the commit message and the diff, which the description fences.
 
 use super::{CommitAction, DeployBranch, Error};
-use crate::diagnostics::{Diagnostic, escape, short};
+use crate::diagnostics::{Diagnostic, escape};
 use crate::git::{Commit, ObjectId, trailer};
 use crate::rollout::report::PlanReport;
 use crate::rollout::update_method::UpdateMethod;
@@ -200,29 +200,21 @@ fn warning_list(rollout: &RolloutPlan<'_>) -> String {
 }
 
 fn warning_line(warning: &Diagnostic) -> String {
-    let severity = short::severity_name(warning.severity);
+    let severity = warning.severity.name();
     escape::line(&format!("{severity}[{}]: {}", warning.code.name(), warning.message)).into_owned()
 }
 
 /// Commands that fetch the branch and check it.
 fn check_commands(deploy_branch: &DeployBranch<'_>, branch: &ProposalBranch) -> String {
     let (remote, deploy) = (&deploy_branch.branches.remote, &deploy_branch.branches.deploy);
-    let [base, tip] = [deploy, &branch.name].map(|name| shell_word(&format!("{remote}/{name}")));
+    let [base, tip] =
+        [deploy, &branch.name].map(|name| escape::shell_word(&format!("{remote}/{name}")).into_owned());
     format!(
         "git fetch {} {} {}\ngit diff {base}...{tip}\npillion verify {tip} --base {base}\n",
-        shell_word(remote),
-        shell_word(deploy),
-        shell_word(&branch.name),
+        escape::shell_word(remote),
+        escape::shell_word(deploy),
+        escape::shell_word(&branch.name),
     )
-}
-
-/// Returns a text as one word of a shell.
-fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@+=:".contains(c);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", escape::line(text).replace('\'', r"'\''")),
-    }
 }
 
 #[cfg(test)]
@@ -250,8 +242,8 @@ mod tests {
 
     #[test]
     fn a_name_is_one_word_of_a_shell() {
-        assert_eq!(shell_word("origin/env/prod"), "origin/env/prod");
-        assert_eq!(shell_word("a;rm -r '$HOME'"), r"'a;rm -r '\''$HOME'\'''");
+        assert_eq!(escape::shell_word("origin/env/prod"), "origin/env/prod");
+        assert_eq!(escape::shell_word("a;rm -r '$HOME'"), r"'a;rm -r '\''$HOME'\'''");
         assert_eq!(ref_word("a..b/../.c"), "a._b_.__.c");
     }
 }

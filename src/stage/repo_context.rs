@@ -3,7 +3,7 @@
 
 use super::preconditions::RewrittenBranch;
 use super::{BranchConfig, CommitAction, DeployBranch, Error};
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, escape};
 use crate::git::{
     self, CommitTime, ExpectedRef, NewCommit, ObjectId, PushStatus, RefMove, RefUpdate, ReleaseStamp,
     Repository, Signature, Signing, Upstream, trailer,
@@ -307,7 +307,10 @@ impl RepoContext {
     pub(crate) fn push_command(&self) -> Result<Option<String>, Error> {
         let BranchConfig { remote, deploy: deploy_branch, .. } = &self.branches;
         let upstream = self.repository.upstream(remote)?;
-        Ok((upstream != Upstream::Local).then(|| format!("git push {remote} {OUTBOX}:{deploy_branch}")))
+        Ok((upstream != Upstream::Local).then(|| {
+            let (remote, refs) = (escape::shell_word(remote), format!("{OUTBOX}:{deploy_branch}"));
+            format!("git push {remote} {}", escape::shell_word(&refs))
+        }))
     }
 
     /// Returns what a release does with a commit, in words.

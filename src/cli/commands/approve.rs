@@ -43,7 +43,8 @@ pub(in crate::cli) fn run(
         )?;
         let after = transitions::approve(&before, args.batch, &plan)?;
         let subject = format!("approve batch {}", args.batch);
-        let body = "The approval is for this plan alone: other workloads or sizes need another.".to_owned();
+        let body =
+            "The approval is for this plan alone: other workloads or replica counts need another.".to_owned();
         let trailers = vec![(trailer::PLAN, plan)];
         let change =
             LedgerChange { trailers, ..LedgerChange::new(after, CommitAction::Approve, subject, body) };

@@ -131,7 +131,7 @@ fn explain_workload(key: &str, file: &str, trace: &InjectionTrace, today: &str) 
         let set = origin.set.as_ref().map_or_else(String::new, |s| format!("{s}, "));
         let place = origin.from.as_ref().map_or_else(String::new, |(document, path)| {
             let label = document.label(&path_in_ledger(document, path), EntryPart::Key, "");
-            format!(" ({}:{}:{})", label.file, label.line, label.column)
+            format!(" ({label})")
         });
         text.push_str(&format!("  + {}: {set}{}{place}\n", origin.path, origin.reason));
     }

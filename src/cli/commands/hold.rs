@@ -122,7 +122,7 @@ fn hold_workload(
         format!("hold {}, {reason}", workload_title(key)),
         body,
     );
-    Ok(change.with_next_command(off, "lets rollouts move it again"))
+    Ok(change.with_next_command(off, "lets rollouts update it again"))
 }
 
 /// Approvals of batches that are other ones without or with the workload.

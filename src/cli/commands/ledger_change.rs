@@ -9,7 +9,7 @@ use crate::cli::repository::{self, RepoContext, RepositoryArgs};
 use crate::cli::retry::{require_pushed, with_retry};
 use crate::cli::sidecar_set_names::SidecarSetNames;
 use crate::cli::{EXIT_SUCCESS, GlobalArgs, clock, print_text};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, escape};
 use crate::git::{Identity, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
 use crate::rollout::transitions::TransitionError;
@@ -215,6 +215,9 @@ pub(in crate::cli) fn release_command(context: &RepoContext) -> Result<String, E
     // A branch that is checked out moves with its files.
     Ok(match context.repository.checked_out_at(&context.branches.deploy_ref()) {
         Some(_) => "git merge --ff-only refs/pillion/outbox".to_owned(),
-        None => format!("git branch --force {} refs/pillion/outbox", context.branches.deploy),
+        None => {
+            let branch = escape::shell_word(&context.branches.deploy);
+            format!("git branch --force {branch} refs/pillion/outbox")
+        }
     })
 }

@@ -34,6 +34,6 @@ pub(in crate::cli) fn run(
         let after = transitions::pause(&before, &args.reason, Some(context.by))?;
         let resume = format!("pillion resume {}", args.name);
         Ok(LedgerChange::new(after, CommitAction::Pause, subject, body)
-            .with_next_command(resume, "lets it go on"))
+            .with_next_command(resume, "resumes it"))
     })
 }

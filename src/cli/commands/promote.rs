@@ -181,7 +181,7 @@ impl PromoteRun<'_> {
         if let Some(paused) = &ledger.paused {
             let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
             return Some(TransitionError(format!(
-                "`{name}` is paused at batch {}{by}: {}; `pillion resume {name}{options}` lets it go on",
+                "`{name}` is paused at batch {}{by}: {}; `pillion resume {name}{options}` resumes it",
                 paused.batch, paused.reason
             )));
         }

@@ -48,7 +48,7 @@ pub(in crate::cli) fn run(
     })
 }
 
-/// Of a rollout that is opened again workloads may have left git since: a person says that it goes on without them.
+/// Workloads of a reopened rollout may have left git since: a person must say that it continues without them.
 fn note_missing_workloads(
     args: &RollbackArgs,
     context: &LedgerCommandContext<'_>,
@@ -61,7 +61,7 @@ fn note_missing_workloads(
     let command = format!("pillion start {} --accept-missing", args.name);
     let notes = [change.notes.clone(), vec![missing.message]].concat();
     LedgerChange { notes, ..change }
-        .with_next_command(command, "goes on without those that are gone on purpose")
+        .with_next_command(command, "continues without those that are missing on purpose")
 }
 
 /// The last rollout as it was before it was complete.
@@ -89,16 +89,16 @@ fn roll_back_to_released(
     let subject = format!("roll back to {}, {}", revision_text(&open.released), args.reason);
     let again = match before.target {
         Some(_) => String::new(),
-        None => format!("The rollout to {target} was closed, and is opened again on its way back.\n"),
+        None => format!("The rollout to {target} was complete, and is reopened to roll back.\n"),
     };
     let body = format!(
-        "{again}{target} is not staged again until `pillion resume {}` or another content.\n\
-         No rendered file changes with this commit: the batches that follow take the workloads back.",
+        "{again}{target} is not staged again until `pillion resume {}` or a change of its content.\n\
+         No rendered file changes with this commit: the next batches roll the workloads back.",
         args.name
     );
     let promote = format!("pillion promote {}", args.name);
     Ok(LedgerChange::new(after, CommitAction::RollBack, subject, body)
-        .with_next_command(promote, "takes the next workloads back, unless `pillion watch` does"))
+        .with_next_command(promote, "rolls the next workloads back, unless `pillion watch` does"))
 }
 
 fn roll_back_to_batch(
@@ -117,7 +117,7 @@ fn roll_back_to_batch(
     };
     let past = past.ok_or_else(|| {
         TransitionError(format!(
-            "the rollout of `{}` had no batch {batch}: {last} is the last one that is out",
+            "the rollout of `{}` had no batch {batch}: {last} is the last released batch",
             args.name
         ))
     })?;
@@ -125,13 +125,13 @@ fn roll_back_to_batch(
     let after = transitions::roll_back_to_batch(&rollout, open, &back)?;
     let subject = format!("roll back to batch {batch}, {}", args.reason);
     let what = match last.saturating_sub(batch) {
-        0 => format!("Batch {batch} is the last one that is out."),
-        1 => format!("Batch {last} is taken back."),
-        _ => format!("Batches {} to {last} are taken back.", batch.saturating_add(1)),
+        0 => format!("Batch {batch} is the last released batch."),
+        1 => format!("Batch {last} is rolled back."),
+        _ => format!("Batches {} to {last} are rolled back.", batch.saturating_add(1)),
     };
     let body =
         format!("{what}\nNothing more is released until `pillion resume {}`.", rollout.command_arguments());
     let trailers = vec![(trailer::BATCH, format!("{batch}/{last}"))];
     let change = LedgerChange { trailers, ..LedgerChange::new(after, CommitAction::RollBack, subject, body) };
-    Ok(change.with_next_command(format!("pillion resume {}", args.name), "lets it go on"))
+    Ok(change.with_next_command(format!("pillion resume {}", args.name), "resumes it"))
 }

@@ -1,9 +1,9 @@
 //! `pillion stage`: writes the commits of rollouts to staged branches, for review.
 
 use super::ledger_change::author_of;
-use super::start::StartOptions;
 use crate::cli::error::CommandError;
 use crate::cli::format::stage::{StageOutcome, StagedBranchReport};
+use crate::cli::inputs::read_cluster_state_file;
 use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext, RepositoryArgs};
@@ -12,15 +12,12 @@ use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, p
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::git::{ObjectId, RefUpdate, Signing, Upstream};
 use crate::model::ledger::revision_text;
-use crate::read::Disk;
-use crate::rollout::cluster_state::read_cluster_state;
 use crate::rollout::{ExternalState, RolloutPlan};
 use crate::stage::{
     BranchContents, BranchUpdate, ClusterView, CommitStack, DeployBranch, Error, RefContents, StagedBranch,
     StagedBranchNames, build_stack, check_drift, foreign_commits, rewritten_branch, unmatched_selector,
     wave_block_reason,
 };
-use crate::workspace::{inputs_from_paths, read_input};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -48,6 +45,21 @@ pub(in crate::cli) struct StageArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: OutputFormat,
+}
+
+/// What a person allows a start to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::cli) struct StartOptions {
+    /// Sidecars may be removed from workloads.
+    pub(in crate::cli) allows_removal: bool,
+    /// Rollouts in progress continue without workloads that are no longer there.
+    pub(in crate::cli) accepts_missing: bool,
+    /// The commit is saved in this repository and not pushed.
+    pub(in crate::cli) keeps_local: bool,
+    /// Nothing is committed.
+    pub(in crate::cli) is_dry: bool,
+    /// Each commit becomes a pull request.
+    pub(in crate::cli) opens_pull_requests: bool,
 }
 
 /// Runs `pillion stage`.
@@ -122,10 +134,7 @@ fn read_external_state(args: &StageArgs, start: StartOptions) -> Result<External
     let (allows_removal, today) = (start.allows_removal, Some(clock::today()));
     let mut external_state = ExternalState { allows_removal, today, ..ExternalState::default() };
     if let Some(file) = &args.cluster_state {
-        let input = inputs_from_paths(std::slice::from_ref(file)).remove(0);
-        let state = read_input(&input, &Disk).and_then(|text| read_cluster_state(&input.name, &text));
-        external_state.observed_replicas =
-            state.map_err(|diagnostic| CommandError::invalid_config([diagnostic]))?.replicas;
+        external_state.observed_replicas = read_cluster_state_file(file)?.replicas;
     }
     Ok(external_state)
 }

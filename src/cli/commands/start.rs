@@ -3,7 +3,7 @@
 use super::dry_run::describe_commits;
 use super::ledger_change::release_command;
 use super::pull_request::{PullRequestCommit, propose, with_pull_request_hint};
-use super::stage::{BuiltStack, StageArgs, StageRun, run_stage};
+use super::stage::{BuiltStack, StageArgs, StageRun, StartOptions, run_stage};
 use crate::cli::error::CommandError;
 use crate::cli::format::stage::StartedRollout;
 use crate::cli::reporter::Reporter;
@@ -45,21 +45,6 @@ pub(in crate::cli) struct StartArgs {
 
 /// The commits of a start, the SidecarSet, and the cluster.
 type StartCommits = (Vec<StagedCommit>, String, Option<String>);
-
-/// What a person allows a start to do.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::cli) struct StartOptions {
-    /// Sidecars may be removed from workloads.
-    pub(in crate::cli) allows_removal: bool,
-    /// Rollouts in progress continue without workloads that are no longer there.
-    pub(in crate::cli) accepts_missing: bool,
-    /// The commit is saved in this repository and not pushed.
-    pub(in crate::cli) keeps_local: bool,
-    /// Nothing is committed.
-    pub(in crate::cli) is_dry: bool,
-    /// Each commit becomes a pull request.
-    pub(in crate::cli) opens_pull_requests: bool,
-}
 
 /// Runs `pillion start`.
 pub(in crate::cli) fn run(
@@ -215,9 +200,9 @@ impl StageRun<'_> {
                 let change = LedgerCommit {
                     after: &after,
                     action: CommitAction::Start,
-                    subject: format!("go on with {}", pluralize(count(&after).into(), "workload")),
+                    subject: format!("continue with {}", pluralize(count(&after).into(), "workload")),
                     body: format!(
-                        "The rollout counted {}; those that are missing are gone on purpose.\nNo rendered file changes with this commit.",
+                        "The rollout counted {}; those that are missing are missing on purpose.\nNo rendered file changes with this commit.",
                         pluralize(count(&before).into(), "workload")
                     ),
                     trailers: Vec::new(),
@@ -276,7 +261,7 @@ impl StageRun<'_> {
         match &rollout.ledger.paused {
             Some(paused) if self.is_named(name) && !rollout.starts_rollout() => {
                 Err(CommandError::findings(format!(
-                    "`{name}` is paused at batch {}: {}; its file has nothing newer to start: `pillion resume {}` lets it go on",
+                    "`{name}` is paused at batch {}: {}; its file has nothing newer to start: `pillion resume {}` resumes it",
                     paused.batch,
                     paused.reason,
                     rollout.context.command_arguments()

@@ -4,7 +4,7 @@ use crate::cli::error::CommandError;
 use crate::cli::inputs::{InputArgs, collect_inputs};
 use crate::cli::reporter::Reporter;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, OutputFormat, print_text};
-use crate::diagnostics::{Code, Diagnostic, Span, json, sarif};
+use crate::diagnostics::{Code, Diagnostic, Span, json, pluralize, sarif};
 use crate::model::ledger::decode;
 use crate::model::sidecar_set::{DecodeMode, lint};
 use crate::read::Disk;
@@ -62,8 +62,9 @@ pub(in crate::cli) fn run(
     };
     match args.output {
         ValidateOutput::Text if code == EXIT_SUCCESS => print_text(&format!(
-            "{checked} SidecarSet{} without an error\n",
-            if checked == 1 { "" } else { "s" }
+            "{} {} valid\n",
+            pluralize(checked as u64, "SidecarSet"),
+            if checked == 1 { "is" } else { "are" }
         ))?,
         ValidateOutput::Text => {}
         ValidateOutput::Json => print_text(&json::render(&reporter.take_diagnostics()))?,

@@ -151,7 +151,7 @@ fn what_a_person_does_first_is_named() {
     refused(
         &repo,
         &["log"],
-        "is paused at batch 1 by A Person <a@example.com>: lunch; `pillion resume log` lets it go on",
+        "is paused at batch 1 by A Person <a@example.com>: lunch; `pillion resume log` resumes it",
     );
     repo.pillion(&["resume", "log"]);
     repo.pillion(&["promote", "log", "--full"]);

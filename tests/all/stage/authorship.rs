@@ -68,7 +68,7 @@ fn what_a_person_does_is_that_persons() {
         if args[0] == "pause" {
             let ledger = String::from_utf8(origin.show("main:ledgers/log.yaml")).unwrap();
             assert!(ledger.contains("by: A Person <a@example.com>"), "{ledger}");
-            assert!(stdout.ends_with("next: `pillion resume log` lets it go on\n"), "{stdout}");
+            assert!(stdout.ends_with("next: `pillion resume log` resumes it\n"), "{stdout}");
         }
     }
     let keys = origin.git(&["log", "-1", "--format=%(trailers:keyonly)", "main"]);

@@ -1,7 +1,7 @@
 //! The files that `pillion init` writes: a commented pillion.yaml, an example SidecarSet, and a check for CI.
 
 use super::answers::{CiSystem, LayoutArg, SetupAnswers};
-use super::next_commands::quote_argument;
+use crate::diagnostics::escape;
 use crate::integrations::templates::{TemplateFile, TemplateValues, find_integration};
 use crate::workspace::{BuildPart, BuiltCluster, ManifestFolder, SourcePlan, shown_path};
 use crate::yaml::emit_flow;
@@ -125,7 +125,9 @@ fn build_command(cluster: &BuiltCluster, answers: &SetupAnswers, kustomize: Kust
         several => {
             let lines: Vec<String> = several
                 .iter()
-                .map(|command| command.iter().map(|word| quote_argument(word)).collect::<Vec<_>>().join(" "))
+                .map(|command| {
+                    command.iter().map(|word| escape::shell_word(word)).collect::<Vec<_>>().join(" ")
+                })
                 .collect();
             words(&["sh", "-c", &lines.join(" && echo --- && ")])
         }

@@ -61,7 +61,7 @@ impl GitState {
             Err(Error::RepositoryNotFound { .. }) => return Ok(Self::without_repository()),
             Err(error) => return Err(error),
         };
-        let prefix = repository.path_in_working_tree(Path::new(".")).unwrap_or_default();
+        let prefix = repository.working_folder();
         let root = prefix.components().map(|_| "..").collect();
         let head = match repository.head_branch() {
             None => HeadState::Detached,

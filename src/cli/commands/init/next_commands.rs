@@ -1,6 +1,7 @@
 //! The commands that lead from here to the first rollout, each of which works as printed.
 
 use super::git_state::{GitState, HeadState};
+use crate::diagnostics::escape;
 use std::path::Path;
 
 /// What the next commands depend on besides git.
@@ -35,8 +36,9 @@ pub(super) fn next_commands(git: &GitState, setup: &SetupState) -> Vec<NextComma
     };
     let SetupState { source_branch, deploy_branch, .. } = setup;
     // A name from a remote may hold anything that git accepts, also what a shell would run.
-    let shown_source = quote_argument(source_branch);
-    let remote_name = quote_argument(&git.remote_name());
+    let shown_source = escape::shell_word(source_branch);
+    let remote_name = git.remote_name();
+    let remote_name = escape::shell_word(&remote_name);
     let branch = match &git.head {
         HeadState::NoRepository => {
             add(
@@ -51,7 +53,7 @@ pub(super) fn next_commands(git: &GitState, setup: &SetupState) -> Vec<NextComma
         }
         HeadState::Unborn(branch) | HeadState::Branch(branch) => branch,
     };
-    let shown_branch = quote_argument(branch);
+    let shown_branch = escape::shell_word(branch);
     if git.is_shallow {
         add("git fetch --unshallow".to_owned(), "the clone is shallow: rollouts read the history");
     }
@@ -78,7 +80,7 @@ pub(super) fn next_commands(git: &GitState, setup: &SetupState) -> Vec<NextComma
     }
     if branch != source_branch {
         add(
-            format!("git push {remote_name} {}", quote_argument(&format!("{branch}:{source_branch}"))),
+            format!("git push {remote_name} {}", escape::shell_word(&format!("{branch}:{source_branch}"))),
             "puts the commit onto the branch that is followed; or merge it by a pull request",
         );
     }
@@ -92,7 +94,7 @@ pub(super) fn next_commands(git: &GitState, setup: &SetupState) -> Vec<NextComma
         add(
             format!(
                 "pillion render --branch {} --create --without-sidecars --push",
-                quote_argument(deploy_branch)
+                escape::shell_word(deploy_branch)
             ),
             "creates the branch that the cluster follows, without sidecars",
         );
@@ -113,7 +115,7 @@ fn commit_command(git: &GitState, setup: &SetupState, is_new: bool) -> String {
     if is_new || setup.files.is_empty() {
         return format!("git add . && {message}");
     }
-    let files: Vec<String> = setup.files.iter().map(|file| quote_argument(file)).collect();
+    let files: Vec<_> = setup.files.iter().map(|file| escape::shell_word(file)).collect();
     let files = files.join(" ");
     // A commit of paths leaves out what else is in the index.
     let only = if git.has_staged { format!(" -- {files}") } else { String::new() };
@@ -129,18 +131,9 @@ pub(super) fn local_remote_command(git: &GitState, remote_command: &str) -> Stri
     let from_here = git.root.join(&copy).to_string_lossy().into_owned();
     format!(
         "git clone --quiet --bare {} {} && git remote {remote_command} {}",
-        quote_argument(&root.to_string_lossy()),
-        quote_argument(&from_here),
+        escape::shell_word(&root.to_string_lossy()),
+        escape::shell_word(&from_here),
         // git takes it relative to the root of the working tree.
-        quote_argument(&copy)
+        escape::shell_word(&copy)
     )
-}
-
-/// Quotes an argument for a shell where it needs that.
-pub(super) fn quote_argument(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
 }

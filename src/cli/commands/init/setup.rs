@@ -4,7 +4,7 @@ use super::answers::{SetupAnswers, SetupArgs, Terminal};
 use super::example_set::ExampleSet;
 use super::files::{KustomizeProgram, ci_files, configuration_text};
 use super::git_state::{GitState, HeadState, host_of};
-use super::next_commands::{SetupState, local_remote_command, next_commands, quote_argument};
+use super::next_commands::{SetupState, local_remote_command, next_commands};
 use super::preview::{InjectionPreview, known_workloads};
 use super::template_values;
 use crate::cli::error::CommandError;
@@ -215,7 +215,7 @@ fn next_text(git: &GitState, setup: &SetupState) -> String {
             text,
             "if you cannot push to {}, fork it; to try everything on this machine, run `{}` instead of the push",
             escape::lines(&remote.url),
-            local_remote_command(git, &format!("set-url {}", quote_argument(&remote.name))),
+            local_remote_command(git, &format!("set-url {}", escape::shell_word(&remote.name))),
         );
     }
     text

@@ -4,6 +4,7 @@ use super::plan_inputs::{self, PlanInputs};
 use super::{PlanArgs, PlanOutput};
 use crate::cli::error::CommandError;
 use crate::cli::format::plan::{ClusterRolloutPlan, PlanView, html, json, markdown, text};
+use crate::cli::inputs::read_cluster_state_file;
 use crate::cli::paint::ReportKind;
 use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
@@ -12,12 +13,10 @@ use crate::cli::terminal::print_report;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, MessageFormat, OutputFormat, clock, print_text};
 use crate::diagnostics::Diagnostic;
 use crate::model::ledger::RevisionName;
-use crate::read::Disk;
-use crate::rollout::cluster_state::{ClusterState, read_cluster_state};
+use crate::rollout::cluster_state::ClusterState;
 use crate::rollout::report::PlanReport;
 use crate::rollout::{ExternalState, PlanExtent, RelatedObject, RolloutContext, RolloutPlan};
 use crate::stage::{ClusterView, unmatched_selector};
-use crate::workspace::{inputs_from_paths, read_input as text_of};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,9 +24,7 @@ use std::sync::Arc;
 /// Runs the workload-level form of `pillion plan`.
 pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter) -> Result<u8, CommandError> {
     let seen = match &args.cluster_state {
-        Some(file) => {
-            read_observed(file).map_err(|diagnostic| CommandError::from_diagnostics([diagnostic]))?
-        }
+        Some(file) => read_cluster_state_file(file)?,
         None => ClusterState::default(),
     };
     let PlanInputs { base, cluster_views: sites } = plan_inputs::read_plan_inputs(args, common, reporter)?;
@@ -63,11 +60,6 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
 fn injection_errors(context: &RolloutContext<'_>, target: &RevisionName) -> Vec<Diagnostic> {
     let workloads = context.workloads.as_slice().iter();
     workloads.filter_map(|workload| context.workloads.injection_error(workload, target)).collect()
-}
-
-fn read_observed(file: &std::path::PathBuf) -> Result<ClusterState, Diagnostic> {
-    let input = inputs_from_paths(std::slice::from_ref(file)).remove(0);
-    read_cluster_state(&input.name, &text_of(&input, &Disk)?)
 }
 
 /// Fails when a name is not that of a SidecarSet with a ledger.

@@ -1,6 +1,5 @@
 //! What the deploy branch does meanwhile: a plan of the working folder is not what is released next where the two differ.
 
-use super::plan_inputs::working_folder_in_repository;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::RepositoryPaths;
@@ -20,7 +19,7 @@ pub(super) fn report_deploy_branch(
     reporter: &Reporter,
 ) -> Result<(), CommandError> {
     let branches = BranchConfig::from_repository(&configuration.repository)?;
-    let within = working_folder_in_repository(repository);
+    let within = repository.working_folder();
     let root = normalize_path(&within.join(&configuration.layout.root));
     let config = normalize_path(&within.join(configuration.path()));
     let paths = RepositoryPaths::of(&configuration.layout, &config, &branches);

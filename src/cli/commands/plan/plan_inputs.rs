@@ -76,7 +76,7 @@ fn from_working_folder(
     let views = load_clusters(args, &configuration, from, &what_if, manifests, (common, reporter))?;
     let past = find_history(repository.as_ref(), &configuration)?;
     for view in &views {
-        let place = repository.as_ref().map(working_folder_in_repository).unwrap_or_default();
+        let place = repository.as_ref().map(Repository::working_folder).unwrap_or_default();
         let past = past.as_ref().map(|past| past.as_past(manifests));
         reporter.add(missing_workloads(view, &TreeFiles::from_disk(&Disk, &place), past.as_ref()));
     }
@@ -104,7 +104,7 @@ fn from_commits(
         Some(commit) => Some(list_tree(&repository, commit.tree)?),
         None => None,
     };
-    let within = working_folder_in_repository(&repository);
+    let within = repository.working_folder();
     let old_configuration = config_in_tree(&old_files, &within, common, reporter)?;
     let mut configuration = match &new_files {
         Some(files) => config_in_tree(files, &within, common, reporter)?.unwrap_or_default(),
@@ -190,7 +190,7 @@ fn find_history<'r>(
         Some(_) => branches.find_deploy_branch(repository).map(|(_, head)| head),
         None => repository.resolve("HEAD").ok(),
     };
-    let config = normalize_path(&working_folder_in_repository(repository).join(configuration.path()));
+    let config = normalize_path(&repository.working_folder().join(configuration.path()));
     Ok(head.map(|head| LedgerHistorySource { repository, branches, config, head }))
 }
 
@@ -319,11 +319,6 @@ fn config_for_commit(configuration: &Configuration, within: &Path) -> Configurat
     rooted
 }
 
-/// Returns the path of the working folder in its repository; empty: the root, or a bare repository.
-pub(super) fn working_folder_in_repository(repository: &Repository) -> PathBuf {
-    repository.path_in_working_tree(Path::new(".")).unwrap_or_default()
-}
-
 /// The files of the deploy branch, where sources have a branch of their own.
 fn deploy_branch_files<'r>(
     repository: &'r Repository,
@@ -334,7 +329,7 @@ fn deploy_branch_files<'r>(
         return Ok(None);
     }
     if !configuration.layout.root.as_os_str().is_empty()
-        || !working_folder_in_repository(repository).as_os_str().is_empty()
+        || !repository.working_folder().as_os_str().is_empty()
     {
         let why =
             "the ledgers are on a branch of their own: run `pillion plan` in the root of the repository";

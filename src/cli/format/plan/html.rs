@@ -1,9 +1,9 @@
-//! A plan as one HTML file: no script, no other file, for a screen in the dark, in the light, and for paper.
+//! A plan as one HTML file without scripts or other files, in a light and a dark theme and for print.
 
-use super::{ClusterRolloutPlan, PlanView};
+use super::{ClusterRolloutPlan, PlanView, escape_html};
 use super::{phrases, timeline};
-use crate::diagnostics::{Diagnostic, short};
-use crate::rollout::report::BatchReport;
+use crate::diagnostics::Diagnostic;
+use crate::rollout::report::workload_title;
 use std::fmt::Write as _;
 
 /// Workloads that are listed.
@@ -83,7 +83,7 @@ fn batches(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
             page,
             "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             phrases::batch_number(plan, batch),
-            escape_html(&first_workloads(batch)),
+            escape_html(&phrases::first_workloads(batch, str::to_owned)),
             batch.moved_pods,
             phrases::updated_pods(plan, batch),
             phrases::or_unknown(batch.max_unavailable),
@@ -94,22 +94,11 @@ fn batches(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
     page.push_str("</tbody>\n</table></div>\n");
 }
 
-fn first_workloads(batch: &BatchReport) -> String {
-    const SHOWN: usize = 3;
-    let mut names: Vec<String> =
-        batch.workloads.iter().take(SHOWN).map(|w| phrases::workload_name(&w.update.key)).collect();
-    match batch.workloads.len().saturating_sub(SHOWN) {
-        0 => {}
-        more => names.push(format!("and {more} more")),
-    }
-    names.join(", ")
-}
-
 fn warnings(page: &mut String, warnings: &[Diagnostic]) {
     if warnings.is_empty() {
         return;
     }
-    page.push_str("<h3>What to know before</h3>\n<ul class=\"warnings\">\n");
+    page.push_str("<h3>Warnings</h3>\n<ul class=\"warnings\">\n");
     for warning in warnings {
         let at = warning.spans.first();
         let at =
@@ -119,7 +108,7 @@ fn warnings(page: &mut String, warnings: &[Diagnostic]) {
         let _ = writeln!(
             page,
             "<li class=\"{0}\"><strong>{0}</strong> [{1}]: {2}{at}{help}</li>",
-            short::severity_name(warning.severity),
+            warning.severity.name(),
             warning.code.name(),
             escape_html(&warning.message)
         );
@@ -141,17 +130,14 @@ fn workloads(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
             page,
             "<tr><td>{}</td><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
             phrases::batch_number(plan, batch),
-            escape_html(&phrases::workload_name(&workload.update.key)),
+            escape_html(&workload_title(&workload.update.key)),
             phrases::pod_count(workload),
             escape_html(&phrases::update_method(plan, workload))
         );
     }
     for held in report.held.iter().take(MAX_WORKLOADS) {
-        let (word, name, why) = (
-            held.state_label(),
-            escape_html(&phrases::workload_name(&held.key)),
-            escape_html(&held.description()),
-        );
+        let (word, name, why) =
+            (held.state_label(), escape_html(&workload_title(&held.key)), escape_html(&held.description()));
         let _ =
             writeln!(page, "<tr><td>{word}</td><th scope=\"row\">{name}</th><td>-</td><td>{why}</td></tr>");
     }
@@ -160,21 +146,4 @@ fn workloads(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
     if more > 0 {
         let _ = writeln!(page, "<p>and {more} more</p>");
     }
-}
-
-/// Text that is nothing but text, between tags and in attributes.
-pub(super) fn escape_html(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }

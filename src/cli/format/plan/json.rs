@@ -34,7 +34,7 @@ fn plan_json(plan: &ClusterRolloutPlan<'_>, is_next: bool) -> Value {
     item.insert("imageOnly".into(), json!(report.is_image_only));
     let mut matched = json!({"workloads": report.matched_workloads, "pods": report.matched_pods});
     if report.unknown_replicas > 0 {
-        matched["unknownSizes"] = json!(report.unknown_replicas);
+        matched["unknownReplicas"] = json!(report.unknown_replicas);
     }
     item.insert("matched".into(), matched);
     if let Some(removal) = &report.removal {
@@ -65,7 +65,7 @@ fn plan_json(plan: &ClusterRolloutPlan<'_>, is_next: bool) -> Value {
     Value::Object(item)
 }
 
-/// The next step: with Open the batch that it makes way for.
+/// Returns the next step; a Start has the batch that follows it.
 fn next_json(plan: &ClusterRolloutPlan<'_>, batches: &Value) -> Value {
     let report = &plan.report;
     let batch = batches.get(0).cloned();
@@ -116,26 +116,26 @@ fn workload_json(
     batch: usize,
     workload: &WorkloadReport,
 ) -> Value {
-    let moved = &workload.update;
+    let update = &workload.update;
     let mut value = json!({
-        "workload": &*moved.key,
-        "from": moved.updated_before,
-        "to": moved.updated_after,
-        "of": moved.replicas,
-        "how": moved.behavior.method.name(),
-        "change": moved.effect.name(),
+        "workload": &*update.key,
+        "from": update.updated_before,
+        "to": update.updated_after,
+        "of": update.replicas,
+        "how": update.behavior.method.name(),
+        "change": update.effect.name(),
     });
-    if let Some(reason) = &moved.behavior.reason {
+    if let Some(reason) = &update.behavior.reason {
         value["reason"] = json!(reason);
     }
-    if let Some(day) = &moved.hold_ended {
+    if let Some(day) = &update.hold_ended {
         value["holdEnded"] = json!(&**day);
     }
-    if let Some(unit) = plan.rollout.context.workloads.find(&moved.key) {
-        let place = places.locate(unit);
+    if let Some(planned) = plan.rollout.context.workloads.find(&update.key) {
+        let place = places.locate(planned);
         value["file"] = json!(place.file);
         value["index"] = json!(place.index);
-        value["patches"] = json!(plan.report.batch_patches(&plan.rollout, batch, unit, &place.base));
+        value["patches"] = json!(plan.report.batch_patches(&plan.rollout, batch, planned, &place.base));
     }
     value
 }

@@ -1,9 +1,9 @@
-//! A plan for a pull request: a table of the batches, details to be opened, warnings; small enough for a comment.
+//! A plan for a comment on a pull request: a table of the batches, warnings and folded details, within its size limit.
 
 use super::phrases;
 use super::{ClusterRolloutPlan, PlanView};
-use crate::diagnostics::{Diagnostic, pluralize, short};
-use crate::rollout::report::BatchReport;
+use crate::diagnostics::{Diagnostic, pluralize};
+use crate::rollout::report::workload_title;
 use std::fmt::Write as _;
 
 /// A comment of GitHub has at most 65,536 characters, and whoever posts it may add a few.
@@ -70,7 +70,7 @@ fn table(text: &mut String, plan: &ClusterRolloutPlan<'_>) {
             text,
             "| {} | {} | {} | {} | {} | {} | {} |",
             phrases::batch_number(plan, batch),
-            first_workloads(batch),
+            phrases::first_workloads(batch, code),
             batch.moved_pods,
             phrases::updated_pods(plan, batch),
             phrases::or_unknown(batch.max_unavailable),
@@ -84,25 +84,13 @@ fn table(text: &mut String, plan: &ClusterRolloutPlan<'_>) {
     text.push('\n');
 }
 
-/// The first workloads of a batch.
-fn first_workloads(batch: &BatchReport) -> String {
-    const SHOWN: usize = 3;
-    let names = batch.workloads.iter().take(SHOWN).map(|w| code(&phrases::workload_name(&w.update.key)));
-    let mut names: Vec<String> = names.collect();
-    match batch.workloads.len().saturating_sub(SHOWN) {
-        0 => {}
-        more => names.push(format!("and {more} more")),
-    }
-    names.join(", ")
-}
-
 fn warning_item(warning: &Diagnostic) -> String {
     let at = warning.spans.first();
     let at = at.map_or_else(String::new, |at| code(&format!("{}:{}", at.file, at.line)) + ": ");
     let help = warning.help.as_ref().map_or_else(String::new, |help| format!(" — {}", escape_markdown(help)));
     format!(
         "- **{}** [{}]: {at}{}{help}\n",
-        short::severity_name(warning.severity),
+        warning.severity.name(),
         warning.code.name(),
         escape_markdown(&warning.message)
     )
@@ -114,8 +102,7 @@ fn details(text: &mut String, plan: &ClusterRolloutPlan<'_>, space: usize) {
     let report = &plan.report;
     let workloads = report.batches.iter().flat_map(|b| b.workloads.iter().map(move |w| (b, w)));
     let moved = workloads.map(|(batch, w)| {
-        let (number, name) =
-            (phrases::batch_number(plan, batch), code(&phrases::workload_name(&w.update.key)));
+        let (number, name) = (phrases::batch_number(plan, batch), code(&workload_title(&w.update.key)));
         format!(
             "| {number} | {name} | {} | {} |\n",
             phrases::pod_count(w),
@@ -123,7 +110,7 @@ fn details(text: &mut String, plan: &ClusterRolloutPlan<'_>, space: usize) {
         )
     });
     let held = report.held.iter().map(|h| {
-        let name = code(&phrases::workload_name(&h.key));
+        let name = code(&workload_title(&h.key));
         format!("| {} | {name} | - | {} |\n", h.state_label(), escape_markdown(&h.description()))
     });
     let rows: Vec<String> = moved.chain(held).collect();

@@ -17,13 +17,13 @@ pub(in crate::cli) struct ClusterRolloutPlan<'s> {
     pub(in crate::cli) cluster_view: &'s ClusterView,
     /// The plan; of a paused rollout, as if it were resumed.
     pub(in crate::cli) rollout: RolloutPlan<'s>,
-    /// What people read of it.
+    /// The description for people.
     pub(in crate::cli) report: PlanReport,
 }
 
-/// Everything that is shown.
+/// The plans to print, and how.
 pub(in crate::cli) struct PlanView<'s> {
-    /// The commit that everything stands on.
+    /// The commit that is planned from.
     pub(in crate::cli) base: Option<String>,
     /// The rollouts, by cluster and name.
     pub(in crate::cli) plans: Vec<ClusterRolloutPlan<'s>>,
@@ -31,4 +31,21 @@ pub(in crate::cli) struct PlanView<'s> {
     pub(in crate::cli) is_next: bool,
     /// Long lists are shown in full.
     pub(in crate::cli) is_verbose: bool,
+}
+
+/// Escapes a text for HTML, between tags and in attributes.
+fn escape_html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
 }

@@ -25,7 +25,7 @@ pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
     if report.is_hold_release {
         return (name, format!("holds have expired ({from} -> {to})"));
     }
-    let back = if report.is_rollback { "back, " } else { "" };
+    let back = if report.is_rollback { "rolling back, " } else { "" };
     let only = if report.is_image_only { ", image only" } else { "" };
     let what = format!("{back}{} ({from} -> {to}){only}", report.changes);
     match removal_text(plan) {
@@ -88,10 +88,7 @@ pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
                 let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
                 let at = settings.steps_label.as_ref();
                 let default = if settings.has_default_steps { " (default)" } else { "" };
-                let at = at.map_or_else(
-                    || default.to_owned(),
-                    |at| format!(" ({}:{}:{})", at.file, at.line, at.column),
-                );
+                let at = at.map_or_else(|| default.to_owned(), |at| format!(" ({at})"));
                 format!("steps {}{at}", steps.join(", "))
             }
             None => "no steps".to_owned(),
@@ -105,7 +102,7 @@ pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
             .source
             .as_ref()
             .map(|r| r.set.label("spec.updateStrategy.maxUnavailable", ""));
-        let at = at.filter(|at| at.width > 0).map(|at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+        let at = at.filter(|at| at.width > 0).map(|at| format!(" ({at})"));
         let n = strategy.max_unavailable_pods(pods.into()).unwrap_or(0);
         let written = bound.to_string();
         let share = if written.ends_with('%') { format!(" ({written})") } else { String::new() };
@@ -239,7 +236,7 @@ pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
     }
     if let Some(paused) = &report.paused {
         let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
-        let then = if is_empty { "lets it go on" } else { "continues with these batches" };
+        let then = if is_empty { "resumes it" } else { "continues with these batches" };
         lines.push(format!("paused at batch {}{by}: {}", paused.batch, paused.reason));
         lines.push(format!("`pillion resume {name}` {then}"));
     }
@@ -275,9 +272,14 @@ fn minimum_duration(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
     ))
 }
 
-/// Kind, namespace and name of a workload.
-pub(super) fn workload_name(key: &str) -> String {
-    workload_title(key)
+/// Returns the first workloads of a batch, each as `format` writes its title.
+pub(super) fn first_workloads(batch: &BatchReport, format: impl Fn(&str) -> String) -> String {
+    const SHOWN: usize = 3;
+    let workloads = batch.workloads.iter().take(SHOWN);
+    let mut names: Vec<String> = workloads.map(|w| format(&workload_title(&w.update.key))).collect();
+    let more = batch.workloads.len().saturating_sub(SHOWN);
+    names.extend((more > 0).then(|| format!("and {more} more")));
+    names.join(", ")
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use super::phrases;
 use super::{ClusterRolloutPlan, PlanView};
 use crate::diagnostics::grouping::{DiagnosticGroup, group_by_cause, split_by_limit, summarize, ungrouped};
-use crate::diagnostics::{Diagnostic, pluralize, short};
-use crate::rollout::report::{BatchReport, HeldWorkloadReport};
+use crate::diagnostics::{Diagnostic, pluralize};
+use crate::rollout::report::{BatchReport, HeldWorkloadReport, workload_title};
 use std::fmt::Write as _;
 
 /// Workloads of a batch that are listed; `-v` lists all.
@@ -48,7 +48,7 @@ fn plan_text(plan: &ClusterRolloutPlan<'_>, is_verbose: bool) -> String {
         let _ = writeln!(text, "{line}");
     }
     warnings(&mut text, &report.warnings, is_verbose);
-    replace_control_characters(&text)
+    text
 }
 
 fn rows(plan: &ClusterRolloutPlan<'_>, is_verbose: bool) -> Vec<[String; 8]> {
@@ -76,7 +76,7 @@ fn batch_rows(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport, is_verbose: bo
     let missing = digits.saturating_sub(batch.updated_pods.to_string().len());
     let mut rows: Vec<[String; 8]> = Vec::new();
     for workload in batch.workloads.iter().take(most) {
-        let name = phrases::workload_name(&workload.update.key);
+        let name = workload_title(&workload.update.key);
         let how = phrases::update_method(plan, workload);
         rows.push(match rows.is_empty() {
             true => [
@@ -99,7 +99,7 @@ fn batch_rows(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport, is_verbose: bo
 }
 
 fn held_row(held: &HeldWorkloadReport) -> [String; 8] {
-    row([held.state_label(), &phrases::workload_name(&held.key), "-", &held.description()])
+    row([held.state_label(), &workload_title(&held.key), "-", &held.description()])
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> [String; 8] {
@@ -138,15 +138,9 @@ fn warnings(text: &mut String, warnings: &[Diagnostic], is_verbose: bool) {
     };
     let (printed, left_out) = split_by_limit(groups, limit);
     for warning in printed.iter().map(DiagnosticGroup::to_diagnostic) {
-        let _ = writeln!(
-            text,
-            "{}[{}]: {}",
-            short::severity_name(warning.severity),
-            warning.code.name(),
-            warning.message
-        );
+        let _ = writeln!(text, "{}[{}]: {}", warning.severity.name(), warning.code.name(), warning.message);
         if let Some(at) = warning.spans.first() {
-            let _ = writeln!(text, "  --> {}:{}:{}", at.file, at.line, at.column);
+            let _ = writeln!(text, "  --> {at}");
         }
         for note in &warning.notes {
             let _ = writeln!(text, "  note: {note}");
@@ -158,10 +152,4 @@ fn warnings(text: &mut String, warnings: &[Diagnostic], is_verbose: bool) {
     if !left_out.is_empty() {
         let _ = writeln!(text, "not shown: {}; `-v` shows all", summarize(&left_out));
     }
-}
-
-/// Names may hold anything; a terminal must not act on it.
-fn replace_control_characters(text: &str) -> String {
-    let is_odd = |c: char| c.is_control() && c != '\n';
-    text.chars().map(|c| if is_odd(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -1,10 +1,9 @@
 //! The picture of a plan: how far each batch brings the rollout, and which workloads move in it. Plain SVG.
 
-use super::ClusterRolloutPlan;
-use super::html::escape_html;
 use super::phrases;
+use super::{ClusterRolloutPlan, escape_html};
 use crate::diagnostics::pluralize;
-use crate::rollout::report::{BatchReport, WorkloadReport};
+use crate::rollout::report::{BatchReport, WorkloadReport, workload_title};
 use crate::rollout::update_method::UpdateMethod;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -168,7 +167,7 @@ impl<'p> Timeline<'p> {
                 y + 8,
                 CHART_LEFT - 8,
                 y + 12,
-                escape_html(&shorten_name(&phrases::workload_name(key))),
+                escape_html(&shorten_name(&workload_title(key))),
                 escape_html(key)
             );
             for (column, workload) in moves {
@@ -195,7 +194,7 @@ impl<'p> Timeline<'p> {
         let ((x, width), pods) = (self.column_position(column), phrases::pod_count(workload));
         let title = format!(
             "{}: {pods}, {}",
-            phrases::workload_name(&workload.update.key),
+            workload_title(&workload.update.key),
             phrases::update_method(self.plan, workload)
         );
         let _ = writeln!(
