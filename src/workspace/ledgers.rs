@@ -53,9 +53,9 @@ impl Layout {
     }
 }
 
-fn find_ledgers_in<'a>(
-    folder: &'a Path,
-    root: &'a Path,
+fn find_ledgers_in(
+    folder: &Path,
+    root: &Path,
     place: Option<&SandboxPath>,
     files: &dyn FileSource,
 ) -> WalkResult {
