@@ -163,7 +163,7 @@ fn batches_are_taken_back_in_one_commit() {
     let repo = half_way(&test_env);
     let base = repo.git(&["rev-parse", "main~3"]);
     let [none, one, two] = ["main~2", "main~1", "main"].map(|revision| rendered(&repo, revision));
-    refused(&repo, &["rollback", "log", "--to", "9"], "had no batch 9: 2 is the last one");
+    refused(&repo, &["rollback", "log", "--to", "9"], "had no batch 9: 2 is the last released batch");
     repo.pillion(&["rollback", "log", "--to", "1", "--reason", "slow disks"]);
     let after = ledger(&repo, "main");
     let paused = after.paused.clone().unwrap();
