@@ -263,25 +263,6 @@ pub fn cluster_option(cluster: Option<&str>) -> String {
 }
 
 impl RolloutContext<'_> {
-    /// Returns the ledger with its valid entries: without those of workloads that are missing or changed in the sources
-    /// since. A hold stays where its workload is in git and no longer selected.
-    pub(super) fn without_stale_entries(&self, ledger: &Ledger) -> Ledger {
-        let mut after = ledger.clone();
-        for key in ledger.entries.keys() {
-            match self.workloads.find(key).and_then(|workload| workload.active_entry(ledger)) {
-                None if self.unselected_holds.contains(key) => {}
-                None => {
-                    after.entries.remove_mut(key);
-                }
-                Some(Cow::Owned(entry)) => {
-                    after.entries.insert_mut(Arc::clone(key), entry);
-                }
-                Some(Cow::Borrowed(_)) => {}
-            }
-        }
-        after
-    }
-
     /// Returns the rollout as commands name it: `NAME`, with `--cluster` where there are several.
     pub(crate) fn command_arguments(&self) -> String {
         format!("{}{}", self.name, cluster_option(self.cluster.as_deref()))

@@ -23,13 +23,13 @@ pub(crate) fn unmatched_selector(
         return None;
     }
     let ledger = view.ledger(name);
-    let carried = view.count_with_sidecar(name);
+    let with_sidecar = view.count_with_sidecar(name);
     let is_all = views.len() >= view.configuration.repository.clusters.len().max(1);
     let is_nowhere =
         || is_all && views.iter().all(|s| !s.selects_any(set) && s.count_with_sidecar(name) == 0);
     let is_settled =
         ledger.released.is_some() && ledger.released == view.source_revision(name).map(|r| r.name);
-    if carried == 0 && (is_settled || !is_nowhere()) {
+    if with_sidecar == 0 && (is_settled || !is_nowhere()) {
         return None;
     }
     let candidates = view.selector_candidates();
