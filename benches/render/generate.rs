@@ -26,10 +26,15 @@ impl fmt::Display for Facts {
     }
 }
 
+/// The sidecars of the Jobs are taken to end by themselves: this measures renders, and no mode changes them.
+const CONFIGURATION: &str =
+    "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nlint: {job-never-completes: allow}\n";
+
 /// Makes a repository of that many workloads: apps/, sidecars/ with three sets, more/ with 300 that select nothing.
 pub(crate) fn repository(folder: &Path, workloads: usize) -> std::io::Result<Facts> {
     let mut facts = Facts::default();
     let mut random = Random(0x0070_696c_6c69_6f6e);
+    write(folder, "pillion.yaml", CONFIGURATION)?;
     for number in 0..workloads {
         application(folder, number, &mut random, &mut facts)?;
     }

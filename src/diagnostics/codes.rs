@@ -470,7 +470,7 @@ codes! {
     /// Launch priorities of a template take effect only if Kruise's webhook runs in the cluster.
     LaunchPriorityInCluster "launch-priority-in-cluster" [Note]
         "a Deployment with KRUISE_CONTAINER_PRIORITY"
-        "Keep Kruise's webhook in the cluster, or use native sidecars with startup probes."
+        "Keep Kruise's webhook in the cluster, or set `sidecarMode: Auto`, which starts sidecars in this order."
     /// Part of a rendered template may come from an earlier injection, but no known revision of a SidecarSet defines it.
     UnknownOwner "unknown-owner" [Warning]
         "a volume that only a removed sidecar used"
@@ -492,6 +492,46 @@ codes! {
         "limits: {memory: '1.5'}"
         "Write a quantity, such as `64Mi`."
 
+    // ---- inject: modes and launch order
+    /// A container cannot be a native sidecar, which its mode or a launch order asks for.
+    CannotBeNative "cannot-be-native" [Error]
+        "pillion.dev/sidecar-mode: Native\nupgradeStrategy: {upgradeType: HotUpgrade}"
+        "Inject the SidecarSet with `pillion.dev/sidecar-mode: Container`, or correct what the message names."
+    /// The cluster cannot run what a SidecarSet asks for: its version is `kubernetesVersion` of pillion.yaml.
+    KubernetesVersionTooOld "kubernetes-version-too-old" [Error]
+        "kubernetesVersion: \"1.28\"\nsidecarMode: Native"
+        "Correct `kubernetesVersion`, or set `sidecarMode: Container`."
+    /// A sidecar keeps the pods of a Job from completing: a Job ends when all of its containers have, native sidecars
+    /// aside. It is a warning in a repository with ledgers, and where the pod template has no `restartPolicy`.
+    JobNeverCompletes "job-never-completes" [Error Warning]
+        "kind: Job\nspec: {template: {metadata: {labels: {log: \"true\"}}}}"
+        "Set `sidecarMode: Auto`, or use Kruise's SidecarTerminator. If the sidecar ends by itself, add `lint: {job-never-completes: allow}` to pillion.yaml."
+    /// A launch order (`pillion.dev/after`) cannot be read, or names a container that does not exist. It is a warning where
+    /// a SidecarSet that does not reach the workload has the container.
+    LaunchOrderUnknown "launch-order-unknown" [Error Warning]
+        "pillion.dev/after: \"mysql-client: [prxy]\""
+        "Correct the name, or select the workload with both SidecarSets."
+    /// Containers wait for each other, so none of them could start.
+    LaunchOrderCycle "launch-order-cycle" [Error]
+        "pillion.dev/after: \"a: [b]\" in one SidecarSet, and \"b: [a]\" in another"
+        "Remove one of the orders."
+    /// A launch order that no pod can have: a sidecar after a container, or a container after another one.
+    LaunchOrderImpossible "launch-order-impossible" [Error]
+        "pillion.dev/after: \"log: [app]\""
+        "Set `sidecarMode: Auto` where a container of a SidecarSet is to start first. A sidecar that starts after the application waits for it by itself."
+    /// A native sidecar that others wait for has no startup probe; it gets one from its readiness probe or its port.
+    StartupProbeAdded "startup-probe-added" [Note]
+        "pillion.dev/after: \"mysql-client: [proxy]\", and a readiness probe of `proxy`"
+        "No change is needed. Write a `startupProbe` to choose another one."
+    /// A native sidecar that others wait for has no startup probe, and nothing to make it from: the next container starts
+    /// as soon as it runs.
+    StartupProbeMissing "startup-probe-missing" [Warning]
+        "pillion.dev/after: \"mysql-client: [proxy]\", and no probe or port of `proxy`"
+        "Write a `startupProbe`."
+    /// A sidecar ends with its Job only where the SidecarTerminator of Kruise runs.
+    JobNeedsTerminator "job-needs-terminator" [Note]
+        "env: [{name: KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT, value: \"true\"}]"
+        "Switch on the feature gate SidecarTerminator of Kruise, or set `sidecarMode: Auto`."
     // ---- plan
     /// New pods need a ConfigMap or Secret that is neither among the manifests of their namespace nor in the cluster
     /// state. The kubelet does not start such pods.

@@ -40,9 +40,14 @@ fn cause_kind(code: Code) -> CauseKind {
         | Code::SymlinkSkipped
         | Code::WorkloadExceedsMaxUnavailable => CauseKind::Code,
         Code::AnnotationNotJson
+        | Code::CannotBeNative
         | Code::ContainerNameInBothLists
         | Code::ContainerNameTaken
         | Code::InitBeforeApp
+        | Code::JobNeverCompletes
+        | Code::LaunchOrderCycle
+        | Code::LaunchOrderImpossible
+        | Code::LaunchOrderUnknown
         | Code::NamespaceLabelsUnknown
         | Code::PatchNotJson
         | Code::PercentageByWorkload

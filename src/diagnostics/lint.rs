@@ -13,6 +13,11 @@ pub struct LintLevels {
 }
 
 impl LintLevels {
+    /// Returns the severity that is written for a code: None inside for one that is not reported.
+    pub(crate) fn severity_of(&self, code: Code) -> Option<Option<Severity>> {
+        self.severities.get(&code).copied()
+    }
+
     /// Returns a diagnostic with its level; None if it is allowed.
     pub(crate) fn apply(&self, mut diagnostic: Diagnostic) -> Option<Diagnostic> {
         if diagnostic.is_error() {

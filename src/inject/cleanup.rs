@@ -55,7 +55,7 @@ pub(super) fn classify_containers(
             n if selection
                 .paused_sets
                 .iter()
-                .any(|p| sets.all_contents(p.name()).any(|c| c.has_container(list, n))) =>
+                .any(|p| sets.all_contents(p.name()).any(|c| c.may_have_container(list, n))) =>
             {
                 ContainerDisposition::App
             }
@@ -181,8 +181,9 @@ pub(super) fn removable_secrets<'a>(
     let loose = pod.image_pull_secrets.iter().map(item_name).filter(|n| !is_kept(n));
     let (removed, left): (BTreeSet<&str>, BTreeSet<&str>) =
         loose.partition(|name| previous.known_sets(sets).any(|set| set.has_secret(name)));
-    let is_explained =
-        |list: ContainerList, name: &str| previous.known_sets(sets).any(|set| set.has_container(list, name));
+    let is_explained = |list: ContainerList, name: &str| {
+        previous.known_sets(sets).any(|set| set.may_have_container(list, name))
+    };
     let mut gone_containers = dispositions
         .injected_containers(pod)
         .filter(|(.., disposition)| *disposition == ContainerDisposition::Removed);

@@ -91,6 +91,7 @@ fn build_container<'a>(
         hot_upgrade_role: None,
         container,
         sources,
+        probe_source: None,
     }
 }
 
@@ -112,14 +113,13 @@ pub(super) fn unchanged_containers<'a>(pod: &PodView<'a>, list: ContainerList) -
     MergedContainers { list, slots: (0..values.len()).map(ContainerSlot::Existing).collect(), values }
 }
 
-/// Puts what sets add into one list of the pod, and takes it out of `added`.
+/// Makes one list of the pod of its slots, and takes what sets add out of `new_containers`.
 pub(super) fn merge_containers<'a>(
     pod: &PodView<'a>,
     list: ContainerList,
-    dispositions: &PodDispositions,
+    slots: Vec<ContainerSlot>,
     new_containers: &mut [NewContainer<'_>],
 ) -> MergedContainers<'a> {
-    let slots = place_containers(list.in_pod(pod), dispositions.in_list(list), list, new_containers);
     let values = slots.iter().map(|slot| match slot {
         ContainerSlot::Existing(i) => Cow::Borrowed(&list.in_pod(pod)[*i]),
         ContainerSlot::New(i) => Cow::Owned(Value::Object(std::mem::take(&mut new_containers[*i].container))),
@@ -127,24 +127,30 @@ pub(super) fn merge_containers<'a>(
     MergedContainers { list, values: values.collect(), slots }
 }
 
+/// Puts what sets add into one list of the pod.
+///
 /// Kruise v1.9.0: a name that is in the pod keeps its place there; new ones go before or behind all of the
 /// pod's own. What pillion adds: where a set that is injected already adds one more, it goes where a first
 /// injection would put it, provided that nothing else moves by that.
-fn place_containers(
-    old: &[Value],
-    dispositions: &[ContainerDisposition],
+pub(super) fn place_containers(
+    pod: &PodView<'_>,
     list: ContainerList,
+    dispositions: &PodDispositions,
     new_containers: &[NewContainer<'_>],
 ) -> Vec<ContainerSlot> {
+    let (old, dispositions) = (list.in_pod(pod), dispositions.in_list(list));
     let mut ours: Vec<usize> =
         (0..new_containers.len()).filter(|i| new_containers[*i].list == list).collect();
     if list == ContainerList::Init {
-        ours.sort_by(|a, b| new_containers[*a].name.cmp(&new_containers[*b].name));
+        ours.sort_by(|a, b| init_order(&new_containers[*a]).cmp(&init_order(&new_containers[*b])));
     }
     let by_name: BTreeMap<&str, usize> =
         ours.iter().map(|i| (new_containers[*i].name.as_str(), *i)).collect();
-    let is_before =
-        |i: &usize| new_containers[*i].sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer;
+    // Containers start after all init containers, and so do those that a mode makes native.
+    let is_before = |i: &usize| {
+        let sidecar = new_containers[*i].sidecar;
+        sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer && !sidecar.is_converted
+    };
     let kept = old
         .iter()
         .zip(dispositions)
@@ -174,6 +180,16 @@ fn place_containers(
     }
 }
 
+/// The order of init containers: by name, as Kruise v1.9.0; then the containers that a mode makes native, in the order
+/// that they would have as containers.
+fn init_order<'a>(new: &'a NewContainer<'_>) -> (bool, bool, &'a str) {
+    let sidecar = new.sidecar;
+    match sidecar.is_converted {
+        true => (true, sidecar.pod_inject_policy != InjectPolicy::BeforeAppContainer, ""),
+        false => (false, false, &new.name),
+    }
+}
+
 /// Reports an init container that is put first; validation reports what Kruise ignores in a set.
 fn check_sidecar(
     selected: &SelectedSet<'_>,
@@ -181,7 +197,8 @@ fn check_sidecar(
     sidecar: &SidecarContainer,
     context: &mut InjectionContext<'_>,
 ) {
-    if list != ContainerList::Init || sidecar.pod_inject_policy != InjectPolicy::BeforeAppContainer {
+    let is_first = sidecar.pod_inject_policy == InjectPolicy::BeforeAppContainer && !sidecar.is_converted;
+    if list != ContainerList::Init || !is_first {
         return;
     }
     let at = sidecar.path.child("podInjectPolicy");

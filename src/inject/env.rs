@@ -10,6 +10,12 @@ use std::collections::BTreeSet;
 /// The variable by which an injected container is known.
 pub(crate) const IS_INJECTED: &str = "IS_INJECTED";
 
+/// With the value `true`, Kruise's SidecarTerminator kills the container when the application has ended.
+pub(super) const TERMINATE_WITH_JOB: &str = "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT";
+
+/// Kruise's SidecarTerminator swaps the image of the container for this one, on nodes of virtual-kubelet.
+pub(super) const TERMINATE_WITH_IMAGE: &str = "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT_WITH_IMAGE";
+
 /// Returns whether a container bears the mark anywhere: a set may have written the variable itself, and then
 /// the mark that injection appends is the second one.
 pub(super) fn has_injected_mark(container: &Value) -> bool {

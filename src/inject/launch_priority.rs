@@ -12,8 +12,13 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 
 const LAUNCH_PRIORITY_ANNOTATION: &str = "apps.kruise.io/container-launch-priority";
-const PRIORITY_ENV: &str = "KRUISE_CONTAINER_PRIORITY";
+pub(super) const PRIORITY_ENV: &str = "KRUISE_CONTAINER_PRIORITY";
 const BARRIER_ENV: &str = "KRUISE_CONTAINER_BARRIER";
+
+/// Returns whether an annotation orders all containers of a pod as they are listed.
+pub(super) fn is_ordered(annotations: Option<&JsonObject>) -> bool {
+    annotations.is_some_and(|annotations| text_at(annotations, LAUNCH_PRIORITY_ANNOTATION) == "Ordered")
+}
 
 /// Writes barriers, or says that the cluster will; init containers have none. Runs for every pod, also where
 /// no set was injected.
@@ -60,7 +65,7 @@ fn read_priorities(
         return None;
     }
     // The explicit priorities are not even parsed then.
-    if text_at(annotations, LAUNCH_PRIORITY_ANNOTATION) == "Ordered" {
+    if is_ordered(Some(annotations)) {
         return Some((0..main.values.len()).map(|i| -i64::try_from(i).unwrap_or(i64::MAX)).collect());
     }
     let mut all = Vec::with_capacity(main.values.len());
@@ -143,7 +148,9 @@ fn priority_in_cluster(pod: &PodView<'_>, main: &MergedContainers<'_>) -> Diagno
     };
     diagnostic
         .because("barriers carry the name of the pod, which is not known yet: Kruise's webhook writes them")
-        .help("where Kruise is not installed, priorities have no effect")
+        .help(
+            "where Kruise is not installed, set `sidecarMode: Auto` in pillion.yaml: native sidecars start in this order",
+        )
 }
 
 fn invalid_priority(

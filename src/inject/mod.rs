@@ -11,23 +11,31 @@
 //! - Parts of an earlier injection that no SidecarSet has now are removed (`cleanup.rs`).
 //! - A second pass never appends launch barriers again, and templates get none (`launch_priority.rs`).
 //! - `updateTimestamp` is always `null` (`metadata.rs`).
+//! - Where a mode asks for it, containers of a set become native sidecars (`native_sidecars.rs`).
+//! - A launch order puts native sidecars into that order (`launch_order.rs`).
+//! - A sidecar that keeps a Job from completing is refused (`job_completion.rs`).
 
 mod app_containers;
 mod cleanup;
 mod containers;
 mod env;
 mod hot_upgrade;
+mod job_completion;
+mod launch_order;
+mod launch_order_errors;
 mod launch_priority;
 mod merge_patch;
 mod metadata;
 mod metadata_patches;
 mod name_conflicts;
+mod native_sidecars;
 mod order;
 mod pull_secrets;
 mod resources;
 mod revision;
 mod selection;
 mod set_store;
+mod startup_probes;
 mod template;
 mod trace;
 mod trace_recorder;
@@ -71,7 +79,8 @@ pub fn inject<'a>(
         let change = build_barriers(&pod, &mut context);
         return (context.into_outcome(Vec::new()), change);
     }
-    let choice = selection::select_sets(&pod, sets, &mut context);
+    let mut choice = selection::select_sets(&pod, sets, &mut context);
+    native_sidecars::choose_forms(&pod, &mut choice);
     if context.has_errors() {
         return (context.into_outcome(Vec::new()), None);
     }
@@ -101,7 +110,9 @@ fn build_template<'a>(
     let dispositions = cleanup::classify_containers(pod, sets, choice, previous);
     cleanup::record_removals(pod, &dispositions, context);
     name_conflicts::check_names(pod, choice, &dispositions, context);
+    native_sidecars::check_native_sidecars(pod, choice, context);
     let mut new_containers = containers::build_containers(pod, choice, &dispositions, &patched, context);
+    job_completion::check_completion(pod, choice, &new_containers, context);
     if !context.has_errors() {
         order::warn_order(pod, choice, context);
     }
@@ -114,9 +125,12 @@ fn build_template<'a>(
         &patched,
         context,
     );
-    let init = containers::merge_containers(pod, ContainerList::Init, &dispositions, &mut new_containers);
-    let mut main =
-        containers::merge_containers(pod, ContainerList::Regular, &dispositions, &mut new_containers);
+    let [init, regular] = [ContainerList::Init, ContainerList::Regular]
+        .map(|list| containers::place_containers(pod, list, &dispositions, &new_containers));
+    let lists = [init, regular.clone()];
+    let init = launch_order::arrange_containers(pod, sets, choice, lists, &mut new_containers, context);
+    let init = containers::merge_containers(pod, ContainerList::Init, init, &mut new_containers);
+    let mut main = containers::merge_containers(pod, ContainerList::Regular, regular, &mut new_containers);
     if choice.is_webhook_called {
         launch_priority::apply_barriers(pod, &annotations, previous, &mut main, context);
     }

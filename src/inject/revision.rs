@@ -22,7 +22,15 @@ pub(super) fn select_revision<'s>(
     // The controller records a revision soon after a set was created; without earlier states pillion renders
     // what a set just created gives, as nothing tells that a controller has seen it.
     let is_registered = !sets.earlier_contents(&set.name).is_empty();
-    let latest = |why| Some(SelectedSet { current: prepared, content: prepared, reason: why, is_registered });
+    let latest = |why| {
+        Some(SelectedSet {
+            current: prepared,
+            content: prepared,
+            reason: why,
+            native_reason: None,
+            is_registered,
+        })
+    };
     let Some(wanted) = &set.injection_revision else { return latest(RevisionReason::LatestRevision) };
     if wanted.revision_name.is_none() && wanted.custom_version.is_none() {
         return latest(RevisionReason::LatestRevision);
@@ -39,6 +47,7 @@ pub(super) fn select_revision<'s>(
         current: prepared,
         content,
         reason: RevisionReason::NamedRevision,
+        native_reason: None,
         is_registered: true,
     })
 }

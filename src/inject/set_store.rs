@@ -1,10 +1,11 @@
 //! Holds the SidecarSets of a run and the revisions of each.
 
+use super::native_sidecars;
 use super::template::{ContainerList, JsonObject, item_name, text_at};
 use crate::diagnostics::Span;
 use crate::model::go_regexp::{self, PatternError};
 use crate::model::resources_expr::{self, ResourcesExpr};
-use crate::model::sidecar_set::{ResourcesPolicy, SidecarContainer, SidecarSet};
+use crate::model::sidecar_set::{ResourcesPolicy, SidecarContainer, SidecarMode, SidecarSet};
 use crate::yaml::{EntryPart, FieldPath};
 use regex::bytes::Regex;
 use serde_json::Value;
@@ -25,6 +26,8 @@ pub struct PreparedSet {
     secrets: BTreeSet<String>,
     /// Where its name is written.
     name_span: Span,
+    /// The set with its containers as native sidecars; None where no pod gets it in this form.
+    native_form: Option<Box<Self>>,
 }
 
 /// One list of containers.
@@ -97,6 +100,7 @@ impl PreparedSet {
             mounted,
             volume_indexes: volumes,
             secrets: set.image_pull_secrets.iter().cloned().collect(),
+            native_form: native_form(&set),
             name_span: set.document.label(
                 &set.path.join(&FieldPath::dotted("metadata.name")),
                 EntryPart::Value,
@@ -104,6 +108,11 @@ impl PreparedSet {
             ),
             set,
         }
+    }
+
+    /// Returns the set with its containers as native sidecars, where its mode may ask for them.
+    pub(super) fn native_form(&self) -> Option<&Self> {
+        self.native_form.as_deref()
     }
 
     /// Returns the set.
@@ -156,6 +165,12 @@ impl PreparedSet {
         self.prepared_list(list).name_index.contains(name)
     }
 
+    /// Returns whether a container of that name goes into a list of the pod, in one of its forms.
+    pub(super) fn may_have_container(&self, list: ContainerList, name: &str) -> bool {
+        self.has_container(list, name)
+            || self.native_form().is_some_and(|form| form.has_container(list, name))
+    }
+
     /// Returns the volumes that its containers mount, in the order of mounting: name and definition.
     pub(super) fn mounted_volumes(&self) -> impl Iterator<Item = (&str, Option<&JsonObject>)> {
         self.mounted.iter().map(|(name, at)| (name.as_str(), at.map(|i| &self.set.volumes[i])))
@@ -189,6 +204,12 @@ impl PreparedSet {
             ContainerList::Regular => &self.set.containers,
         }
     }
+}
+
+/// The form with native sidecars, if its mode may ask for it.
+fn native_form(set: &SidecarSet) -> Option<Box<PreparedSet>> {
+    let may_convert = set.mode != SidecarMode::Container && !set.containers.is_empty();
+    may_convert.then(|| Box::new(PreparedSet::new(Arc::new(native_sidecars::to_native_form(set)))))
 }
 
 /// Returns whether a container becomes a pair. Kruise v1.9.0 ignores the setting on plain init containers.
@@ -242,6 +263,13 @@ impl SidecarSetStore {
     /// Returns the sets to inject, by name.
     pub fn current(&self) -> &[Arc<PreparedSet>] {
         &self.current
+    }
+
+    /// Returns whether some known content of a set has a container of that name.
+    pub(super) fn has_container_name(&self, name: &str) -> bool {
+        let mut known =
+            self.current.iter().chain(self.earlier.values().flatten()).map(|prepared| prepared.set());
+        known.any(|set| set.init_containers.iter().chain(&set.containers).any(|c| c.name == name))
     }
 
     /// Returns the earlier contents of a set, oldest first.

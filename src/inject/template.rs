@@ -23,6 +23,8 @@ pub struct PodTemplate<'a> {
     pub key: &'a str,
     /// The namespace of its pods.
     pub namespace: &'a str,
+    /// Its pods run to completion: those of Jobs.
+    pub runs_to_completion: bool,
     /// Names of `volumeClaimTemplates`: the pods get a volume of each, in place of any other of that name.
     pub volume_claims: &'a [&'a str],
     /// The labels of that namespace.
@@ -128,6 +130,12 @@ impl<'a> PodView<'a> {
     /// Returns an annotation of the template as it came.
     pub(super) fn annotation(&self, key: &str) -> Option<&'a str> {
         self.annotations?.get(key).map(|v| v.as_str().unwrap_or_default())
+    }
+
+    /// Returns whether containers of the pod that have succeeded stay ended: `restartPolicy` is Never or OnFailure.
+    pub(super) fn never_restarts(&self) -> bool {
+        let policy = self.template.value.get("spec").and_then(|spec| spec.get("restartPolicy"));
+        matches!(policy.and_then(Value::as_str), Some("Never" | "OnFailure"))
     }
 
     /// Returns all containers that run beside or before the application, injected ones included.

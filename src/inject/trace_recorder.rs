@@ -2,7 +2,7 @@
 
 use super::template::{JsonObject, PodView, container_path, item_name};
 use super::trace::{InjectionTrace, PartOrigin};
-use super::types::{ContainerSlot, MergedContainers, NewContainer, SelectedSet, SetSelection};
+use super::types::{ContainerSlot, MergedContainers, NewContainer, ProbeSource, SelectedSet, SetSelection};
 use crate::yaml::FieldPath;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -27,13 +27,27 @@ impl TraceRecorder<'_> {
             let one = &new_containers[*index];
             let selected = &self.selection.selected[one.set_index];
             let place = container_path(merged.list, at);
-            let why = match one.hot_upgrade_role {
-                None => "a container of the set",
-                Some(_) => "one of a hot-upgrade pair",
+            let why = match (one.hot_upgrade_role, selected.native_reason) {
+                (Some(_), _) => "one of a hot-upgrade pair".to_owned(),
+                (None, Some(reason)) if one.sidecar.is_converted => {
+                    format!("a container of the set, native because {reason}")
+                }
+                (None, _) => "a container of the set".to_owned(),
             };
-            self.record_origin(place.clone(), selected, why, Some(one.sidecar.path.clone()));
+            self.record_origin(place.clone(), selected, &why, Some(one.sidecar.path.clone()));
             for (key, item, source) in &one.sources {
                 self.record_origin(place.child(*key).child(*item), selected, &source.to_string(), None);
+            }
+            if let Some(source) = one.probe_source {
+                let (why, from) = match source {
+                    ProbeSource::Readiness => {
+                        ("made from its readiness probe", FieldPath::dotted("readinessProbe"))
+                    }
+                    ProbeSource::Port(i) => ("made from its port", FieldPath::dotted("ports").child(i)),
+                };
+                let why = format!("{why}: the next container waits for it");
+                let from = one.sidecar.path.join(&from);
+                self.record_origin(place.child("startupProbe"), selected, &why, Some(from));
             }
             if one.sidecar.resources_policy.is_some() {
                 let from = one.sidecar.path.child("resourcesPolicy");

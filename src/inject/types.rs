@@ -1,10 +1,12 @@
 //! The types that the steps of an injection hand to each other.
 
+use super::native_sidecars::NativeReason;
 use super::set_store::{PreparedSet, SidecarSetStore};
 use super::template::{ContainerList, JsonObject, PodView, item_name};
 use super::trace::{InjectionTrace, ItemSource, SetTrace};
-use crate::diagnostics::{Diagnostic, Span};
+use crate::diagnostics::{Diagnostic, Severity, Span};
 use crate::model::config::AnnotationMode;
+use crate::model::kubernetes_version::KubernetesVersion;
 use crate::model::sidecar_set::SidecarContainer;
 use crate::yaml::EntryPart;
 use serde_json::Value;
@@ -12,12 +14,30 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// How to inject.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Annotations to write.
     pub annotations: AnnotationMode,
     /// Fill [`InjectionOutcome::trace`].
     pub trace: bool,
+    /// The version of the clusters; None: unknown, and nothing is refused because of it.
+    pub kubernetes_version: Option<KubernetesVersion>,
+    /// The level of `job-never-completes`; None: it is not reported.
+    pub job_never_completes: Option<Severity>,
+    /// That level is one of `lint:`, and holds for every Job.
+    pub is_job_level_written: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            annotations: AnnotationMode::default(),
+            trace: false,
+            kubernetes_version: None,
+            job_never_completes: Some(Severity::Error),
+            is_job_level_written: false,
+        }
+    }
 }
 
 /// The result of an injection.
@@ -89,6 +109,8 @@ pub(super) struct SelectedSet<'s> {
     pub(super) content: &'s PreparedSet,
     /// Why that content.
     pub(super) reason: RevisionReason,
+    /// Why its containers are native sidecars; None: they are containers.
+    pub(super) native_reason: Option<NativeReason>,
     /// Kruise would know this content by a ControllerRevision.
     pub(super) is_registered: bool,
 }
@@ -225,8 +247,19 @@ pub(super) struct NewContainer<'a> {
     pub(super) name: String,
     pub(super) hot_upgrade_role: Option<HotUpgradeRole>,
     pub(super) container: JsonObject,
+    /// Where its startup probe comes from, where the set's author did not write it.
+    pub(super) probe_source: Option<ProbeSource>,
     /// What in it the set's author did not write: key, index in the list below it, source.
     pub(super) sources: Vec<(&'static str, usize, ItemSource<'a>)>,
+}
+
+/// What a startup probe was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProbeSource {
+    /// The readiness probe.
+    Readiness,
+    /// The port of this index.
+    Port(usize),
 }
 
 /// Where a container of the new list comes from.

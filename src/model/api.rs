@@ -12,6 +12,12 @@ pub(crate) const ROLLOUT_ANNOTATION: &str = "pillion.dev/rollout";
 /// The annotation of objects that kustomize and `kpt live` keep out of clusters.
 pub(crate) const LOCAL_CONFIG_ANNOTATION: &str = "config.kubernetes.io/local-config";
 
+/// The annotation of a SidecarSet that overrides `sidecarMode` of pillion.yaml.
+pub(crate) const SIDECAR_MODE_ANNOTATION: &str = "pillion.dev/sidecar-mode";
+
+/// The annotation of a SidecarSet, or of a pod template, with containers and those that each of them starts after.
+pub(crate) const AFTER_ANNOTATION: &str = "pillion.dev/after";
+
 /// The group of Kruise's workloads and SidecarSets.
 pub(crate) const KRUISE_GROUP: &str = "apps.kruise.io";
 

@@ -30,6 +30,9 @@ pub mod timestamp;
 /// Numbers and percentages of pods.
 pub mod int_or_percent;
 
+/// Versions of Kubernetes.
+pub mod kubernetes_version;
+
 /// Label selectors.
 pub(crate) mod selector;
 

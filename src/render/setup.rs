@@ -80,10 +80,15 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
     {
         diagnostics.push(no_sidecar_set(from.sidecar_set_paths));
     }
+    let mode = from.repository.sidecar_mode.unwrap_or_default();
+    let with_mode = |sets: Vec<Arc<SidecarSet>>| -> Vec<Arc<SidecarSet>> {
+        sets.into_iter().map(|set| set.with_default_mode(mode)).collect()
+    };
     let (sets, problems) = read_sets(&collected.sidecar_sets, DecodeMode::Render);
     diagnostics.extend(problems);
     let (history, problems) = read_states(&history.sidecar_sets, DecodeMode::Render);
     diagnostics.extend(problems);
+    let (sets, history) = (with_mode(sets), with_mode(history));
     diagnostics.extend(validate_sets(&sets, &[], &history).into_iter().map(ignore_namespace));
     collected.ledgers.extend(from.ledgers.ledgers);
     let unread: Vec<Diagnostic> =
@@ -113,6 +118,10 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
     }
     diagnostics.extend(unread);
     let contents = assign_revisions(&sets, &ledgers, &history, expects_ledgers, None, None);
+    // Where ledgers decide, plans name each workload before it gets a sidecar, and one Job must not stop all others.
+    let has_ledgers = from.repository.ledgers.is_some() || !ledgers.is_empty();
+    let job_default = if has_ledgers { Severity::Warning } else { Severity::Error };
+    let job_level = from.repository.lint_levels().severity_of(Code::JobNeverCompletes);
     let mut kinds = WorkloadKinds::default();
     from.repository.workload_kinds().for_each(|k| kinds.add(k));
     let renderer = Renderer::new(
@@ -122,6 +131,9 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
         Options {
             annotations: from.annotations.or(from.repository.annotations).unwrap_or_default(),
             trace: from.trace,
+            kubernetes_version: from.repository.cluster_version(),
+            job_never_completes: job_level.unwrap_or(Some(job_default)),
+            is_job_level_written: job_level.is_some(),
         },
         from.keeps_sidecar_sets,
     );

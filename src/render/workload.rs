@@ -187,6 +187,7 @@ impl Renderer {
             is_pod: workload.kind.is_pod(),
             key: &workload.key,
             namespace: &workload.namespace,
+            runs_to_completion: workload.kind.traits.runs_to_completion,
             volume_claims: claims,
             namespace_labels: self.namespaces.labels_of(&workload.namespace),
         }

@@ -1,5 +1,6 @@
 //! Determines how a workload's controller applies a template change.
 
+use super::pod_resources::is_native_sidecar;
 use super::template_diff::TemplateDiff;
 use crate::model::int_or_percent::{RoundingMode, pods_of_field};
 use crate::model::workload::{KindTraits, WorkloadController, str_at, value_at};
@@ -70,13 +71,13 @@ pub fn update_behavior(
     }
     let difference = TemplateDiff::between(old_template, new_template);
     let (kind, object) = kind.subset_part(object).unwrap_or((kind, object));
-    behavior_of(kind, object, old_template, &difference)
+    behavior_of(kind, object, [old_template, new_template], &difference)
 }
 
 fn behavior_of(
     kind: &KindTraits,
     object: &Value,
-    old_template: &Value,
+    [old_template, new_template]: [&Value; 2],
     difference: &TemplateDiff,
 ) -> UpdateBehavior {
     if kind.is_paused(object) {
@@ -106,6 +107,10 @@ fn behavior_of(
         _ => match in_place_policy(kind, object, old_template) {
             InPlacePolicy::Recreate => without_reason(UpdateMethod::Recreate),
             _ if difference.can_update_in_place() => without_reason(UpdateMethod::InPlace),
+            InPlacePolicy::InPlaceIfPossible if changes_only_native_sidecars(old_template, new_template) => {
+                let reason = "native sidecars are not updated in place";
+                with_reason(UpdateMethod::Recreate, "native-sidecars", reason)
+            }
             InPlacePolicy::InPlaceIfPossible => without_reason(UpdateMethod::Recreate),
             // Kruise v1.9.0 cloneset updatePod and statefulset inPlaceUpdatePod: an error for each pod, repeatedly.
             InPlacePolicy::InPlaceOnly => with_reason(
@@ -147,6 +152,23 @@ fn has_gate(template: &Value) -> bool {
     let gates = value_at(template, "spec.readinessGates").and_then(Value::as_array);
     let is_gate = |g: &Value| g.get("conditionType").and_then(Value::as_str) == Some("InPlaceUpdateReady");
     gates.is_some_and(|g| g.iter().any(is_gate))
+}
+
+/// Returns whether pods are recreated only because native sidecars differ.
+fn changes_only_native_sidecars(old: &Value, new: &Value) -> bool {
+    let natives = |template: &Value| -> Vec<Value> {
+        let init = template["spec"]["initContainers"].as_array();
+        init.into_iter().flatten().filter(|c| is_native_sidecar(c)).cloned().collect()
+    };
+    let rest = |template: &Value| {
+        let mut template = template.clone();
+        template
+            .pointer_mut("/spec")
+            .and_then(Value::as_object_mut)
+            .map(|spec| spec.shift_remove("initContainers"));
+        template
+    };
+    natives(old) != natives(new) && TemplateDiff::between(&rest(old), &rest(new)).can_update_in_place()
 }
 
 fn without_reason(how: UpdateMethod) -> UpdateBehavior {
@@ -213,6 +235,23 @@ mod tests {
         assert_eq!(both("apps", "Deployment", paused, none()), [(UpdateMethod::NextRun, Some("paused")); 2]);
         assert_eq!(both("apps", "Deployment", json!({"replicas": 0}), none())[0].1, Some("no-pods"));
         assert_eq!(both("apps", "Deployment", json!({"replicas": "0", "paused": "true"}), none()), recreated);
+    }
+
+    #[test]
+    fn native_sidecars_are_recreated_with_their_pods() {
+        let native = |image: &str| json!({"name": "proxy", "image": image, "restartPolicy": "Always"});
+        let with = |image: &str, init: Value| template(image, json!({"initContainers": init}));
+        let clone_set = json!({"spec": {"updateStrategy": {"type": "InPlaceIfPossible"}}});
+        let code = |old: &Value, new: &Value| {
+            let taking = update_behavior("apps.kruise.io", "CloneSet", &clone_set, old, new);
+            assert_eq!(taking.method, UpdateMethod::Recreate);
+            taking.code
+        };
+        let old = with("a:1", json!([native("p:1")]));
+        assert_eq!(code(&old, &with("a:1", json!([native("p:2")]))), Some("native-sidecars"));
+        assert_eq!(code(&old, &with("a:2", json!([]))), Some("native-sidecars"));
+        let plain = |image: &str| json!([{"name": "prepare", "image": image}]);
+        assert_eq!(code(&with("a:1", plain("p:1")), &with("a:1", plain("p:2"))), None);
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn image_changes(old: &SidecarSet, new: &SidecarSet) -> Option<Vec<(String, Stri
         }
         content
     };
-    if without(&old.content) != without(&new.content) {
+    if without(&old.revision_content()) != without(&new.revision_content()) {
         return None;
     }
     let containers = |set: &SidecarSet| -> Vec<(String, String)> {

@@ -26,6 +26,8 @@ use super::defaults::{
 };
 use super::document_schema::SchemaCheck;
 use super::int_or_percent::IntOrPercent;
+use super::kubernetes_version::KubernetesVersion;
+use super::sidecar_set::SidecarMode;
 use super::workload::{KindTraits, WorkloadKind};
 use crate::diagnostics::Diagnostic;
 use crate::yaml::{Document, FieldPath};
@@ -59,6 +61,12 @@ pub struct RepositoryConfig {
     /// Annotations that `render` writes.
     #[schemars(extend("default" = AnnotationMode::default()))]
     pub(crate) annotations: Option<AnnotationMode>,
+    /// How the `containers` of SidecarSets are injected. The annotation `pillion.dev/sidecar-mode` of a SidecarSet
+    /// overrides it.
+    #[schemars(extend("default" = SidecarMode::default()))]
+    pub(crate) sidecar_mode: Option<SidecarMode>,
+    /// Version of the clusters (`"1.33"`). What it cannot run is an error. Without it, nothing is refused.
+    pub(crate) kubernetes_version: Option<String>,
     /// Namespaces of manifests without one, and labels of namespaces. The first matching folder wins.
     pub(crate) namespaces: Vec<NamespaceRule>,
     /// Additional kinds with a pod template.
@@ -331,6 +339,7 @@ pub fn decode(document: &Document) -> (RepositoryConfig, Vec<Diagnostic>) {
     }
     found.extend(repository.git.iter().flat_map(|git| git.validate(document)));
     found.extend(lint::validate(&repository.lint, document));
+    found.extend(validate::validate_kubernetes_version(&repository, document));
     (repository, found)
 }
 
@@ -368,6 +377,11 @@ impl RolloutConfig {
 }
 
 impl RepositoryConfig {
+    /// Returns the version of the clusters; None: unknown.
+    pub(crate) fn cluster_version(&self) -> Option<KubernetesVersion> {
+        KubernetesVersion::parse(self.kubernetes_version.as_deref()?)
+    }
+
     /// Returns the additional kinds.
     pub(crate) fn workload_kinds(&self) -> impl Iterator<Item = WorkloadKind> {
         self.kinds.iter().map(|k| WorkloadKind {

@@ -1,11 +1,31 @@
-//! Checks the values of `rollout` that the JSON Schema cannot check.
+//! Checks the values of `rollout`, and `kubernetesVersion`, that the JSON Schema cannot check.
 
-use super::RolloutConfig;
 use super::freeze::FreezeWindows;
+use super::{RepositoryConfig, RolloutConfig};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::duration;
 use crate::model::int_or_percent::IntOrPercent;
+use crate::model::kubernetes_version::KubernetesVersion;
 use crate::yaml::{Document, EntryPart, FieldPath};
+
+/// Reports a `kubernetesVersion` that is not a version.
+pub(super) fn validate_kubernetes_version(
+    repository: &RepositoryConfig,
+    document: &Document,
+) -> Option<Diagnostic> {
+    let text = repository.kubernetes_version.as_deref()?;
+    if KubernetesVersion::parse(text).is_some() {
+        return None;
+    }
+    let path = FieldPath::dotted("kubernetesVersion");
+    let message = format!("`kubernetesVersion` must be a version of Kubernetes, not `{text}`");
+    Some(
+        Diagnostic::error(Code::InvalidConfiguration, message)
+            .at(document.label(&path, EntryPart::Value, ""))
+            .field(path.to_string())
+            .help("write, for example, `kubernetesVersion: \"1.33\"`; `kubectl version` prints that of a cluster"),
+    )
+}
 
 impl RolloutConfig {
     /// Reports invalid texts and numbers: a misspelled step would release everything at once.

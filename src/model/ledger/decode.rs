@@ -96,8 +96,9 @@ impl LedgerDecoder<'_> {
     }
 
     fn decode_revision(&mut self, wire: &wire::RevisionWire, path: &FieldPath) -> Option<Revision> {
+        let lifecycle = (wire.sidecar_mode.unwrap_or_default(), wire.after.clone().into());
         let (set, diagnostics) =
-            decode_content(&self.name, &wire.sidecar_set, self.document, &self.base.join(path));
+            decode_content(&self.name, &wire.sidecar_set, lifecycle, self.document, &self.base.join(path));
         self.diagnostics.extend(diagnostics);
         let set = Arc::new(set?);
         let names = [

@@ -2,6 +2,7 @@
 
 use super::{Ledger, LedgerEntry, Revision, revision_text};
 use crate::model::api::{LOCAL_CONFIG_ANNOTATION, PILLION_API_VERSION};
+use crate::model::sidecar_set::SidecarMode;
 use crate::yaml;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -83,12 +84,17 @@ fn write_revisions<'a>(text: &mut String, key: &str, revisions: impl Iterator<It
     }
     let _ = writeln!(text, "  {key}:");
     for revision in revisions {
-        let block = yaml::emit(&json!([{
-            "name": &*revision.name,
-            "hash": revision.set.hash,
-            "hashWithoutImage": revision.set.hash_without_image,
-            "sidecarSet": revision.set.content,
-        }]));
+        let set = &revision.set;
+        let mut value =
+            json!({"name": &*revision.name, "hash": set.hash, "hashWithoutImage": set.hash_without_image});
+        if set.mode != SidecarMode::default() {
+            value["sidecarMode"] = set.mode.name().into();
+        }
+        if !set.after.is_empty() {
+            value["after"] = set.after.to_value();
+        }
+        value["sidecarSet"] = json!(set.content);
+        let block = yaml::emit(&json!([value]));
         block.split_inclusive('\n').for_each(|entry| write_indented(text, entry));
     }
 }

@@ -279,9 +279,9 @@ impl Ledger {
 }
 
 /// Returns the name of the content of a SidecarSet: Kruise's function for ControllerRevisions over all that
-/// changes what is rendered, selectors included.
+/// changes what is rendered, selectors, mode and launch order included.
 pub(crate) fn revision_name(set: &SidecarSet) -> String {
-    content_revision_name(&set.name, &set.content)
+    content_revision_name(&set.name, &set.revision_content())
 }
 
 /// Returns the hash of a source's pod template, as entries have it: eight hexadecimal digits.

@@ -1,5 +1,6 @@
 //! The file format of ledgers; the JSON Schema is generated from it.
 
+use crate::model::sidecar_set::SidecarMode;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Deserialize;
@@ -110,6 +111,11 @@ pub(super) struct RevisionWire {
     pub(super) hash: String,
     /// The same without images.
     pub(super) hash_without_image: String,
+    /// How its containers are injected; absent for `Container`.
+    pub(super) sidecar_mode: Option<SidecarMode>,
+    /// Containers, each with those that it starts after.
+    #[serde(default)]
+    pub(super) after: BTreeMap<String, Vec<String>>,
     /// The spec as written, without its strategies.
     pub(super) sidecar_set: Map<String, Value>,
 }

@@ -4,7 +4,10 @@ use super::canonical::canonicalize;
 use super::field_locations::FieldLocations;
 use super::schema::{ObjectSchema, SIDECAR_SET_SPEC_V1BETA1, SIDECAR_SET_V1ALPHA1, SIDECAR_SET_V1BETA1};
 use super::spec_fields;
-use super::{DecodeMode, SidecarSet, defaults, deprecated_syntax, hash, type_check, v1alpha1};
+use super::{
+    DecodeMode, LaunchOrder, SidecarMode, SidecarSet, defaults, deprecated_syntax, hash, lifecycle,
+    type_check, v1alpha1,
+};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::json::{JsonObject, object_at, objects_at, string_at, text_at};
 use crate::yaml::{Document, EntryPart, FieldPath};
@@ -40,10 +43,11 @@ pub fn decode_for(
     decode_object(mode, written, locations)
 }
 
-/// Decodes the content of a revision, a v1beta1 spec inside another document.
+/// Decodes the content of a revision: a v1beta1 spec inside another document, the mode and the launch order.
 pub fn decode_content(
     name: &str,
     content: &JsonObject,
+    (mode, after): (SidecarMode, LaunchOrder),
     document: &Arc<Document>,
     path: &FieldPath,
 ) -> (Option<SidecarSet>, Vec<Diagnostic>) {
@@ -52,7 +56,10 @@ pub fn decode_content(
     });
     let mut locations = FieldLocations::new(document, path);
     locations.record_move(FieldPath::dotted("spec"), FieldPath::dotted("sidecarSet"));
-    decode_object(DecodeMode::Render, written.as_object().unwrap_or(&JsonObject::new()), locations)
+    lifecycle::record_ledger_keys(&mut locations);
+    let written = written.as_object().cloned().unwrap_or_default();
+    let (set, diagnostics) = decode_object(DecodeMode::Render, &written, locations);
+    (set.map(|set| SidecarSet { mode, has_own_mode: true, after, ..set }), diagnostics)
 }
 
 fn decode_object(
@@ -86,7 +93,16 @@ fn decode_object(
         diagnostics.extend(v1alpha1::convert(&mut metadata, &mut spec, &mut locations));
     }
     let has_containers = written.get("spec").and_then(|s| s.get("containers")).is_some_and(Value::is_array);
-    (Some(build_set(metadata, spec, has_containers, locations)), diagnostics)
+    let (mode, after, problems) = lifecycle::read_lifecycle(&metadata, &spec, &locations);
+    let is_sound = problems.is_empty();
+    diagnostics.extend(problems);
+    let set = SidecarSet {
+        mode: mode.unwrap_or_default(),
+        has_own_mode: mode.is_some(),
+        after,
+        ..build_set(metadata, spec, has_containers, locations)
+    };
+    (is_sound.then_some(set), diagnostics)
 }
 
 fn build_set(
@@ -128,6 +144,9 @@ fn build_set(
         revision_name: hash::revision_name(&name, &stored_spec),
         revision_history_limit: spec.get("revisionHistoryLimit").and_then(Value::as_i64),
         canonical_spec: stored_spec,
+        mode: SidecarMode::default(),
+        has_own_mode: false,
+        after: LaunchOrder::default(),
         content,
         name,
         metadata,

@@ -7,6 +7,7 @@ mod deprecated_syntax;
 mod diagnostic_collector;
 mod field_locations;
 mod hash;
+mod lifecycle;
 mod lints;
 mod repair;
 #[cfg(test)]
@@ -20,17 +21,21 @@ mod validate;
 pub use decode::decode_content;
 pub use decode::{decode, decode_for};
 pub(crate) use hash::content_revision_name;
+pub(crate) use lifecycle::parse_launch_order;
+pub use lifecycle::{LaunchOrder, SidecarMode};
 pub(crate) use lints::lint;
 pub use repair::repair;
 pub use validate::{ValidationContext, conflicts, validate};
 
 use crate::diagnostics::Span;
+use crate::model::api::{AFTER_ANNOTATION, SIDECAR_MODE_ANNOTATION};
 use crate::model::int_or_percent::IntOrPercent;
 use crate::model::json::JsonObject;
 use crate::model::selector::Selector;
 use crate::yaml::{Document, EntryPart, FieldPath};
 use field_locations::FieldLocations;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The purpose of decoding a SidecarSet.
@@ -72,6 +77,8 @@ pub struct SidecarContainer {
     pub(crate) resources_policy: Option<ResourcesPolicy>,
     /// `restartPolicy: Always` on an init container: a native sidecar.
     pub(crate) is_native_sidecar: bool,
+    /// It is a native sidecar by the mode of the set, and one of `containers` in the set.
+    pub(crate) is_converted: bool,
     /// Its path in the document of the set.
     pub(crate) path: FieldPath,
 }
@@ -234,6 +241,12 @@ pub struct SidecarSet {
     /// The v1beta1 spec as in the source, without the fields that do not affect rendering: the strategies,
     /// `revisionHistoryLimit` and `customVersion`.
     pub(crate) content: JsonObject,
+    /// Annotation `pillion.dev/sidecar-mode`, else `sidecarMode` of pillion.yaml. Part of the revision.
+    pub(crate) mode: SidecarMode,
+    /// The set has a mode of its own: that of the annotation, or of its revision in a ledger.
+    pub(crate) has_own_mode: bool,
+    /// Annotation `pillion.dev/after`. Part of the revision.
+    pub(crate) after: LaunchOrder,
     /// `revisionHistoryLimit`.
     pub(crate) revision_history_limit: Option<i64>,
     /// Annotation `kruise.io/sidecarset-hash` (semantics/injection.md 9).
@@ -252,6 +265,42 @@ impl SidecarSet {
     /// Returns an annotation of the set.
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata.get("annotations")?.get(key)?.as_str()
+    }
+
+    /// Returns the set with the mode of pillion.yaml, unless it has its own.
+    #[must_use]
+    pub fn with_default_mode(self: Arc<Self>, mode: SidecarMode) -> Arc<Self> {
+        if self.has_own_mode || self.mode == mode {
+            return self;
+        }
+        Arc::new(Self { mode, ..Self::clone(&self) })
+    }
+
+    /// Returns all that its revision names: its content, and where they are not the default, its mode and its order.
+    pub(crate) fn revision_content(&self) -> Cow<'_, JsonObject> {
+        if self.mode == SidecarMode::default() && self.after.is_empty() {
+            return Cow::Borrowed(&self.content);
+        }
+        let mut content = self.content.clone();
+        if self.mode != SidecarMode::default() {
+            content.insert(SIDECAR_MODE_ANNOTATION.to_owned(), self.mode.name().into());
+        }
+        if !self.after.is_empty() {
+            content.insert(AFTER_ANNOTATION.to_owned(), self.after.to_value());
+        }
+        Cow::Owned(content)
+    }
+
+    /// Returns a labelled span at the annotation with its mode, where it has one.
+    pub(crate) fn mode_label(&self, text: &str) -> Option<Span> {
+        let path = lifecycle::annotation_path(SIDECAR_MODE_ANNOTATION);
+        self.has_own_mode.then(|| self.locations.label(&path, EntryPart::Value, text))
+    }
+
+    /// Returns a labelled span at the annotation with its launch order.
+    pub(crate) fn after_label(&self, text: &str) -> Span {
+        let path = lifecycle::annotation_path(AFTER_ANNOTATION);
+        self.locations.label(&path, EntryPart::Value, text)
     }
 
     /// Returns whether one of its init containers is a native sidecar.

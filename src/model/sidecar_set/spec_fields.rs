@@ -39,6 +39,7 @@ fn read_sidecar(written: &JsonObject, default_policy: &str, path: FieldPath) -> 
         hot_upgrade_empty_image: hot.map(|u| text_at(u, "hotUpgradeEmptyImage").into()),
         resources_policy: object_at(written, "resourcesPolicy").map(read_resources_policy),
         is_native_sidecar: string_at(written, "restartPolicy") == Some("Always"),
+        is_converted: false,
         path,
     }
 }

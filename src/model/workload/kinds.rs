@@ -18,6 +18,8 @@ pub struct KindTraits {
     pub plural: &'static str,
     /// Its short names in kubectl.
     pub(crate) short_names: &'static [&'static str],
+    /// Whether its pods are done when their containers have ended.
+    pub(crate) runs_to_completion: bool,
     /// The rules by which its pods are replaced.
     pub controller: WorkloadController,
     /// Where its pod template may be: the first of these paths that leads to a mapping.
@@ -100,6 +102,7 @@ pub(super) const UNKNOWN: KindTraits = KindTraits {
     kind: "",
     plural: "",
     short_names: &[],
+    runs_to_completion: false,
     controller: WorkloadController::Unknown,
     templates: &["spec.template"],
     owns: &[],
@@ -205,6 +208,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         group: "batch",
         kind: "Job",
         plural: "jobs",
+        runs_to_completion: true,
         controller: WorkloadController::Job,
         replicas: Some("spec.parallelism"),
         ..BUILTIN
@@ -214,6 +218,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         kind: "CronJob",
         plural: "cronjobs",
         short_names: &["cj"],
+        runs_to_completion: true,
         controller: WorkloadController::NewPodsOnly,
         templates: &["spec.jobTemplate.spec.template"],
         ..BUILTIN
@@ -258,6 +263,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         kind: "BroadcastJob",
         plural: "broadcastjobs",
         short_names: &["bcj"],
+        runs_to_completion: true,
         controller: WorkloadController::NewPodsOnly,
         ..UNKNOWN
     },
@@ -266,6 +272,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         kind: "AdvancedCronJob",
         plural: "advancedcronjobs",
         short_names: &["acj"],
+        runs_to_completion: true,
         controller: WorkloadController::NewPodsOnly,
         templates: &[
             "spec.template.jobTemplate.spec.template",

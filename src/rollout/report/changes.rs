@@ -88,6 +88,12 @@ fn describe_changes(old: &SidecarSet, new: &SidecarSet) -> Vec<String> {
             before.iter().filter(|b| after.iter().all(|a| str_field(a, "name") != str_field(b, "name")));
         found.extend(removed.map(|b| format!("{} removed", str_field(b, "name"))));
     }
+    if old.mode != new.mode {
+        found.push(format!("sidecarMode {} -> {}", old.mode, new.mode));
+    }
+    if old.after != new.after {
+        found.push("launch order changed".to_owned());
+    }
     let mut keys: Vec<&String> = old.content.keys().collect();
     keys.extend(new.content.keys().filter(|key| !old.content.contains_key(*key)));
     let others = keys.into_iter().filter(|key| !["initContainers", "containers"].contains(&key.as_str()));

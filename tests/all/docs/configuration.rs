@@ -40,6 +40,8 @@ metadata:
       approve: [1]
 ```
 
+The annotations `pillion.dev/sidecar-mode` and `pillion.dev/after` set the mode and the launch order of one SidecarSet: [sidecar-modes.md](sidecar-modes.md).
+
 `lint` sets the level of warnings and notes by their code, which messages have in brackets:
 
 ```yaml
@@ -48,7 +50,7 @@ lint:
   unknown-field: deny
 ```
 
-Errors cannot be allowed, and `--strict` makes every other warning an error.
+Errors cannot be allowed, `job-never-completes` aside, and `--strict` makes every other warning an error.
 `pillion explain CODE` says what a code means and how to fix what it reports; [codes.md](codes.md) has all of them.
 `pillion watch` does not read `lint`: check the sources before they are merged.
 

@@ -28,15 +28,15 @@ use std::sync::Arc;
 const BARRIER: &str = "KRUISE_CONTAINER_BARRIER";
 
 /// One recorded case, read.
-struct Case {
-    id: String,
+pub(super) struct Case {
+    pub(super) id: String,
     options: Value,
     order_sensitive: bool,
-    sets: Result<SidecarSetStore, Vec<Diagnostic>>,
+    pub(super) sets: Result<SidecarSetStore, Vec<Diagnostic>>,
     /// Every content of every set.
     contents: Vec<Arc<PreparedSet>>,
-    pod: Arc<Document>,
-    namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    pub(super) pod: Arc<Document>,
+    pub(super) namespaces: BTreeMap<String, BTreeMap<String, String>>,
     expected: Vec<Value>,
 }
 
@@ -74,7 +74,7 @@ impl Case {
     }
 }
 
-fn inject_into(
+pub(super) fn inject_into(
     document: &Document,
     pod: &Value,
     sets: &SidecarSetStore,
@@ -91,10 +91,11 @@ fn inject_into(
         is_pod: true,
         key: &key,
         namespace,
+        runs_to_completion: false,
         volume_claims: &[],
         namespace_labels,
     };
-    inject(&template, sets, &Options { annotations, trace: true })
+    inject(&template, sets, &Options { annotations, trace: true, ..Options::default() })
 }
 
 fn labels_of(namespace: &Value) -> (String, BTreeMap<String, String>) {
@@ -112,7 +113,7 @@ fn read_sets(folder: &File, file: &str) -> Result<Vec<Arc<PreparedSet>>, Vec<Dia
     decoded.collect()
 }
 
-fn all_cases() -> Vec<Case> {
+pub(super) fn all_cases() -> Vec<Case> {
     let all = cases("injection").into_iter().map(|folder| Case::read(&folder));
     all.filter(|case| case.options.get("featureGates").is_none()).collect()
 }
@@ -451,6 +452,7 @@ fn templates_get_what_pods_get_but_for_barriers() {
             is_pod: false,
             key: "Deployment.apps/default/web",
             namespace,
+            runs_to_completion: false,
             volume_claims: &[],
             namespace_labels: case
                 .namespaces

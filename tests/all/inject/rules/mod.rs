@@ -100,11 +100,16 @@ impl InjectionCase {
             is_pod: self.is_pod,
             key: "Pod/default/web-0",
             namespace: self.namespace,
+            runs_to_completion: false,
             volume_claims: &[],
             namespace_labels: self.labels.as_ref().map_or(NamespaceLabels::Unknown, NamespaceLabels::Known),
         };
         let sets = SidecarSetStore::new(self.sets.clone(), self.history.clone());
-        inject(&template, &sets, &Options { annotations: self.annotations, trace: true })
+        inject(
+            &template,
+            &sets,
+            &Options { annotations: self.annotations, trace: true, ..Options::default() },
+        )
     }
 
     /// The new template; no error is allowed.
