@@ -30,5 +30,6 @@ mod lua;
 mod pod_security;
 mod release;
 mod schema;
+mod sidecar_modes;
 mod simulated_pods;
 mod watched;

@@ -14,6 +14,7 @@ pub(crate) struct Kind(&'static str, &'static str);
 pub(crate) const NODES: Kind = Kind("/api/v1", "nodes");
 pub(crate) const PODS: Kind = Kind("/api/v1", "pods");
 pub(crate) const SERVICE_ACCOUNTS: Kind = Kind("/api/v1", "serviceaccounts");
+pub(crate) const JOBS: Kind = Kind("/apis/batch/v1", "jobs");
 pub(crate) const DEPLOYMENTS: Kind = Kind("/apis/apps/v1", "deployments");
 pub(crate) const STATEFUL_SETS: Kind = Kind("/apis/apps/v1", "statefulsets");
 pub(crate) const CRDS: Kind = Kind("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions");
