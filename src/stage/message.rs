@@ -92,7 +92,10 @@ fn batch_message(
 ) -> String {
     let wording = RolloutSummary::from_ledger(before);
     let number = format!("{}/{}", batch.number, rollout.last_batch());
-    let workloads = pluralize(batch.updates.len() as u64, "workload");
+    let workloads = match &batch.updates[..] {
+        [only] => workload_title(&only.key),
+        several => pluralize(several.len() as u64, "workload"),
+    };
     let whom = match batch.moved_pods() {
         0 => workloads,
         pods => format!("{} of {workloads}", pluralize(pods.into(), "pod")),

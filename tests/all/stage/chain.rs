@@ -45,10 +45,10 @@ fn the_worked_example() {
         subjects.lines().collect::<Vec<_>>(),
         [
             "log: start, logtail 1.4.2 -> 1.5.0",
-            "log: batch 1/4, logtail 1.5.0 for 1 pod of 1 workload",
-            "log: batch 2/4, logtail 1.5.0 for 2 pods of 1 workload",
-            "log: batch 3/4, logtail 1.5.0 for 8 pods of 1 workload",
-            "log: batch 4/4, logtail 1.5.0 for 1 workload",
+            "log: batch 1/4, logtail 1.5.0 for 1 pod of StatefulSet data/events",
+            "log: batch 2/4, logtail 1.5.0 for 2 pods of StatefulSet data/events",
+            "log: batch 3/4, logtail 1.5.0 for 8 pods of CloneSet shop/cart",
+            "log: batch 4/4, logtail 1.5.0 for Deployment shop/web",
             "log: complete, logtail 1.5.0 is released",
         ]
     );

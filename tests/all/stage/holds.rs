@@ -214,7 +214,7 @@ fn a_hold_ends_with_its_date_in_a_batch_that_a_plan_names() {
         subjects.lines().collect::<Vec<_>>(),
         [
             "log: start, holds have expired",
-            "log: batch 1/1, log-5f56f8b99 for 1 workload",
+            "log: batch 1/1, log-5f56f8b99 for Deployment shop/web",
             "log: complete, log-5f56f8b99 is released"
         ]
     );

@@ -145,7 +145,7 @@ fn what_was_observed_is_written_down_by_open() {
         subjects.lines().collect::<Vec<_>>(),
         [
             "log: start, logtail 1.4.2 -> 1.5.0",
-            "log: batch 1/3, logtail 1.5.0 for 1 pod of 1 workload",
+            "log: batch 1/3, logtail 1.5.0 for 1 pod of StatefulSet data/events",
             "log: batch 2/3, logtail 1.5.0 for 5 pods of 2 workloads",
             "log: batch 3/3, logtail 1.5.0 for 15 pods of 2 workloads",
             "log: complete, logtail 1.5.0 is released",

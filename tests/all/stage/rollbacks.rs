@@ -134,8 +134,8 @@ fn while_it_is_paused_people_see_what_resume_does() {
         subjects.lines().collect::<Vec<_>>(),
         [
             "log: resume at batch 2",
-            "log: batch 3/4, logtail 1.5.0 for 8 pods of 1 workload",
-            "log: batch 4/4, logtail 1.5.0 for 1 workload",
+            "log: batch 3/4, logtail 1.5.0 for 8 pods of CloneSet shop/cart",
+            "log: batch 4/4, logtail 1.5.0 for Deployment shop/web",
             "log: complete, logtail 1.5.0 is released",
         ]
     );
