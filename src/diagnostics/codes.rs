@@ -581,13 +581,17 @@ codes! {
     ReplicasNotInGit "replicas-not-in-git" [Warning]
         "a Deployment without `replicas`, and `--cluster-state pods.json`"
         "No change is needed. Set `replicas` in git, or `rollout.pods` in pillion.yaml, to plan without the cluster."
+    /// Git has no replica count and no autoscaler for a workload, so it counts as the 1 pod that Kubernetes creates.
+    ReplicasDefault "replicas-default" [Note]
+        "a Deployment without `replicas`, and no HorizontalPodAutoscaler for it"
+        "Write `replicas: 1`, or add the autoscaler to git. If the workload has more pods, pass `--cluster-state FILE` or set `rollout.pods` in pillion.yaml."
     /// The native partition of a workload keeps pods on the old template, and a rollout never lowers it.
     NativePartitionKept "native-partition-kept" [Note]
         "kind: CloneSet\nspec: {replicas: 5, updateStrategy: {partition: 3}}"
         "Lower the partition of the workload to update the remaining pods."
     /// The replica count of a workload is unknown.
     ReplicasUnknown "replicas-unknown" [Warning]
-        "a DaemonSet, and neither `--cluster-state` nor `rollout: {pods: {...}}`"
+        "a DaemonSet or a Deployment with an autoscaler, and neither `--cluster-state` nor `rollout: {pods: {...}}`"
         "Pass `--cluster-state FILE`, or set `rollout.pods` in pillion.yaml."
     /// No workload of the rollout has the labels of the canary selector.
     CanaryMatchesNothing "canary-matches-nothing" [Warning]

@@ -268,11 +268,19 @@ impl RolloutContext<'_> {
         format!("{}{}", self.name, cluster_option(self.cluster.as_deref()))
     }
 
-    /// Returns the replicas of a workload: from the ledger, from git, from pillion.yaml. None: unknown.
+    /// Returns the replicas of a workload: from the ledger, from git, from pillion.yaml, else the default of its kind.
+    /// None: unknown.
     pub(crate) fn replicas(&self, workload: &PlannedWorkload, ledger: &Ledger) -> Option<u32> {
         let key = workload.key();
         let in_git = || workload.replicas.or_else(|| self.settings.replicas.get(&**key).copied());
-        ledger.replicas.get(key).copied().or_else(in_git)
+        ledger.replicas.get(key).copied().or_else(in_git).or_else(|| workload.default_replicas())
+    }
+
+    /// Returns whether only the default of its kind says how many replicas a workload has.
+    pub(super) fn has_default_replicas(&self, workload: &PlannedWorkload, ledger: &Ledger) -> bool {
+        let key = workload.key();
+        let is_known = ledger.replicas.contains_key(key) || self.settings.replicas.contains_key(&**key);
+        !is_known && workload.default_replicas().is_some()
     }
 
     /// Returns the ledger with its valid entries: without those of workloads that are missing or changed in the sources

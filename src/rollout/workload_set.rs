@@ -43,6 +43,8 @@ pub struct PlannedWorkload {
     pub(crate) labels: LabelMap,
     /// Its replicas in git.
     pub(crate) replicas: Option<u32>,
+    /// Git leaves its replicas to the default of its kind.
+    has_default_replicas: bool,
     /// A HorizontalPodAutoscaler in git sets its replicas.
     pub(crate) is_autoscaled: bool,
     change_cache: Mutex<Vec<(RevisionPair, Arc<TemplateChange>)>>,
@@ -110,10 +112,12 @@ impl PlannedWorkload {
     pub(crate) fn new(document: Arc<Document>, located: WorkloadRef) -> Self {
         let labels = template_labels(located.pod_template(&document));
         let replicas = located.kind.replicas_path.as_ref().and_then(|at| at.find(located.object(&document)));
+        let has_default_replicas = replicas.is_none_or(Value::is_null);
         let replicas = replicas.and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
         Self {
             labels,
             replicas: if located.kind.is_pod() { Some(1) } else { replicas },
+            has_default_replicas,
             is_autoscaled: false,
             document,
             manifest: located,
@@ -127,6 +131,13 @@ impl PlannedWorkload {
     /// Returns its key.
     pub fn key(&self) -> &Arc<str> {
         &self.manifest.key
+    }
+
+    /// Returns the replicas that Kubernetes gives it where git sets none; None: an autoscaler sets them, or its kind
+    /// has no default.
+    pub(crate) fn default_replicas(&self) -> Option<u32> {
+        let default = self.manifest.kind.traits.default_replicas;
+        default.filter(|_| self.has_default_replicas && !self.is_autoscaled)
     }
 
     /// Returns the hash of its pod template in the sources.

@@ -28,6 +28,8 @@ pub struct KindTraits {
     pub(crate) owns: &'static [(&'static str, &'static str)],
     /// Where git has its number of pods.
     pub replicas: Option<&'static str>,
+    /// Its number of pods where git has none and no autoscaler sets it; None: the kind has no such default.
+    pub(crate) default_replicas: Option<u32>,
     /// Where the cluster has its number of pods, where that is not in `replicas`.
     pub(crate) desired: Option<&'static str>,
     /// Its native partition: the number of pods that keep the old template.
@@ -107,6 +109,7 @@ pub(super) const UNKNOWN: KindTraits = KindTraits {
     templates: &["spec.template"],
     owns: &[],
     replicas: None,
+    default_replicas: None,
     desired: None,
     partition: None,
     max_unavailable: None,
@@ -129,6 +132,7 @@ const DEPLOYMENT: KindTraits = KindTraits {
     short_names: &["deploy"],
     controller: WorkloadController::Deployment,
     replicas: Some("spec.replicas"),
+    default_replicas: Some(1),
     max_unavailable: Some("spec.strategy.rollingUpdate.maxUnavailable"),
     paused: Some("spec.paused"),
     revision: RevisionSource::ReplicaSetNumber,
@@ -155,6 +159,7 @@ const REPLICA_SET: KindTraits = KindTraits {
     short_names: &["rs"],
     controller: WorkloadController::NewPodsOnly,
     replicas: Some("spec.replicas"),
+    default_replicas: Some(1),
     ..BUILTIN
 };
 
@@ -165,6 +170,7 @@ const STATEFUL_SET: KindTraits = KindTraits {
     short_names: &["sts"],
     controller: WorkloadController::StatefulSet,
     replicas: Some("spec.replicas"),
+    default_replicas: Some(1),
     partition: Some("spec.updateStrategy.rollingUpdate.partition"),
     max_unavailable: Some("spec.updateStrategy.rollingUpdate.maxUnavailable"),
     pod_management: Some("spec.podManagementPolicy"),
@@ -230,6 +236,8 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         short_names: &["clone"],
         controller: WorkloadController::CloneSet,
         replicas: Some("spec.replicas"),
+        // Kruise v1.9.0 SetDefaultsCloneSet.
+        default_replicas: Some(1),
         partition: Some("spec.updateStrategy.partition"),
         max_unavailable: Some("spec.updateStrategy.maxUnavailable"),
         paused: Some("spec.updateStrategy.paused"),
@@ -298,6 +306,7 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
             ("apps.kruise.io", "CloneSet"),
             ("apps", "Deployment"),
         ],
+        // Without `replicas` its subsets say how many, and versions of Kruise differ in how.
         replicas: Some("spec.replicas"),
         revision: RevisionSource::UnitedDeployment,
         has_selector: true,
@@ -313,6 +322,8 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
         controller: WorkloadController::AdvancedStatefulSet,
         templates: &["spec.gameServerTemplate"],
         owns: &[("apps.kruise.io", "StatefulSet")],
+        // Its CRD requires `replicas`.
+        default_replicas: None,
         paused: Some("spec.updateStrategy.rollingUpdate.paused"),
         in_place_policy: Some("spec.updateStrategy.rollingUpdate.podUpdatePolicy"),
         pod_management: None,

@@ -213,37 +213,53 @@ fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
 fn unknown_replica_warnings(plan: &RolloutPlan<'_>, state: &RolloutProgress<'_>) -> Vec<Diagnostic> {
     let opens = plan.starts_rollout() || !plan.has_started();
     let silent = state.matched.iter().filter(|m| {
-        m.workload.replicas.is_none() && !m.is_done && m.change.behavior.method.replaces_or_restarts()
+        m.workload.replicas.is_none()
+            && !m.is_done
+            && m.change.behavior.method.replaces_or_restarts()
+            && !plan.ledger.replicas.contains_key(m.workload.key())
     });
-    let known = |m: &&MatchedWorkload<'_>| plan.ledger.replicas.contains_key(m.workload.key());
-    let (written, unknown): (Vec<_>, Vec<_>) =
-        silent.filter(|m| !known(m)).partition(|m| m.replicas.is_some());
-    let observed: Vec<_> = written
-        .into_iter()
-        .filter(|m| opens && plan.external.observed_replicas.contains_key(m.workload.key()))
-        .collect();
-    let mut diagnostics = Vec::new();
+    let started = plan.started_ledger();
+    let (mut observed, mut defaulted, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    for matched in silent {
+        let key = matched.workload.key();
+        match matched.replicas {
+            None => unknown.push(matched),
+            Some(_) if opens && plan.external.observed_replicas.contains_key(key) => observed.push(matched),
+            Some(_) if plan.context.has_default_replicas(matched.workload, started) => defaulted.push(matched),
+            Some(_) => {}
+        }
+    }
     let pods = saturating_sum(observed.iter().filter_map(|m| m.replicas));
-    diagnostics.extend(describe_workloads(&observed).map(|(who, has)| {
+    let recorded = describe_workloads(&observed).map(|(who, has)| {
         let message =
             format!("{who} {has} no `replicas`; Start records the {pods} observed pods in the ledger");
         Diagnostic::warning(Code::ReplicasNotInGit, message)
-    }));
-    diagnostics.extend(
-        describe_workloads(&unknown).map(|(who, _)| unknown_replicas_warning(&who, unknown.len(), opens)),
-    );
-    diagnostics
+    });
+    let counted = describe_workloads(&defaulted).map(|(who, has)| {
+        let each = if defaulted.len() == 1 { "it counts" } else { "each counts" };
+        let message = format!("{who} {has} no `replicas` and no autoscaler in git: {each} as 1 pod");
+        let cause = "Kubernetes creates 1 pod where `replicas` is absent";
+        let note = Diagnostic::note(Code::ReplicasDefault, message).because(cause);
+        note.help(format!("if it has more pods, {}", replicas_help(opens)))
+    });
+    let uncounted =
+        describe_workloads(&unknown).map(|(who, _)| unknown_replicas_warning(&who, unknown.len(), opens));
+    recorded.into_iter().chain(counted).chain(uncounted).collect()
 }
 
 fn unknown_replicas_warning(who: &str, n: usize, opens: bool) -> Diagnostic {
     let own = if n == 1 { "a batch of its own" } else { "each a batch of its own" };
     let message = format!("the replica count of {who} is unknown: {own}, and not counted");
-    let help = if opens {
+    Diagnostic::warning(Code::ReplicasUnknown, message).help(replicas_help(opens))
+}
+
+/// Returns how to make a replica count known.
+fn replicas_help(opens: bool) -> &'static str {
+    if opens {
         "pass `--cluster-state FILE`, or set the number in `rollout: {pods: {…}}` of pillion.yaml"
     } else {
         "set the number in `rollout: {pods: {…}}` of pillion.yaml: an open rollout takes no observed replicas"
-    };
-    Diagnostic::warning(Code::ReplicasUnknown, message).help(help)
+    }
 }
 
 fn describe_workloads(matched: &[&MatchedWorkload<'_>]) -> Option<(String, &'static str)> {

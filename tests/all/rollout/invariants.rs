@@ -112,6 +112,9 @@ enum Shape {
     /// With its own partition.
     Kept(u32, u32),
     CloneSet(u32),
+    /// Without `replicas`, which makes 1.
+    Default,
+    /// A DaemonSet: git does not say how many pods it has.
     Unknown,
     CronJob,
     Job,
@@ -146,7 +149,8 @@ fn manifest(shape: Shape, name: &str, image: u32) -> String {
             let own = "  updateStrategy:\n    type: InPlaceIfPossible\n";
             head("apps.kruise.io/v1alpha1", "CloneSet") + &pods(n) + own + "  template:\n" + &spec("    ")
         }
-        Shape::Unknown => head("apps/v1", "Deployment") + "spec:\n  template:\n" + &spec("    "),
+        Shape::Default => head("apps/v1", "Deployment") + "spec:\n  template:\n" + &spec("    "),
+        Shape::Unknown => head("apps/v1", "DaemonSet") + "spec:\n  template:\n" + &spec("    "),
         Shape::CronJob => {
             head("batch/v1", "CronJob")
                 + "spec:\n  jobTemplate:\n    spec:\n      template:\n"
@@ -309,6 +313,7 @@ fn no_prefix_of_a_small_rollout_breaks_a_bound() {
         Shape::StatefulSet(3),
         Shape::Kept(3, 1),
         Shape::CloneSet(4),
+        Shape::Default,
         Shape::Unknown,
         Shape::CronJob,
         Shape::Job,
@@ -336,6 +341,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         (0..6_u32).prop_map(Shape::StatefulSet),
         (1..5_u32, 1..3_u32).prop_map(|(n, k)| Shape::Kept(n, k)),
         (0..9_u32).prop_map(Shape::CloneSet),
+        Just(Shape::Default),
         Just(Shape::Unknown),
         Just(Shape::CronJob),
         Just(Shape::Job),

@@ -154,7 +154,10 @@ fn two_branches_from_the_first_render_to_the_end() {
     let first = repo.commit("start");
     repo.pillion(&["render", "--branch", "env/prod", "--create"]);
     let files = repo.git(&["ls-tree", "-r", "--name-only", "env/prod"]);
-    assert_eq!(files, ".pillion-files\ndata/events.yaml\nshop/cart.yaml\nshop/import.yaml\nshop/web.yaml");
+    assert_eq!(
+        files,
+        ".pillion-files\ndata/events.yaml\nshop/cart.yaml\nshop/import.yaml\nshop/web-autoscaler.yaml\nshop/web.yaml"
+    );
     let source =
         |commit: &str| repo.git(&["show", "-s", "--format=%(trailers:key=Pillion-Source,valueonly)", commit]);
     assert_eq!(source("env/prod"), first.to_string());
