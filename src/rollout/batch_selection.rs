@@ -7,6 +7,7 @@ use super::workload_set::SidecarEffect;
 use super::{LabelMap, saturating_sum, scatter, to_u32};
 use crate::model::int_or_percent::RoundingMode;
 use crate::model::ledger::RevisionName;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The result of a selection.
@@ -160,8 +161,9 @@ pub(super) fn batch_refusal(
     })
 }
 
-/// Returns Kruise's order over workloads: namespace, name and kind, then priority, then scatter. A rollback begins
-/// with the latest batch.
+/// Returns the order of workloads: by priority, and those of one priority spread over namespaces (the first of each, then
+/// the second of each), then scattered. Ties are in the order of namespace, name and kind. A rollback begins with the
+/// latest batch.
 fn update_order(
     context: &RolloutContext<'_>,
     state: &RolloutProgress<'_>,
@@ -171,12 +173,31 @@ fn update_order(
     let strategy = &context.settings.strategy;
     let labels: Vec<&LabelMap> = state.matched.iter().map(|m| &m.workload.labels).collect();
     let mut order = ready.to_vec();
-    strategy.sort_by_priority(&labels, &mut order);
+    let ranks = namespace_ranks(context, state);
+    order.sort_by_cached_key(|i| (strategy.priority_level(labels[*i]), ranks[*i]));
     if is_rollback {
         order.sort_by_key(|i| std::cmp::Reverse(state.matched[*i].entry.as_ref().and_then(|l| l.batch)));
         return order;
     }
     scatter::scatter(&scatter::workload_terms(&strategy.scatter_strategy), &labels, order)
+}
+
+/// Returns the rank of each workload among those of its namespace that are selected alike. Updated workloads keep their
+/// ranks, so that the order of the others stays while the rollout progresses.
+fn namespace_ranks(context: &RolloutContext<'_>, state: &RolloutProgress<'_>) -> Vec<usize> {
+    let strategy = &context.settings.strategy;
+    let mut sizes: BTreeMap<_, usize> = BTreeMap::new();
+    let mut ranks = Vec::with_capacity(state.matched.len());
+    for matched in &state.matched {
+        let labels = &matched.workload.labels;
+        let unit = (matched.counts_no_pods(), matched.replicas.is_some());
+        let namespace = &*matched.workload.manifest.namespace;
+        let group = (strategy.priority_level(labels), strategy.is_in_canary(labels), unit, namespace);
+        let size = sizes.entry(group).or_default();
+        *size += 1;
+        ranks.push(*size);
+    }
+    ranks
 }
 
 /// Returns the pods that are left in the step.

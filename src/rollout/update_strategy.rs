@@ -7,6 +7,9 @@ use crate::model::int_or_percent::{IntOrPercent, RoundingMode};
 use crate::model::sidecar_set::{PriorityStrategy, UpdateStrategy};
 use std::cmp::Reverse;
 
+/// The priority of a unit: the place of its key in the list, and its number or weight, larger ones first.
+pub(crate) type PriorityLevel = (Option<usize>, Reverse<i64>);
+
 impl UpdateStrategy {
     /// `partition`: returns how many of `n` matched units are kept on what they have, the last ones in the order of
     /// the update.
@@ -31,11 +34,19 @@ impl UpdateStrategy {
     ///
     /// Kruise v1.9.0 updatesort/priority_sort.go: where both lists are set, the weights count.
     pub(crate) fn sort_by_priority(&self, units: &[&LabelMap], order: &mut [usize]) {
-        let Some(strategy) = &self.priority_strategy else { return };
-        if !strategy.weight_priority.is_empty() {
-            order.sort_by_cached_key(|unit| Reverse(total_weight(strategy, units[*unit])));
-        } else if !strategy.order_priority.is_empty() {
-            order.sort_by_cached_key(|unit| order_level(strategy, units[*unit]));
+        if self.priority_strategy.is_some() {
+            order.sort_by_cached_key(|unit| self.priority_level(units[*unit]));
+        }
+    }
+
+    /// `priorityStrategy`: returns the priority of a unit; those that compare less go first.
+    pub(crate) fn priority_level(&self, labels: &LabelMap) -> PriorityLevel {
+        match &self.priority_strategy {
+            Some(strategy) if !strategy.weight_priority.is_empty() => {
+                (None, Reverse(total_weight(strategy, labels)))
+            }
+            Some(strategy) => order_level(strategy, labels),
+            None => (None, Reverse(0)),
         }
     }
 }
@@ -61,7 +72,7 @@ fn total_weight(strategy: &PriorityStrategy, labels: &LabelMap) -> i64 {
 
 /// Compares by the first listed key that the unit has, larger numbers first; units with none of the keys come before
 /// all others.
-fn order_level(strategy: &PriorityStrategy, labels: &LabelMap) -> (Option<usize>, Reverse<i64>) {
+fn order_level(strategy: &PriorityStrategy, labels: &LabelMap) -> PriorityLevel {
     let keys = strategy.order_priority.iter().enumerate();
     let found = keys.filter_map(|(i, key)| Some((i, labels.get(key)?))).next();
     let number = found.map_or(0, |(_, value)| trailing_number(value));

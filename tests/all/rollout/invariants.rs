@@ -127,12 +127,15 @@ fn manifest(shape: Shape, name: &str, image: u32) -> String {
             "{indent}metadata:\n{indent}  labels: {{app: {name}, log: \"true\"}}\n{indent}spec:\n{indent}  containers:\n{indent}  - name: app\n{indent}    image: app:{image}\n"
         )
     };
+    // Two workloads of three are in one namespace.
+    let namespace = if name.ends_with(['1', '4']) { "data" } else { "shop" };
     let head = |version: &str, kind: &str| {
         formatdoc! {"
             apiVersion: {version}
             kind: {kind}
             metadata:
               name: {name}
+              namespace: {namespace}
         "}
     };
     let pods = |n: u32| format!("spec:\n  replicas: {n}\n");
@@ -159,7 +162,11 @@ fn manifest(shape: Shape, name: &str, image: u32) -> String {
         Shape::Job => head("batch/v1", "Job") + "spec:\n  template:\n" + &spec("    "),
         Shape::Pod => {
             let text = spec("");
-            let text = text.replacen("metadata:\n", &format!("metadata:\n  name: {name}\n"), 1);
+            let text = text.replacen(
+                "metadata:\n",
+                &format!("metadata:\n  name: {name}\n  namespace: {namespace}\n"),
+                1,
+            );
             format!("apiVersion: v1\nkind: Pod\n{text}")
         }
     }

@@ -4,6 +4,7 @@ mod advice;
 #[cfg(feature = "watch")]
 mod hot_upgrades;
 mod invariants;
+mod namespace_order;
 mod patches;
 mod pods;
 #[cfg(feature = "watch")]
