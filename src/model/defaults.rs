@@ -25,6 +25,9 @@ pub(crate) const STEPS: [&str; 4] = ["1", "10%", "50%", "100%"];
 /// `rollout.maxBatches`.
 pub(crate) const MAX_BATCHES: u32 = 100;
 
+/// `rollout.unknownPerBatch`.
+pub(crate) const UNKNOWN_PER_BATCH: &str = "10%";
+
 /// `rollout.soak`, in seconds.
 pub(crate) const SOAK_SECONDS: u64 = 120;
 

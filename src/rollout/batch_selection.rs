@@ -71,7 +71,11 @@ pub(super) fn select_batch(
     if updates.is_empty() && bound != Some(0) {
         let has_own_order =
             is_rollback || strategy.priority_strategy.is_some() || !strategy.scatter_strategy.is_empty();
-        updates.extend(select_oversized(state, &order, cap, kept > 0, has_own_order));
+        updates.extend(select_oversized(state, &order, cap, has_own_order));
+    }
+    let unknown = UnknownSelection::of(context, state, is_rollback);
+    if updates.is_empty() {
+        updates = unknown.select(state, &order);
     }
     let updated = state
         .updated_pods
@@ -80,8 +84,11 @@ pub(super) fn select_batch(
     if !updates.is_empty() {
         return BatchSelection::Updates(updates);
     }
-    let is_held_by_bound =
-        bound == Some(0) && cap > 0 && order.iter().any(|i| !state.matched[*i].counts_no_pods());
+    let is_free = |m: &MatchedWorkload<'_>| match m.replicas {
+        Some(_) => cap > 0 && bound == Some(0) && !m.counts_no_pods(),
+        None => !unknown.is_kept && unknown.unavailable == Some(0) && m.is_unknown(),
+    };
+    let is_held_by_bound = order.iter().any(|i| is_free(&state.matched[*i]));
     BatchSelection::Blocked(candidates.blocked_reason(state, &order, is_held_by_bound))
 }
 
@@ -264,22 +271,71 @@ fn select_fitting(
     updates
 }
 
-/// Selects one workload that exceeds the step or `maxUnavailable`, or has an unknown replica count, as a batch of its
-/// own. One of unknown count is not selected where `partition` must keep pods. Without an order of its own, the
-/// smallest goes first.
+/// Selects one workload that exceeds the step or `maxUnavailable` as a batch of its own. Without an order of its own,
+/// the smallest goes first.
 fn select_oversized(
     state: &RolloutProgress<'_>,
     order: &[usize],
     cap: u32,
-    keeps_some: bool,
     has_own_order: bool,
 ) -> Option<WorkloadUpdate> {
-    let candidates = || order.iter().map(|i| &state.matched[*i]).filter(|m| !m.counts_no_pods());
-    let mut fitting = candidates()
-        .filter(|m| m.replicas.is_some() && m.remaining_pods() <= cap && !(m.can_split && cap == 0));
-    let known = if has_own_order { fitting.next() } else { fitting.min_by_key(|m| m.remaining_pods()) };
-    let unknown = || candidates().find(|m| m.replicas.is_none() && !keeps_some);
-    known.or_else(unknown).map(|m| update_all(m, m.replicas.is_some()))
+    let candidates = order.iter().map(|i| &state.matched[*i]);
+    let mut fitting = candidates.filter(|m| {
+        let is_known = m.replicas.is_some() && !m.counts_no_pods();
+        is_known && m.remaining_pods() <= cap && !(m.can_split && cap == 0)
+    });
+    let found = if has_own_order { fitting.next() } else { fitting.min_by_key(|m| m.remaining_pods()) };
+    found.map(|m| update_all(m, true))
+}
+
+/// What a batch may have of the workloads of unknown replica count, which share batches after all others.
+struct UnknownSelection {
+    /// Workloads.
+    most: usize,
+    /// Pods that may be unavailable at once; None: unbounded.
+    unavailable: Option<u32>,
+    /// `partition` must keep pods, and how many of these it would keep is unknown.
+    is_kept: bool,
+}
+
+impl UnknownSelection {
+    fn of(context: &RolloutContext<'_>, state: &RolloutProgress<'_>, is_rollback: bool) -> Self {
+        let strategy = &context.settings.strategy;
+        let all = || state.matched.iter().filter(|m| m.is_unknown());
+        let (count, done) = (all().count(), all().filter(|m| m.is_done).count());
+        // Where no pods are known the steps are over workloads: the first one is a canary here too.
+        let step = match state.pods {
+            0 if !is_rollback => remaining_step_pods(context, to_u32(count as u64), to_u32(done as u64)),
+            _ => u32::MAX,
+        };
+        Self {
+            most: context.settings.unknown_in_batch(count).min(step as usize),
+            unavailable: strategy.max_unavailable_pods(state.least_pods().into()).map(to_u32),
+            is_kept: !is_rollback && strategy.kept_pods(i32::MAX as u64) > 0,
+        }
+    }
+
+    /// Selects workloads in order, and passes over those that would exceed `maxUnavailable`. One that exceeds it on its
+    /// own, or may do so, is a batch of its own.
+    fn select(&self, state: &RolloutProgress<'_>, order: &[usize]) -> Vec<WorkloadUpdate> {
+        if self.is_kept || self.unavailable == Some(0) {
+            return Vec::new();
+        }
+        let unknown = || order.iter().map(|i| &state.matched[*i]).filter(|m| m.is_unknown());
+        let mut left = self.unavailable;
+        let fits = |m: &&MatchedWorkload<'_>| {
+            let Some(bound) = left else { return true };
+            let down = m.workload.max_unavailable_of_any(m.change.behavior.method);
+            let rest = down.and_then(|down| bound.checked_sub(down));
+            left = rest.or(left);
+            rest.is_some()
+        };
+        let sharing: Vec<_> = unknown().filter(fits).take(self.most).map(|m| update_all(m, false)).collect();
+        match sharing.is_empty() {
+            true => unknown().next().map(|m| update_all(m, false)).into_iter().collect(),
+            false => sharing,
+        }
+    }
 }
 
 /// Selects workloads that count no pods, in proportion to the share of updated pods.

@@ -73,8 +73,11 @@ impl fmt::Display for BlockedReason {
             Self::NotUpdate => f.write_str("`updateStrategy.type` is `NotUpdate`"),
             Self::EarlierWave(why) => f.write_str(why),
             Self::Partition { updated, pods, workloads } => {
-                match updated {
-                    0 => write!(f, "`updateStrategy.partition` keeps all {pods} pods")?,
+                match (pods, updated) {
+                    (0, _) => f.write_str(
+                        "`updateStrategy.partition` keeps workloads without a known number of pods",
+                    )?,
+                    (_, 0) => write!(f, "`updateStrategy.partition` keeps all {pods} pods")?,
                     _ => write!(f, "`updateStrategy.partition` keeps {} of {pods} pods", pods - updated)?,
                 }
                 write_workloads(f, workloads)

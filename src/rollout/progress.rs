@@ -1,10 +1,10 @@
 //! The progress of a rollout: the revision of each workload, and the workloads that are not done.
 
-use super::saturating_sum;
 use super::types::{Batch, RolloutContext};
 use super::update_method::UpdateMethod;
 use super::workload_set::{PlannedWorkload, TemplateChange};
 use super::workload_strategy::WorkloadStrategy;
+use super::{saturating_sum, to_u32};
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -124,6 +124,12 @@ impl<'a> RolloutProgress<'a> {
         }
         self.count_pods();
         self
+    }
+
+    /// Returns how many pods a share of `maxUnavailable` is of: the known ones, and at least one of each other workload.
+    pub(super) fn least_pods(&self) -> u32 {
+        let unknown = self.matched.iter().filter(|m| m.is_unknown()).count();
+        self.pods.saturating_add(to_u32(unknown as u64))
     }
 
     fn count_pods(&mut self) {
@@ -251,9 +257,18 @@ impl<'a> MatchedWorkload<'a> {
         self.target_pods().saturating_sub(self.updated_pods)
     }
 
-    /// Returns how many of its pods its own strategy may make unavailable at once while some of them are updated.
+    /// Returns how many of its pods its own strategy may make unavailable at once while some of them are updated; at
+    /// least that many where their number is unknown.
     pub(super) fn max_unavailable(&self, moving: u32) -> u32 {
+        if self.replicas.is_none() {
+            return self.workload.max_unavailable_of_any(self.change.behavior.method).unwrap_or(1);
+        }
         u32::try_from(self.strategy.max_unavailable).unwrap_or(u32::MAX).max(1).min(moving.max(1))
+    }
+
+    /// Returns whether it has pods that a batch updates, but their number is unknown.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.replicas.is_none() && !self.counts_no_pods()
     }
 
     /// Returns whether it adopts the template only when it creates its next pods: it counts no pods.

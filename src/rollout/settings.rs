@@ -2,13 +2,13 @@
 
 use crate::diagnostics::Span;
 use crate::model::config::{RolloutConfig, SplitMode, StartMode};
-use crate::model::defaults::{MAX_BATCHES, REVISION_HISTORY_LIMIT, SOAK_SECONDS, STEPS};
-use crate::model::int_or_percent::IntOrPercent;
+use crate::model::defaults::{MAX_BATCHES, REVISION_HISTORY_LIMIT, SOAK_SECONDS, STEPS, UNKNOWN_PER_BATCH};
+use crate::model::int_or_percent::{IntOrPercent, RoundingMode};
 use crate::model::sidecar_set::{SidecarSet, UpdateStrategy};
 use std::collections::BTreeMap;
 
 /// The settings of a rollout.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RolloutSettings {
     /// `updateStrategy` of the SidecarSet in the sources.
     pub strategy: UpdateStrategy,
@@ -20,6 +20,8 @@ pub struct RolloutSettings {
     pub(crate) max_batches: u32,
     /// Replicas of workloads, where neither the ledger nor git sets them.
     pub(crate) replicas: BTreeMap<String, u32>,
+    /// How many workloads of unknown replica count a batch updates, or which share of all of them.
+    pub(crate) unknown_per_batch: IntOrPercent,
     /// Revisions that the history keeps.
     pub(crate) history_limit: usize,
     /// The steps are the default ones.
@@ -50,6 +52,10 @@ impl RolloutSettings {
             may_split: rollout.split.unwrap_or_default() == SplitMode::Auto,
             max_batches: rollout.max_batches.unwrap_or(MAX_BATCHES),
             replicas: rollout.pods.clone(),
+            unknown_per_batch: rollout
+                .unknown_per_batch
+                .clone()
+                .unwrap_or_else(|| IntOrPercent::parse(UNKNOWN_PER_BATCH)),
             history_limit: limit,
             has_default_steps: rollout.steps.is_none(),
             steps_label: None,
@@ -59,6 +65,12 @@ impl RolloutSettings {
             starts_automatically: rollout.start.unwrap_or_default() == StartMode::Auto,
             strategy,
         }
+    }
+
+    /// `unknownPerBatch`: returns how many of `n` workloads of unknown replica count share a batch, at least 1.
+    pub fn unknown_in_batch(&self, n: usize) -> usize {
+        let share = self.unknown_per_batch.pods(n as u64, RoundingMode::Up).unwrap_or(1);
+        usize::try_from(share).unwrap_or(usize::MAX).max(1)
     }
 }
 

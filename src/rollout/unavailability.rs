@@ -12,7 +12,7 @@ use std::borrow::Cow;
 pub(crate) struct Unavailability {
     /// The changed workloads.
     pub(crate) workloads: usize,
-    /// The most pods that are unavailable at once; None: the replica count of a workload is unknown.
+    /// The most pods that are unavailable at once; None: it depends on an unknown replica count.
     pub(crate) unavailable_pods: Option<u32>,
     /// The `maxUnavailable` of the SidecarSet; None: it is not set.
     pub(crate) max_unavailable: Option<u32>,
@@ -44,7 +44,7 @@ pub(crate) fn unavailability(
         .filter_map(|workload| unavailable_pods_of(context, workload, before, after))
         .collect();
     let strategy = &context.settings.strategy;
-    let pods = || RolloutProgress::of(context, before, &target, None).pods;
+    let pods = || RolloutProgress::of(context, before, &target, None).least_pods();
     let bound = strategy.max_unavailable.as_ref().and_then(|_| strategy.max_unavailable_pods(pods().into()));
     let down =
         changed.iter().copied().collect::<Option<Vec<u32>>>().map(|all| saturating_sum(all.into_iter()));
@@ -72,7 +72,9 @@ fn unavailable_pods_of(
     {
         return None;
     }
-    let Some(replicas) = context.replicas(workload, before) else { return Some(None) };
+    let Some(replicas) = context.replicas(workload, before) else {
+        return Some(workload.max_unavailable_of_any(change.behavior.method));
+    };
     let strategy = workload.strategy(u64::from(replicas), change.behavior.method);
     let at = |entry: &LedgerEntry| {
         if Some(&entry.revision) == before.target.as_ref() {

@@ -16,6 +16,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+/// The most pods that a workload can ask for.
+const LARGEST_WORKLOAD: u64 = i32::MAX as u64;
+
 /// The workloads of one cluster, as one SidecarSet sees them.
 #[derive(Debug)]
 pub struct WorkloadSet<'r> {
@@ -162,6 +165,14 @@ impl PlannedWorkload {
         let strategy = Arc::new(workload_strategy::strategy_of(&kind.group, &kind.kind, object, pods, how));
         known.push(((pods, how), Arc::clone(&strategy)));
         strategy
+    }
+
+    /// Returns the most pods that its own strategy makes unavailable at once, whatever their number is; None: it depends
+    /// on their number.
+    pub(crate) fn max_unavailable_of_any(&self, how: UpdateMethod) -> Option<u32> {
+        let [half, all] = [LARGEST_WORKLOAD / 2, LARGEST_WORKLOAD].map(|pods| self.strategy(pods, how));
+        let is_fixed = half.max_unavailable == all.max_unavailable;
+        is_fixed.then(|| u32::try_from(all.max_unavailable).unwrap_or(u32::MAX).max(1))
     }
 
     /// Returns whether its native partition can split it, by its manifest.

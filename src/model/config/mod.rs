@@ -22,7 +22,7 @@ mod validate;
 
 use super::defaults::{
     DEPLOY_BRANCH, IDENTITY_EMAIL, IDENTITY_NAME, MAX_BATCHES, PROGRESS_DEADLINE_SECONDS, REMOTE,
-    SOAK_SECONDS, SOURCES, STAGED_PATTERN, STEPS, SYNC_TIMEOUT_SECONDS,
+    SOAK_SECONDS, SOURCES, STAGED_PATTERN, STEPS, SYNC_TIMEOUT_SECONDS, UNKNOWN_PER_BATCH,
 };
 use super::document_schema::SchemaCheck;
 use super::int_or_percent::IntOrPercent;
@@ -245,6 +245,9 @@ pub(crate) struct RolloutConfig {
     /// Maximum number of batches of a plan.
     #[schemars(extend("default" = MAX_BATCHES))]
     pub(crate) max_batches: Option<u32>,
+    /// How many workloads with an unknown number of pods a batch updates: a number, or a percentage of all of them.
+    #[schemars(extend("default" = IntOrPercent::parse(UNKNOWN_PER_BATCH)))]
+    pub(crate) unknown_per_batch: Option<IntOrPercent>,
     /// How long the pods of a batch must stay healthy before the next batch; at most 8784h.
     #[schemars(extend("default" = seconds(SOAK_SECONDS)))]
     pub(crate) soak: Option<String>,
@@ -364,6 +367,7 @@ impl RolloutConfig {
             steps: over.steps.clone().or_else(|| self.steps.clone()),
             split: over.split.or(self.split),
             max_batches: over.max_batches.or(self.max_batches),
+            unknown_per_batch: over.unknown_per_batch.clone().or_else(|| self.unknown_per_batch.clone()),
             soak: over.soak.clone().or_else(|| self.soak.clone()),
             progress_deadline: over.progress_deadline.clone().or_else(|| self.progress_deadline.clone()),
             sync_timeout: over.sync_timeout.clone().or_else(|| self.sync_timeout.clone()),

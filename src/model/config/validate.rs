@@ -72,6 +72,12 @@ impl RolloutConfig {
             };
             report(at(key), reason, "write hours, minutes and seconds such as `120s` or `1h30m`");
         }
+        if let Some(share) = self.unknown_per_batch.as_ref().filter(|share| unit_and_number(share).is_none())
+        {
+            let reason =
+                format!("must be a number of at least 1, or a percentage from `1%` to `100%`, not `{share}`");
+            report(at("unknownPerBatch"), reason, "write, for example, `unknownPerBatch: 10%`");
+        }
         if self.pods_per_minute == Some(0) {
             let reason = "is 0, so no batch would ever be released".to_owned();
             report(at("podsPerMinute"), reason, "write 1 or more, or remove the key");

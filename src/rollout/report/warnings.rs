@@ -9,6 +9,7 @@ use super::super::workload_set::{PlannedWorkload, TemplateChange};
 use super::super::{RelatedObject, saturating_sum, simulation};
 use super::{BatchReport, PlanReport, workload_title};
 use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::int_or_percent::IntOrPercent;
 use crate::yaml::EntryPart;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -225,7 +226,9 @@ fn unknown_replica_warnings(plan: &RolloutPlan<'_>, state: &RolloutProgress<'_>)
         match matched.replicas {
             None => unknown.push(matched),
             Some(_) if opens && plan.external.observed_replicas.contains_key(key) => observed.push(matched),
-            Some(_) if plan.context.has_default_replicas(matched.workload, started) => defaulted.push(matched),
+            Some(_) if plan.context.has_default_replicas(matched.workload, started) => {
+                defaulted.push(matched)
+            }
             Some(_) => {}
         }
     }
@@ -242,15 +245,22 @@ fn unknown_replica_warnings(plan: &RolloutPlan<'_>, state: &RolloutProgress<'_>)
         let note = Diagnostic::note(Code::ReplicasDefault, message).because(cause);
         note.help(format!("if it has more pods, {}", replicas_help(opens)))
     });
-    let uncounted =
-        describe_workloads(&unknown).map(|(who, _)| unknown_replicas_warning(&who, unknown.len(), opens));
+    let share = &plan.context.settings.unknown_per_batch;
+    let uncounted = describe_workloads(&unknown)
+        .map(|(who, _)| unknown_replicas_warning(&who, (unknown.len(), share), opens));
     recorded.into_iter().chain(counted).chain(uncounted).collect()
 }
 
-fn unknown_replicas_warning(who: &str, n: usize, opens: bool) -> Diagnostic {
-    let own = if n == 1 { "a batch of its own" } else { "each a batch of its own" };
-    let message = format!("the replica count of {who} is unknown: {own}, and not counted");
-    Diagnostic::warning(Code::ReplicasUnknown, message).help(replicas_help(opens))
+fn unknown_replicas_warning(who: &str, (n, share): (usize, &IntOrPercent), opens: bool) -> Diagnostic {
+    let message = match n {
+        1 => format!("the replica count of {who} is unknown: a batch of its own, and not counted"),
+        _ => format!("the replica counts of {who} are unknown: they share batches, and are not counted"),
+    };
+    let warning = Diagnostic::warning(Code::ReplicasUnknown, message).help(replicas_help(opens));
+    match n {
+        1 => warning,
+        _ => warning.because(format!("`unknownPerBatch` of `rollout` says how many share a batch: {share}")),
+    }
 }
 
 /// Returns how to make a replica count known.

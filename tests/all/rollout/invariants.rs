@@ -227,12 +227,15 @@ const ROLLOUTS: &[&str] = &[
     "rollout: {steps: [1, 100%]}\n",
     "rollout: {steps: [50%, 100%], split: Never}\n",
     "rollout: {steps: [2, 4, 50%]}\n",
+    "rollout: {unknownPerBatch: 2}\n",
 ];
 
 /// Invariant 5, over one rollout from the first step to the last.
 fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
     let (course, _) = site.rollout_context("log");
     let strategy = &course.settings.strategy;
+    let unknown = course.workloads.as_slice().iter().filter(|w| w.key().starts_with("DaemonSet.")).count();
+    let shared = course.settings.unknown_in_batch(unknown);
     let mut updated = 0;
     let mut number = before.last_batch();
     for step in steps {
@@ -242,13 +245,20 @@ fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
         let pods = batch.matched_pods;
         let kept = strategy.kept_pods(pods.into());
         assert!(u64::from(batch.updated_pods) + kept <= pods.into(), "partition: {}", describe(step));
+        let moved = || batch.updates.iter().filter(|m| m.behavior.method.replaces_or_restarts());
+        let sharing = moved().filter(|m| m.replicas.is_none()).count();
+        assert!(sharing <= shared, "unknownPerBatch: {}", describe(step));
+        assert!(sharing == 0 || strategy.kept_pods(100) == 0, "partition: {}", describe(step));
+        assert!(sharing == 0 || moved().all(|m| m.replicas.is_none_or(|n| n == 0)), "{}", describe(step));
         let mut moving = batch
             .updates
             .iter()
             .filter(|m| m.behavior.method.replaces_or_restarts() && m.replicas != Some(0));
         let is_alone =
             moving.next().is_none_or(|m| m.is_oversized || m.replicas.is_none()) && moving.next().is_none();
-        if let Some(bound) = strategy.max_unavailable_pods(pods.into()) {
+        // At least one pod of each workload of unknown size.
+        let least = u64::from(pods) + if sharing > 0 { unknown as u64 } else { 0 };
+        if let Some(bound) = strategy.max_unavailable_pods(least) {
             let down: u64 = batch.updates.iter().map(|m| u64::from(m.max_unavailable)).sum();
             assert!(is_alone || down <= bound, "maxUnavailable: {}", describe(step));
         }

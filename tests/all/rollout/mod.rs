@@ -10,3 +10,4 @@ mod pods;
 #[cfg(feature = "watch")]
 mod removals;
 mod simulation;
+mod unknown_replicas;

@@ -84,8 +84,8 @@ fn batches(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
             "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             phrases::batch_number(plan, batch),
             escape_html(&phrases::first_workloads(batch, str::to_owned)),
-            batch.moved_pods,
-            phrases::updated_pods(plan, batch),
+            phrases::moved_pods(batch),
+            escape_html(&phrases::updated_pods(plan, batch)),
             phrases::or_unknown(batch.max_unavailable),
             phrases::or_unknown(batch.restarted_containers),
             escape_html(&phrases::request_delta(batch))

@@ -71,8 +71,8 @@ fn table(text: &mut String, plan: &ClusterRolloutPlan<'_>) {
             "| {} | {} | {} | {} | {} | {} | {} |",
             phrases::batch_number(plan, batch),
             phrases::first_workloads(batch, code),
-            batch.moved_pods,
-            phrases::updated_pods(plan, batch),
+            phrases::moved_pods(batch),
+            escape_markdown(&phrases::updated_pods(plan, batch)),
             phrases::or_unknown(batch.max_unavailable),
             phrases::or_unknown(batch.restarted_containers),
             escape_markdown(&phrases::request_delta(batch))

@@ -61,9 +61,12 @@ fn summary(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
         count(SidecarEffect::Removed)
     )];
     let pods = report.batches.iter().fold(0_u32, |sum, b| sum.saturating_add(b.moved_pods));
-    let unknown = if report.unknown_replicas > 0 { "at least " } else { "" };
-    let batches = pluralize(report.batches.len() as u64, "batch");
-    parts.push(format!("{unknown}{} in {batches}", pluralize(pods.into(), "pod")));
+    let moved = match (report.unknown_replicas, pods) {
+        (0, pods) => pluralize(pods.into(), "pod"),
+        (_, 0) => "an unknown number of pods".to_owned(),
+        (_, pods) => format!("at least {}", pluralize(pods.into(), "pod")),
+    };
+    parts.push(format!("{moved} in {}", pluralize(report.batches.len() as u64, "batch")));
     let down: Option<Vec<u64>> = report.batches.iter().map(|b| b.max_unavailable).collect();
     parts.extend(down.map(|down| format!("at most {} unavailable", down.into_iter().max().unwrap_or(0))));
     let surge = report.batches.iter().map(|b| b.surge.pods).max().unwrap_or(0);
@@ -75,11 +78,13 @@ fn summary(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
 pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
     let report = &plan.report;
     let (settings, pods) = (&plan.rollout.context.settings, report.matched_pods);
-    let mut parts = vec![format!(
-        "{}, {}; ",
-        pluralize(report.matched_workloads as u64, "workload"),
-        pluralize(pods.into(), "pod")
-    )];
+    let counted = match (report.unknown_replicas, pods) {
+        (0, pods) => pluralize(pods.into(), "pod"),
+        (_, 0) => "number of pods unknown".to_owned(),
+        (_, pods) => format!(">={}", pluralize(pods.into(), "pod")),
+    };
+    let workloads = pluralize(report.matched_workloads as u64, "workload");
+    let mut parts = vec![format!("{workloads}, {counted}; ")];
     if report.is_rollback {
         parts.push("latest batch first, free of steps".to_owned());
     } else {
@@ -142,6 +147,16 @@ pub(super) fn pod_count(workload: &WorkloadReport) -> String {
     }
 }
 
+/// Returns whether a batch updates a workload with an unknown number of pods; it updates no known ones then.
+pub(super) fn has_unknown_pods(batch: &BatchReport) -> bool {
+    batch.workloads.iter().any(|workload| workload.counts_pods() && workload.update.replicas.is_none())
+}
+
+/// The pods that a batch updates.
+pub(super) fn moved_pods(batch: &BatchReport) -> String {
+    if has_unknown_pods(batch) { "?".to_owned() } else { batch.moved_pods.to_string() }
+}
+
 /// How a workload takes the template, with the reason where there is one.
 pub(super) fn update_method(plan: &ClusterRolloutPlan<'_>, workload: &WorkloadReport) -> String {
     let taking = &workload.update.behavior;
@@ -169,11 +184,19 @@ pub(super) fn percent(updated: u32, pods: u32) -> u32 {
     }
 }
 
-/// The pods that are updated, and their share; unknown where the number of all pods is.
+/// The pods that are updated, and their share.
 pub(super) fn updated_pods(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport) -> String {
+    format!("{} ({})", batch.updated_pods, updated_share(plan, batch))
+}
+
+/// The share of the pods that are updated: `29%`; `>=29%` of those that are known where a workload has an unknown
+/// number, and `?` where none is known.
+pub(super) fn updated_share(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport) -> String {
+    let pods = plan.report.matched_pods;
     match plan.report.unknown_replicas {
-        0 => format!("{} ({}%)", batch.updated_pods, percent(batch.updated_pods, plan.report.matched_pods)),
-        _ => format!("{} (?)", batch.updated_pods),
+        0 => format!("{}%", percent(batch.updated_pods, pods)),
+        _ if pods == 0 => "?".to_owned(),
+        _ => format!(">={}%", percent(batch.updated_pods, pods)),
     }
 }
 

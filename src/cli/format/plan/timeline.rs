@@ -52,10 +52,9 @@ pub(super) fn element_id(plan: &ClusterRolloutPlan<'_>) -> String {
 
 /// The picture in words, for those who do not see it.
 fn describe(plan: &ClusterRolloutPlan<'_>) -> String {
-    let pods = plan.report.matched_pods;
     let each = plan.report.batches.iter().take(MAX_BATCHES);
     let parts: Vec<String> = each
-        .map(|b| format!("batch {}: {}% of the pods", b.number, phrases::percent(b.updated_pods, pods)))
+        .map(|b| format!("batch {}: {} of the pods", b.number, phrases::updated_share(plan, b)))
         .collect();
     parts.join(", ")
 }
@@ -120,10 +119,15 @@ impl<'p> Timeline<'p> {
                 y + 4
             );
         }
-        let pods = self.plan.report.matched_pods;
+        let report = &self.plan.report;
+        let has_unknown_pods_only = report.matched_pods == 0 && report.unknown_replicas > 0;
         let mut before = 0;
         for (i, batch) in self.batches.iter().enumerate() {
-            let share = phrases::percent(batch.updated_pods, pods) as usize;
+            let share = match has_unknown_pods_only {
+                true => 0,
+                false => phrases::percent(batch.updated_pods, report.matched_pods) as usize,
+            };
+            let label = phrases::updated_share(self.plan, batch);
             let (x, width) = self.column_position(i);
             let (height, old) = (CHART_HEIGHT * share / 100, CHART_HEIGHT * before / 100);
             let _ = writeln!(
@@ -132,14 +136,15 @@ impl<'p> Timeline<'p> {
                 bottom - old,
                 bottom - height,
                 height.saturating_sub(old),
-                escape_html(&batch_title(batch, share))
+                escape_html(&batch_title(batch, &label))
             );
             let center = x + width / 2;
             if self.has_labels() {
                 let _ = writeln!(
                     svg,
-                    "<text class=\"mid\" x=\"{center}\" y=\"{}\">{share}%</text>",
-                    bottom - height - 6
+                    "<text class=\"mid\" x=\"{center}\" y=\"{}\">{}</text>",
+                    bottom - height - 6,
+                    escape_html(&label)
                 );
             }
             if self.has_labels() || i % 8 == 0 {
@@ -214,12 +219,15 @@ impl<'p> Timeline<'p> {
     }
 }
 
-fn batch_title(batch: &BatchReport, share: usize) -> String {
-    let verb = if batch.moved_pods == 1 { "moves" } else { "move" };
+fn batch_title(batch: &BatchReport, share: &str) -> String {
+    let (pods, verb) = match phrases::has_unknown_pods(batch) {
+        true => ("an unknown number of pods".to_owned(), "moves"),
+        false if batch.moved_pods == 1 => ("1 pod".to_owned(), "moves"),
+        false => (pluralize(batch.moved_pods.into(), "pod"), "move"),
+    };
     format!(
-        "batch {}: {} {verb}, {share}% updated, at most {} unavailable",
+        "batch {}: {pods} {verb}, {share} updated, at most {} unavailable",
         batch.number,
-        pluralize(batch.moved_pods.into(), "pod"),
         phrases::or_unknown(batch.max_unavailable)
     )
 }
