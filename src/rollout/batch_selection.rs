@@ -2,6 +2,7 @@
 
 use super::blocked::BlockedReason;
 use super::progress::{MatchedWorkload, RolloutProgress};
+use super::settings::PlanRules;
 use super::types::{ExternalState, RolloutContext, WorkloadUpdate};
 use super::workload_set::SidecarEffect;
 use super::{LabelMap, saturating_sum, scatter, to_u32};
@@ -180,8 +181,13 @@ fn update_order(
     let strategy = &context.settings.strategy;
     let labels: Vec<&LabelMap> = state.matched.iter().map(|m| &m.workload.labels).collect();
     let mut order = ready.to_vec();
-    let ranks = namespace_ranks(context, state);
-    order.sort_by_cached_key(|i| (strategy.priority_level(labels[*i]), ranks[*i]));
+    match context.settings.rules {
+        PlanRules::Current => {
+            let ranks = namespace_ranks(context, state);
+            order.sort_by_cached_key(|i| (strategy.priority_level(labels[*i]), ranks[*i]));
+        }
+        PlanRules::Original => strategy.sort_by_priority(&labels, &mut order),
+    }
     if is_rollback {
         order.sort_by_key(|i| std::cmp::Reverse(state.matched[*i].entry.as_ref().and_then(|l| l.batch)));
         return order;
@@ -301,6 +307,11 @@ struct UnknownSelection {
 impl UnknownSelection {
     fn of(context: &RolloutContext<'_>, state: &RolloutProgress<'_>, is_rollback: bool) -> Self {
         let strategy = &context.settings.strategy;
+        if context.settings.rules == PlanRules::Original {
+            let kept = strategy.kept_pods(state.pods.into());
+            let bound = strategy.max_unavailable_pods(state.pods.into()).filter(|bound| *bound == 0);
+            return Self { most: 1, unavailable: bound.map(to_u32), is_kept: !is_rollback && kept > 0 };
+        }
         let all = || state.matched.iter().filter(|m| m.is_unknown());
         let (count, done) = (all().count(), all().filter(|m| m.is_done).count());
         // Where no pods are known the steps are over workloads: the first one is a canary here too.

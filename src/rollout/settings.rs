@@ -7,11 +7,24 @@ use crate::model::int_or_percent::{IntOrPercent, RoundingMode};
 use crate::model::sidecar_set::{SidecarSet, UpdateStrategy};
 use std::collections::BTreeMap;
 
+/// The rules by which workloads are counted and put into batches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PlanRules {
+    /// Those of every new step.
+    #[default]
+    Current,
+    /// Those of the first versions: absent `replicas` are unknown, workloads of unknown replica count are batches of
+    /// their own, and namespaces are in the order of their names. Only commits that exist are checked by them.
+    Original,
+}
+
 /// The settings of a rollout.
 #[derive(Debug, Clone)]
 pub struct RolloutSettings {
     /// `updateStrategy` of the SidecarSet in the sources.
     pub strategy: UpdateStrategy,
+    /// The rules by which it is planned.
+    pub rules: PlanRules,
     /// Cumulative pods after which a batch ends; None: unbounded.
     pub steps: Option<Vec<IntOrPercent>>,
     /// Native partitions may split workloads over batches.
@@ -48,6 +61,7 @@ impl RolloutSettings {
         let limit = set.and_then(|s| s.revision_history_limit).and_then(|n| usize::try_from(n).ok());
         let limit = limit.unwrap_or(REVISION_HISTORY_LIMIT as usize);
         Self {
+            rules: PlanRules::Current,
             steps: steps(rollout, &strategy),
             may_split: rollout.split.unwrap_or_default() == SplitMode::Auto,
             max_batches: rollout.max_batches.unwrap_or(MAX_BATCHES),

@@ -2,7 +2,7 @@
 
 use super::blocked::BlockedReason;
 use super::saturating_sum;
-use super::settings::RolloutSettings;
+use super::settings::{PlanRules, RolloutSettings};
 use super::update_method::{UpdateBehavior, UpdateMethod};
 use super::workload_set::{PlannedWorkload, SidecarEffect, WorkloadSet};
 use crate::model::ledger::{Ledger, LedgerEntry, Revision, RevisionName};
@@ -273,7 +273,9 @@ impl RolloutContext<'_> {
     pub(crate) fn replicas(&self, workload: &PlannedWorkload, ledger: &Ledger) -> Option<u32> {
         let key = workload.key();
         let in_git = || workload.replicas.or_else(|| self.settings.replicas.get(&**key).copied());
-        ledger.replicas.get(key).copied().or_else(in_git).or_else(|| workload.default_replicas())
+        let has_default = self.settings.rules == PlanRules::Current;
+        let default = || workload.default_replicas().filter(|_| has_default);
+        ledger.replicas.get(key).copied().or_else(in_git).or_else(default)
     }
 
     /// Returns whether only the default of its kind says how many replicas a workload has.

@@ -11,6 +11,7 @@ use crate::model::ledger::{Ledger, emit};
 use crate::model::timestamp::format_day;
 use crate::read::normalize_path;
 use crate::rollout::RolloutContext;
+use crate::rollout::settings::PlanRules;
 use crate::stage::ledger_history::find_approver;
 use crate::stage::missing_workloads::missing_in_ledger;
 use crate::stage::{ClusterView, DeployBranch, Error};
@@ -214,22 +215,9 @@ impl ClusterCheck<'_> {
     ) -> Result<Result<AuditedChange, Box<Diagnostic>>, Error> {
         let (new, view) = (self.new, self.view);
         // What follows from a ledger depends on its previous state.
-        let (mut context, _) = view.rollout_context_for(old.unwrap_or(&Ledger::new(&ledger.name)));
-        context
-            .settings
-            .approval_batches
-            .extend(self.approve.batches_of(view.cluster.as_deref(), &ledger.name));
+        let context = self.context_of(old, ledger, PlanRules::Current);
         let others: Vec<&Ledger> = view.prepared.ledgers.values().filter(|l| l.name != ledger.name).collect();
-        let change = LedgerDiff {
-            context: &context,
-            old,
-            new: ledger,
-            other_ledgers: &others,
-            history: self.old.zip(old),
-            cluster: view.cluster.as_deref(),
-            today: format_day(new.head.time.seconds),
-            history_error: RefCell::default(),
-        };
+        let change = self.ledger_diff(&context, old, ledger, &others);
         // A commit that recounts says so, and keeps the target.
         let counts_anew =
             |old: &Ledger| ledger.scope.is_some() && old.scope != ledger.scope && old.target == ledger.target;
@@ -247,7 +235,15 @@ impl ClusterCheck<'_> {
             let why = format!("commit {} continues the rollout nevertheless", new.head.id.short());
             return Ok(Err(Box::new(missing.because(why))));
         }
-        let Some(action) = change.find_action(view)? else {
+        let found = match change.find_action(view)? {
+            // An earlier version of pillion may have released it.
+            None => {
+                let original = self.context_of(old, ledger, PlanRules::Original);
+                self.ledger_diff(&original, old, ledger, &others).find_action(view)?
+            }
+            found => found,
+        };
+        let Some(action) = found else {
             return Ok(Err(Box::new(change.to_diagnostic(new, view.cluster.as_deref()))));
         };
         if let Some(diagnostic) = self.init_changes_workloads(&context, &action) {
@@ -256,6 +252,34 @@ impl ClusterCheck<'_> {
         let approved_by = self.approved_by(&action, old, ledger);
         let key = (view.cluster.clone(), Arc::clone(&ledger.name));
         Ok(Ok(AuditedChange { commit: new.head.clone(), key, action, approved_by }))
+    }
+
+    /// Returns the context of a rollout that continues from a ledger, planned by some rules.
+    fn context_of(&self, old: Option<&Ledger>, ledger: &Ledger, rules: PlanRules) -> RolloutContext<'_> {
+        let (mut context, _) = self.view.rollout_context_for(old.unwrap_or(&Ledger::new(&ledger.name)));
+        let approved = self.approve.batches_of(self.view.cluster.as_deref(), &ledger.name);
+        context.settings.approval_batches.extend(approved);
+        context.settings.rules = rules;
+        context
+    }
+
+    fn ledger_diff<'c>(
+        &'c self,
+        context: &'c RolloutContext<'c>,
+        old: Option<&'c Ledger>,
+        ledger: &'c Ledger,
+        others: &'c [&'c Ledger],
+    ) -> LedgerDiff<'c> {
+        LedgerDiff {
+            context,
+            old,
+            new: ledger,
+            other_ledgers: others,
+            history: self.old.zip(old),
+            cluster: self.view.cluster.as_deref(),
+            today: format_day(self.new.head.time.seconds),
+            history_error: RefCell::default(),
+        }
     }
 
     /// Returns who has approved a batch.

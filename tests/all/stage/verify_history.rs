@@ -455,3 +455,40 @@ fn a_history_that_is_too_short_is_no_finding() {
     clone.git(&["fetch", "-q", "--unshallow"]);
     clone.pillion(&["verify", "--base", &base]);
 }
+
+#[test]
+fn a_batch_in_the_order_of_an_earlier_version_stays() {
+    let test_env = TestEnvironment::new();
+    let mut texts = fleet(&[("log", &log("log:1"))], false);
+    texts.insert("apps/data/queue.yaml".into(), deployment("queue"));
+    let repo = repository(&test_env, "repo", &texts);
+    repo.change(&[(LOG, &log("log:2"))], &[]);
+    let base = head(&repo);
+    repo.pillion(&["start", "log"]);
+    repo.pillion(&["promote", "log"]);
+    let before = head(&repo);
+    let next = repo.text(&staged(&repo)[0], "ledgers/log.yaml");
+    let (spread, by_name) = ("Deployment.apps/shop/api,", "Deployment.apps/data/queue,");
+    assert!(next.contains(spread) && !next.contains(by_name), "{next}");
+    let release = |workload: &str| {
+        move_to(&repo, &before);
+        repo.put("ledgers/log.yaml", next.replace(spread, workload));
+        repo.render().commit("batch 2");
+        move_to(&repo, "HEAD");
+    };
+    // No version has ever released this one now.
+    release("Deployment.apps/shop/web,");
+    is_refused(&repo, &base, "ledger-not-planned");
+    watch_stops(&repo, "ledger-not-planned");
+    // All workloads of a namespace came before those of the next.
+    release(by_name);
+    is_fine(&repo, &base);
+    watch_goes_on(&repo);
+    // It stays updated, and the others follow.
+    repo.pillion(&["promote", "log", "--full"]);
+    is_fine(&repo, &base);
+    let subjects = repo.git(&["log", "--reverse", "--format=%s", &format!("{base}..main")]);
+    let subjects: Vec<&str> = subjects.lines().collect();
+    assert_eq!(subjects[2], "batch 2");
+    assert!(subjects.last().unwrap().starts_with("log: complete"), "{subjects:#?}");
+}
