@@ -5,7 +5,7 @@ use super::tabs::misplaced_tab;
 use super::tree::{NodeId, NodeKind, SyntaxTree};
 use crate::diagnostics::{Code, Diagnostic};
 use granit_parser::{ErrorKind, ScanError};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memchr2};
 use std::ops::Range;
 
 /// Bytes that one document may have.
@@ -361,8 +361,9 @@ pub(super) fn check_libyaml_rules(text: &str, tree: &SyntaxTree) -> Result<(), B
             }
         }
     }
-    if memchr(b'?', bytes).is_some() {
-        check_question_marks(text, tree)?;
+    if memchr2(b'{', b'[', bytes).is_some() && (memchr(b'?', bytes).is_some() || may_start_with_colon(bytes))
+    {
+        check_flow_scalars(text, tree)?;
     }
     check_root(text, tree)?;
     match memchr(b'\t', bytes).and_then(|_| misplaced_tab(text, tree)) {
@@ -372,21 +373,35 @@ pub(super) fn check_libyaml_rules(text: &str, tree: &SyntaxTree) -> Result<(), B
     }
 }
 
-// go-yaml v2.4.2 scannerc.go yaml_parser_scan_plain_scalar: in a flow collection, `?` ends a plain scalar.
-fn check_question_marks(text: &str, tree: &SyntaxTree) -> Result<(), Box<Error>> {
+/// Returns whether a `:` stands where a scalar may start.
+fn may_start_with_colon(bytes: &[u8]) -> bool {
+    memchr_iter(b':', bytes).any(|at| {
+        let before = at.checked_sub(1).map(|at| bytes[at]);
+        before.is_none_or(|byte| matches!(byte, b'{' | b'[' | b',' | b' ' | b'\t' | b'\n' | b'\r'))
+    })
+}
+
+// go-yaml v2.4.2 scannerc.go: in a flow collection, `?` ends a plain scalar (yaml_parser_scan_plain_scalar), and `:`
+// begins none (yaml_parser_fetch_next_token).
+fn check_flow_scalars(text: &str, tree: &SyntaxTree) -> Result<(), Box<Error>> {
     let mut flow_end = 0;
     for id in 0..NodeId::try_from(tree.len()).unwrap_or(NodeId::MAX) {
         let node = tree.node(id);
         if matches!(node.kind, NodeKind::FlowSequence | NodeKind::FlowMapping) {
             flow_end = flow_end.max(node.next);
         }
-        if id < flow_end && node.kind == NodeKind::Plain && text[tree.span(id)].contains('?') {
-            return Err(Error::invalid(
-                "Kubernetes' reader allows no `?` in plain text inside brackets",
-                tree.span(id),
-            )
-            .help("put the text in quotes"));
+        if id >= flow_end || node.kind != NodeKind::Plain {
+            continue;
         }
+        let plain = &text[tree.span(id)];
+        let message = match () {
+            () if plain.contains('?') => "Kubernetes' reader allows no `?` in plain text inside brackets",
+            () if plain.starts_with(':') => {
+                "Kubernetes' reader allows no `:` before plain text inside brackets"
+            }
+            () => continue,
+        };
+        return Err(Error::invalid(message, tree.span(id)).help("put the text in quotes"));
     }
     Ok(())
 }
