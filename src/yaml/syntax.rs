@@ -365,12 +365,28 @@ pub(super) fn check_libyaml_rules(text: &str, tree: &SyntaxTree) -> Result<(), B
     {
         check_flow_scalars(text, tree)?;
     }
+    if memchr(b'!', bytes).is_some() {
+        check_tags(text, tree)?;
+    }
     check_root(text, tree)?;
     match memchr(b'\t', bytes).and_then(|_| misplaced_tab(text, tree)) {
         Some(at) => Err(Error::invalid("a tab is used as indentation", at..at + 1)
             .help("indent with spaces; Kubernetes' reader does not allow tabs there")),
         None => Ok(()),
     }
+}
+
+// go-yaml v2.4.2 scannerc.go yaml_parser_scan_tag: a blank or the end of the line follows, also in a flow collection.
+fn check_tags(text: &str, tree: &SyntaxTree) -> Result<(), Box<Error>> {
+    let tags = (0..NodeId::try_from(tree.len()).unwrap_or(NodeId::MAX))
+        .filter_map(|id| Some(tree.properties(id)?.tag.as_ref()?.0.clone()));
+    for tag in tags.filter(|tag| !tag.is_empty()) {
+        if text[tag.end..].starts_with([',', ']', '}']) {
+            return Err(Error::invalid("Kubernetes' reader allows no bracket or comma behind a tag", tag)
+                .help("remove the tag, or write a value behind it"));
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether a `:` stands where a scalar may start.
