@@ -361,8 +361,7 @@ pub(super) fn check_libyaml_rules(text: &str, tree: &SyntaxTree) -> Result<(), B
             }
         }
     }
-    if memchr2(b'{', b'[', bytes).is_some() && (memchr(b'?', bytes).is_some() || may_start_with_colon(bytes))
-    {
+    if memchr2(b'{', b'[', bytes).is_some() && (memchr(b'?', bytes).is_some() || has_unusual_colon(bytes)) {
         check_flow_scalars(text, tree)?;
     }
     if memchr(b'!', bytes).is_some() {
@@ -389,11 +388,12 @@ fn check_tags(text: &str, tree: &SyntaxTree) -> Result<(), Box<Error>> {
     Ok(())
 }
 
-/// Returns whether a `:` stands where a scalar may start.
-fn may_start_with_colon(bytes: &[u8]) -> bool {
+/// Returns whether a `:` stands where a scalar may start, or before a bracket or comma.
+fn has_unusual_colon(bytes: &[u8]) -> bool {
     memchr_iter(b':', bytes).any(|at| {
         let before = at.checked_sub(1).map(|at| bytes[at]);
         before.is_none_or(|byte| matches!(byte, b'{' | b'[' | b',' | b' ' | b'\t' | b'\n' | b'\r'))
+            || bytes.get(at + 1).is_some_and(|byte| b",[]{}".contains(byte))
     })
 }
 
@@ -415,11 +415,24 @@ fn check_flow_scalars(text: &str, tree: &SyntaxTree) -> Result<(), Box<Error>> {
             () if plain.starts_with(':') => {
                 "Kubernetes' reader allows no `:` before plain text inside brackets"
             }
+            () if has_unusual_value(&text[tree.span(id).end..]) => {
+                "Kubernetes' reader takes this `:` inside brackets for a part of the text, or refuses it"
+            }
             () => continue,
         };
         return Err(Error::invalid(message, tree.span(id)).help("put the text in quotes"));
     }
     Ok(())
+}
+
+/// Returns whether the text behind a key in a flow collection has its `:` on another line, or a bracket or comma right
+/// behind it.
+fn has_unusual_value(behind: &str) -> bool {
+    let trimmed = behind.trim_start();
+    let is_on_another_line = behind[..behind.len() - trimmed.len()].contains(['\n', '\r']);
+    trimmed
+        .strip_prefix(':')
+        .is_some_and(|value| is_on_another_line || value.starts_with([',', '[', ']', '{', '}']))
 }
 
 /// Checks what only a document as a whole can be: a block scalar without indentation, and an end without a beginning.

@@ -86,6 +86,8 @@ fn errors_say_where_and_what_to_do() {
         ("a: {b?: c}\n", 1, 5, "no `?`", "quotes"),
         ("a: {:b: c}\n", 1, 5, "no `:`", "quotes"),
         ("a: [!b]\n", 1, 5, "behind a tag", "remove"),
+        ("a: {b:, c: d}\n", 1, 5, "takes this `:`", "quotes"),
+        ("a: {b\n  : c}\n", 1, 5, "takes this `:`", "quotes"),
         ("a: [!b, c]\n", 1, 5, "behind a tag", "remove"),
         ("a: [b, :c]\n", 1, 8, "no `:`", "quotes"),
         ("|-\nb\n", 2, 1, "must be indented", "at least one blank"),
