@@ -362,7 +362,7 @@ codes! {
         "upgradeType: HotUpgrade, where it was ColdUpgrade"
         "Keep the old value, or create a SidecarSet with another name."
     /// Two SidecarSets for the same pods define the same container, volume or annotation.
-    SidecarSetsConflict "sidecar-sets-conflict" [Error Warning]
+    SidecarSetsConflict "sidecarsets-conflict" [Error Warning]
         "two SidecarSets with a container `log` for the same labels"
         "Rename the container, volume or annotation in one of the SidecarSets, or let their selectors exclude each other."
     /// apps.kruise.io/v1beta1 has no `namespace`: Kruise drops it, and the set applies to the whole cluster.
