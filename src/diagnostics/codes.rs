@@ -170,7 +170,7 @@ codes! {
         "ledgers: ledgers in pillion.yaml, without ledgers/log.yaml"
         "Run `pillion init rollout`, or set `rollout: {requireLedger: false}` in pillion.yaml."
     /// A file is a ledger that pillion does not read: pillion.yaml sets no `ledgers`, or the file belongs to no cluster.
-    LedgerNotRead "ledger-not-configured" [Error]
+    LedgerNotConfigured "ledger-not-configured" [Error]
         "ledgers/log.yaml beside a pillion.yaml without `ledgers`"
         "Set `ledgers:` in pillion.yaml to the folder of the file, or remove the file."
     /// Two ledgers name the same SidecarSet.
@@ -182,7 +182,7 @@ codes! {
         "ledgers/proxy.yaml with metadata: {name: log}"
         "Name the file after its SidecarSet: `ledgers/NAME.yaml`."
     /// A ledger differs from what pillion would have written.
-    UnplannedLedgerChange "ledger-not-planned" [Error]
+    LedgerNotPlanned "ledger-not-planned" [Error]
         "workloads: [{workload: Deployment.apps/shop/web, …}] added by hand"
         "Undo the edit, and change the ledger with `pillion promote`, `pause`, `resume`, `rollback` or `hold`."
     /// Two manifests define the same workload, so a rollout cannot know which one the cluster runs.
@@ -190,7 +190,7 @@ codes! {
         "Deployment shop/web in apps/web.yaml and apps/old/web.yaml"
         "Remove one of the manifests, or leave its file out with `ignore:`."
     /// The content of a SidecarSet has no rollout yet, so the rendered manifests do not change.
-    NotStaged "not-staged-yet" [Note]
+    NotStagedYet "not-staged-yet" [Note]
         "a new image in sidecars/log.yaml"
         "Run `pillion plan` to read the rollout and `pillion stage` to write it."
     /// `injectionStrategy` has no effect, because the ledger sets the revision of each workload.
@@ -252,7 +252,7 @@ codes! {
         "Name a base behind that commit, or correct the commit before it is merged."
     /// The folder of rendered files, or its predecessor, contains a manifest that pillion did not write. Tools that apply
     /// the folder apply it too.
-    ForeignManifest "unmanaged-manifest" [Error]
+    UnmanagedManifest "unmanaged-manifest" [Error]
         "rendered/extra.yaml, which no source makes"
         "Move the file to the sources, or remove it."
 
@@ -384,7 +384,7 @@ codes! {
         "Rename one of the SidecarSets, or remove one of the files."
 
     /// A ledger is invalid: it refers to an unknown name, or the content of a revision does not match its name.
-    InvalidLedger "ledger-broken" [Error]
+    LedgerBroken "ledger-broken" [Error]
         "revisions: [{name: log-5448b598bc, …}] with an edited image"
         "Restore the last valid version of the file from git: `git log -p -- FILE` lists the versions."
 
@@ -420,7 +420,7 @@ codes! {
         "a pod with an init container `log` and a SidecarSet with a container `log`"
         "Rename one of the two containers."
     /// The result depends on the order of the SidecarSets, which is undefined in a cluster.
-    SidecarSetOrderMatters "set-order-matters" [Note Warning]
+    SetOrderMatters "set-order-matters" [Note Warning]
         "two SidecarSets that overwrite the same annotation with different values"
         "Set the value in one SidecarSet only, or use the same value in both."
     /// A namespaceSelector needs labels of a namespace that are unknown.
@@ -484,7 +484,7 @@ codes! {
         "limits: {cpu: cpu*100m}"
         "Write a sum, difference, product or quotient of the resource, numbers and quantities."
     /// A computed limit is omitted, because a container that it is computed from has no limit.
-    ResourcesLimitOmitted "resources-limit-left-out" [Warning]
+    ResourcesLimitLeftOut "resources-limit-left-out" [Warning]
         "limits: {cpu: cpu*50%} for a container without limits"
         "Give the container a limit, or remove the expression."
     /// A memory expression evaluates to a plain number, which Kruise reads as thousandths of a byte.
@@ -630,4 +630,28 @@ codes! {
     LimitRangeViolated "limit-range-violated" [Warning]
         "kind: LimitRange\nspec: {limits: [{type: Container, max: {cpu: 1}}]}"
         "Set resources within the range for the containers of the SidecarSet, or widen the range."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the name of a variant in kebab case; `SidecarSet` is one word.
+    fn to_kebab_case(variant: &str) -> String {
+        let mut name = String::new();
+        for c in variant.replace("SidecarSet", "Sidecarset").chars() {
+            if c.is_ascii_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.push(c.to_ascii_lowercase());
+        }
+        name
+    }
+
+    #[test]
+    fn a_variant_has_the_name_of_its_code() {
+        for code in Code::ALL {
+            assert_eq!(to_kebab_case(&format!("{code:?}")), code.name());
+        }
+    }
 }

@@ -32,7 +32,7 @@ enum CauseKind {
 fn cause_kind(code: Code) -> CauseKind {
     match code {
         Code::FolderSkipped
-        | Code::ForeignManifest
+        | Code::UnmanagedManifest
         | Code::NamespaceUnspecified
         | Code::AutoscalerWithoutRequest
         | Code::NotUpToDate
@@ -52,7 +52,7 @@ fn cause_kind(code: Code) -> CauseKind {
         | Code::PatchNotJson
         | Code::PercentageByWorkload
         | Code::ResourcesExpression
-        | Code::ResourcesLimitOmitted
+        | Code::ResourcesLimitLeftOut
         | Code::ResourcesNoTarget
         | Code::ResourcesPlainNumber
         | Code::RevisionNotFound
@@ -282,7 +282,7 @@ mod tests {
         let typo = |key: &str, line| {
             at(Diagnostic::error(Code::UnknownField, format!("unknown field `{key}`")), &[("set.yaml", line)])
         };
-        let note = at(Diagnostic::note(Code::NotStaged, "`log` is not staged"), &[("z.yaml", 1)]);
+        let note = at(Diagnostic::note(Code::NotStagedYet, "`log` is not staged"), &[("z.yaml", 1)]);
         let mut all = vec![typo("a", 1), typo("b", 2), missing(1, 7), note];
         all.extend((7..10).map(|line| typo("a", line)));
         let groups = group_by_cause(&all);
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_limit_leaves_out_notes_and_warnings_first() {
-        let note = |line| at(Diagnostic::note(Code::NotStaged, format!("`{line}`")), &[("a.yaml", line)]);
+        let note = |line| at(Diagnostic::note(Code::NotStagedYet, format!("`{line}`")), &[("a.yaml", line)]);
         let error = |line| at(Diagnostic::error(Code::WrongType, format!("`{line}`")), &[("b.yaml", line)]);
         let all = [note(1), note(2), note(3), error(1), error(2)];
         let (printed, left_out) = split_by_limit(group_by_cause(&all), 3);

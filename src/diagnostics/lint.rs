@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     fn level_of(levels: &LintLevels, severity: Severity) -> Option<Severity> {
-        let diagnostic = Diagnostic { severity, ..Diagnostic::note(Code::SidecarSetOrderMatters, "order") };
+        let diagnostic = Diagnostic { severity, ..Diagnostic::note(Code::SetOrderMatters, "order") };
         levels.apply(diagnostic).map(|d| d.severity)
     }
 
@@ -51,7 +51,7 @@ mod tests {
     fn errors_stay_errors() {
         let (error, warning, note) = (Severity::Error, Severity::Warning, Severity::Note);
         let with = |level, is_strict| LintLevels {
-            severities: BTreeMap::from([(Code::SidecarSetOrderMatters, level)]),
+            severities: BTreeMap::from([(Code::SetOrderMatters, level)]),
             is_strict,
         };
         let allow = with(None, true);

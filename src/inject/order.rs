@@ -137,13 +137,12 @@ fn order_diagnostic(
         ..selected.current.name_span().clone()
     };
     let diagnostic = match content {
-        Some(what) => Diagnostic::warning(
-            Code::SidecarSetOrderMatters,
-            format!("{what} if the order of {pair} changes"),
-        )
-        .help("set it in one SidecarSet only, or use the same value in both"),
+        Some(what) => {
+            Diagnostic::warning(Code::SetOrderMatters, format!("{what} if the order of {pair} changes"))
+                .help("set it in one SidecarSet only, or use the same value in both")
+        }
         None => Diagnostic::note(
-            Code::SidecarSetOrderMatters,
+            Code::SetOrderMatters,
             format!("the order of `{}` depends on the order of {pair}", order.join("`, `")),
         )
         .help("no change is needed; to change the order, rename a SidecarSet or join the two"),

@@ -208,7 +208,7 @@ fn limit_left_out(pod: &PodView<'_>, target: &Value, resource: &str, set: &Polic
     let target_name = item_name(target);
     let message =
         format!("`{}` gets no {resource} limit: container `{target_name}` has none", set.sidecar.name);
-    let diagnostic = Diagnostic::warning(Code::ResourcesLimitOmitted, message);
+    let diagnostic = Diagnostic::warning(Code::ResourcesLimitLeftOut, message);
     let diagnostic = match locate_container(pod, target) {
         Some((list, i)) => diagnostic.at(pod.label(
             &container_path(list, i).child("name"),

@@ -269,7 +269,7 @@ fn ledger_notes(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
         let released = ledger::revision_text(&ledger.released);
         notes.push(
             Diagnostic::note(
-                Code::NotStaged,
+                Code::NotStagedYet,
                 format!(
                     "this content of SidecarSet `{}` is not staged yet: workloads keep `{released}`",
                     set.name

@@ -199,7 +199,7 @@ fn read_base<'r>(
 
 /// Returns whether the rendered folder has a file that render does not make.
 fn is_drift(diagnostic: &Diagnostic) -> bool {
-    matches!(diagnostic.code, Code::DeployBranchNotRendered | Code::ForeignManifest)
+    matches!(diagnostic.code, Code::DeployBranchNotRendered | Code::UnmanagedManifest)
 }
 
 /// The rendered files of a tree, and their new state: as `render --out` keeps a folder.

@@ -271,7 +271,7 @@ pub(super) fn check_previous_folder(
 
 /// Reports a foreign manifest in a folder that is applied as a whole.
 pub(crate) fn unmanaged_manifest(message: String, path: &Path) -> Diagnostic {
-    Diagnostic::error(Code::ForeignManifest, message)
+    Diagnostic::error(Code::UnmanagedManifest, message)
         .at(Span::whole_file(path.to_string_lossy().into_owned()))
         .because("it is applied with the folder, and no plan, batch or approval has named it")
         .help("remove it; move manifests to apply into `sources`, and other files out of the folder")

@@ -49,7 +49,7 @@ pub fn reverted_batch(
         ledger.name
     );
     let path = deploy_branch.configuration.ledger_path(cluster, &ledger.name).unwrap_or_default();
-    manual_revert(Diagnostic::error(Code::UnplannedLedgerChange, message).at(Span::whole_file(path)), ledger)
+    manual_revert(Diagnostic::error(Code::LedgerNotPlanned, message).at(Span::whole_file(path)), ledger)
 }
 
 /// Explains a `git revert` of a batch, and names the command to use instead.

@@ -93,7 +93,7 @@ pub(crate) fn read_cluster_views(
     for name in deploy.clusters().into_iter().filter(|c| cluster.is_none() || *c == cluster) {
         let (view, found) = deploy.cluster_view(name);
         let is_valid = !found.iter().any(Diagnostic::is_error);
-        diagnostics.extend(found.into_iter().filter(|d| d.code != Code::NotStaged));
+        diagnostics.extend(found.into_iter().filter(|d| d.code != Code::NotStagedYet));
         if is_valid {
             diagnostics.extend(check_drift(deploy, &view)?);
         }

@@ -125,7 +125,7 @@ pub(crate) fn read_ledger_files<'i>(
 
 /// Reports a file without a ledger in their folder: a reader may take it for one.
 fn not_a_ledger(input: &Input) -> Diagnostic {
-    Diagnostic::error(Code::InvalidLedger, format!("`{}` contains no ledger", input.name))
+    Diagnostic::error(Code::LedgerBroken, format!("`{}` contains no ledger", input.name))
         .at(Span::whole_file(Arc::clone(&input.name)))
         .because("a ledger says `apiVersion: pillion.dev/v1alpha1` and `kind: SidecarRollout`")
         .help(format!("restore the last valid version: `git log -p -- {}` lists the versions", input.name))

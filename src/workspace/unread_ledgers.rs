@@ -74,8 +74,11 @@ fn unread_ledger(layout: &Layout, file: &Path) -> Diagnostic {
             "write its cluster into `clusters` of pillion.yaml, or move it".to_owned(),
         ),
     };
-    Diagnostic::error(Code::LedgerNotRead, format!("`{name}` is a ledger that no key of pillion.yaml reads"))
-        .at(Span::whole_file(name))
-        .because(why)
-        .help(format!("{help}; remove the file if its rollouts are complete"))
+    Diagnostic::error(
+        Code::LedgerNotConfigured,
+        format!("`{name}` is a ledger that no key of pillion.yaml reads"),
+    )
+    .at(Span::whole_file(name))
+    .because(why)
+    .help(format!("{help}; remove the file if its rollouts are complete"))
 }

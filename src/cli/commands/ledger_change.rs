@@ -126,7 +126,7 @@ pub(in crate::cli) fn commit_change_despite(
         let cluster = single_cluster(&deploy_branch, &args.repository)?;
         let (view, diagnostics) = deploy_branch.cluster_view(cluster);
         // A SidecarSet that is not staged yet does not stop a change of its ledger.
-        let counts = |d: &Diagnostic| d.code != Code::NotStaged && !resolves(&view, d);
+        let counts = |d: &Diagnostic| d.code != Code::NotStagedYet && !resolves(&view, d);
         reporter.add(diagnostics.into_iter().filter(counts));
         reporter.fail_on_errors()?;
         let (by, today) = (author.to_string(), clock::today());

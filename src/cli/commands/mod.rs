@@ -115,7 +115,7 @@ impl CliCommand {
 }
 
 /// Advice about several SidecarSets, and about pods after a rollout.
-const ADVICE_ON_SETS: &[Code] = &[Code::SidecarSetOrderMatters, Code::OrderedReadyStuck];
+const ADVICE_ON_SETS: &[Code] = &[Code::SetOrderMatters, Code::OrderedReadyStuck];
 
 /// The same, and warnings about the manifests and SidecarSets that a command reads and does not change.
 const ADVICE: &[Code] = &[
@@ -135,10 +135,10 @@ const ADVICE: &[Code] = &[
     Code::OrderedReadyStuck,
     Code::PatchNotJson,
     Code::PercentageByWorkload,
-    Code::ResourcesLimitOmitted,
+    Code::ResourcesLimitLeftOut,
     Code::ResourcesPlainNumber,
     Code::SharesTokenMount,
-    Code::SidecarSetOrderMatters,
+    Code::SetOrderMatters,
     Code::SymlinkSkipped,
     Code::TransferEnvMissing,
     Code::UnknownField,

@@ -67,7 +67,7 @@ impl PromoteRun<'_> {
         let deploy_branch = &self.context.read_deploy_branch_reporting(reporter)?;
         let cluster = single_cluster(deploy_branch, &self.args.ledger.repository)?;
         let (view, diagnostics) = deploy_branch.cluster_view(cluster);
-        reporter.add(diagnostics.into_iter().filter(|d| d.code != Code::NotStaged));
+        reporter.add(diagnostics.into_iter().filter(|d| d.code != Code::NotStagedYet));
         reporter.fail_on_errors()?;
         reporter.add(check_drift(deploy_branch, &view)?);
         reporter.fail_on_errors()?;

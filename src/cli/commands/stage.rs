@@ -155,7 +155,7 @@ impl StageRun<'_> {
             let is_of_missing =
                 |d: &Diagnostic| matches!(d.code, Code::WorkloadsMissing | Code::LedgerWorkloadUnknown);
             let accepts = |d: &Diagnostic| self.start.accepts_missing && is_of_missing(d);
-            let counts = |d: &Diagnostic| d.code != Code::NotStaged && !accepts(d);
+            let counts = |d: &Diagnostic| d.code != Code::NotStagedYet && !accepts(d);
             reporter.add(diagnostics.into_iter().filter(counts));
             if !reporter.has_errors() {
                 reporter.add(check_drift(deploy_branch, &view)?);

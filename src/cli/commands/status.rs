@@ -74,7 +74,7 @@ fn collect_status(
         let (view, diagnostics) = deploy_branch.cluster_view(cluster);
         let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
         // The state says that a SidecarSet is not staged yet.
-        reporter.add(diagnostics.into_iter().filter(|d| d.code != Code::NotStaged));
+        reporter.add(diagnostics.into_iter().filter(|d| d.code != Code::NotStagedYet));
         known.add_cluster(&view);
         for ledger in view.prepared.ledgers.values() {
             if args.names.is_empty() || args.names.iter().any(|n| **n == *ledger.name) {

@@ -162,7 +162,7 @@ impl LedgerDecoder<'_> {
 
     fn report(&mut self, message: String, path: &FieldPath, label: &str) {
         self.diagnostics.push(
-            Diagnostic::error(Code::InvalidLedger, message)
+            Diagnostic::error(Code::LedgerBroken, message)
                 .field(path.to_string())
                 .at(self.document.label(&self.base.join(path), EntryPart::Value, label))
                 .because("only pillion writes ledgers; it renders, stages and releases nothing with this one")

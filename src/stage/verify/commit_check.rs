@@ -157,7 +157,7 @@ fn is_cluster_removed(
 fn removed_ledger(commit: &Commit, ledger: &Ledger) -> Diagnostic {
     let message =
         format!("commit {} removes the ledger of `{}`, which is in use", commit.id.short(), ledger.name);
-    Diagnostic::error(Code::UnplannedLedgerChange, message)
+    Diagnostic::error(Code::LedgerNotPlanned, message)
         .because("without it the revisions of its workloads are unknown")
         .help("restore it; to remove a SidecarSet, delete its file and roll that out; if a cluster gets a name, move the ledger unchanged (`git mv`)")
 }
@@ -357,7 +357,7 @@ impl ClusterCheck<'_> {
             pluralize(places.len() as u64, "rendered file")
         );
         Some(
-            Diagnostic::error(Code::UnplannedLedgerChange, message)
+            Diagnostic::error(Code::LedgerNotPlanned, message)
                 .at(Span::whole_file(first.clone()))
                 .because("a first ledger records what workloads have already; all others would get the sidecar at once")
                 .help(format!(

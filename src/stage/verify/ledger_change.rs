@@ -290,7 +290,7 @@ impl LedgerDiff<'_> {
             self.new.name
         );
         let diagnostic = first_difference(&file.into(), &written, &planned, &what)
-            .unwrap_or_else(|| Diagnostic::error(Code::UnplannedLedgerChange, what));
+            .unwrap_or_else(|| Diagnostic::error(Code::LedgerNotPlanned, what));
         if self.is_reverted() { manual_revert(diagnostic, self.new) } else { diagnostic }
     }
 

@@ -280,7 +280,7 @@ fn diverged_commit(head: &Commit, base: ObjectId) -> Diagnostic {
         head.id.short(),
         base.short()
     );
-    Diagnostic::error(Code::UnplannedLedgerChange, message)
+    Diagnostic::error(Code::LedgerNotPlanned, message)
         .because("a step follows from the ledgers of its base, not from older ones")
         .help("rebase it onto that commit; better, run the pillion command of the step again")
 }

@@ -218,10 +218,7 @@ impl<'a, 'r> RecentCheck<'a, 'r> {
         let is_undone =
             |look: usize, key: &Option<LedgerKey>| undone.get(key).is_some_and(|l| l.contains(&look));
         let is_about_ledgers = |diagnostic: &Diagnostic| {
-            matches!(
-                diagnostic.code,
-                Code::UnplannedLedgerChange | Code::BatchesAtOnce | Code::UnreadableCommit
-            )
+            matches!(diagnostic.code, Code::LedgerNotPlanned | Code::BatchesAtOnce | Code::UnreadableCommit)
         };
         let stands = self
             .diagnostics

@@ -25,7 +25,7 @@ pub(super) fn first_difference(file: &Arc<str>, found: &str, wanted: &str, what:
         },
     };
     Some(
-        Diagnostic::error(Code::UnplannedLedgerChange, what)
+        Diagnostic::error(Code::LedgerNotPlanned, what)
             .at(label)
             .because("ledgers are changed by pillion commands, never by hand")
             .help("undo the change, and use a pillion command"),

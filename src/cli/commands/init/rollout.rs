@@ -128,7 +128,7 @@ fn initial_ledgers(
     for cluster in repository::select_clusters(deploy_branch, &args.repository)? {
         let (mut view, diagnostics) = deploy_branch.cluster_view(cluster);
         // A missing ledger is the reason to run this verb.
-        let counts = |d: &Diagnostic| d.code != Code::NoLedger && d.code != Code::NotStaged;
+        let counts = |d: &Diagnostic| d.code != Code::NoLedger && d.code != Code::NotStagedYet;
         reporter.add(diagnostics.into_iter().filter(counts));
         reporter.fail_on_errors()?;
         let (initial, diagnostics) = init_ledgers(deploy_branch, &mut view, released)?;

@@ -254,7 +254,7 @@ fn load_hypothetical(
     what_if: &WhatIf,
 ) -> (ClusterView, Vec<Diagnostic>) {
     let (view, mut diagnostics) = ClusterView::hypothetical(configuration, from, what_if);
-    diagnostics.retain(|d| d.code != Code::NotStaged);
+    diagnostics.retain(|d| d.code != Code::NotStagedYet);
     (view, diagnostics)
 }
 
