@@ -47,6 +47,8 @@ pub struct RolloutSettings {
     pub(crate) approval_batches: Vec<u32>,
     /// There are freeze windows.
     pub(crate) has_freezes: bool,
+    /// How many pods may fail without stopping the rollout, where that is set.
+    pub(crate) max_failures: Option<IntOrPercent>,
     /// `start: Auto`: watch starts rollouts, and gives an open rollout a newer target.
     pub(crate) starts_automatically: bool,
 }
@@ -76,6 +78,7 @@ impl RolloutSettings {
             soak: rollout.soak.clone().unwrap_or_else(|| format!("{SOAK_SECONDS}s")),
             approval_batches: rollout.approve.clone(),
             has_freezes: !rollout.freeze.is_empty(),
+            max_failures: rollout.max_failures.clone(),
             starts_automatically: rollout.start.unwrap_or_default() == StartMode::Auto,
             strategy,
         }

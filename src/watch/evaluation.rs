@@ -37,7 +37,7 @@ const MAX_EVIDENCE: usize = 20;
 pub type OutOfSyncSince = BTreeMap<(Option<String>, String, u32), Timestamp>;
 
 /// Options of an evaluation.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Nothing is written; the report says what would be done.
     pub(crate) dry_run: bool,
@@ -125,7 +125,9 @@ impl<'a> RolloutObservation<'a> {
         };
         let limits = health_limits(watched, options);
         let expected = watched.expected();
-        let unhealthy = unhealthy_workloads(&assess_health(&expected.superseded, seen, &limits));
+        // What is abandoned goes back first, however many pods may fail.
+        let strict = HealthLimits { max_failures: None, ..limits.clone() };
+        let unhealthy = unhealthy_workloads(&assess_health(&expected.superseded, seen, &strict));
         let began = batch_start_time(&expected.current, seen);
         Self {
             snapshot,
@@ -142,7 +144,8 @@ fn health_limits(watched: &WatchedRollout<'_>, options: &Options) -> HealthLimit
     HealthLimits {
         soak: written(&settings.soak).unwrap_or(options.limits.soak),
         progress_deadline: written(&settings.progress_deadline).unwrap_or(options.limits.progress_deadline),
-        ..options.limits
+        max_failures: settings.max_failures.clone(),
+        ..options.limits.clone()
     }
 }
 

@@ -5,6 +5,7 @@
 //! default: its containers run five seconds after it was created, and it is ready ten seconds after.
 
 use jiff::{SignedDuration, Timestamp};
+use pillion::model::int_or_percent::IntOrPercent;
 use pillion::rollout::update_method::UpdateMethod;
 use pillion::watch::expected_state::{ExpectedState, ExpectedWorkload};
 use pillion::watch::health::{HealthLimits, WorkloadHealth, assess_health};
@@ -40,6 +41,7 @@ struct Timeline {
 struct Patience {
     soak: Option<u64>,
     progress_deadline: Option<u64>,
+    max_failures: Option<IntOrPercent>,
 }
 
 /// What is out.
@@ -184,6 +186,7 @@ pub(crate) fn run(path: &Path) -> super::Outcome {
     let limits = HealthLimits {
         soak: timeline.limits.soak.unwrap_or(own.soak),
         progress_deadline: timeline.limits.progress_deadline.unwrap_or(own.progress_deadline),
+        max_failures: timeline.limits.max_failures,
         ..own
     };
     let mut live = Value::Object(serde_json::Map::new());

@@ -260,6 +260,10 @@ pub(crate) struct RolloutConfig {
     /// Action after an unhealthy batch.
     #[schemars(extend("default" = OnFailure::default()))]
     pub(crate) on_failure: Option<OnFailure>,
+    /// How many pods may fail without stopping the rollout: a number, or a percentage of the pods released so far,
+    /// rounded down.
+    #[schemars(extend("default" = 0))]
+    pub(crate) max_failures: Option<IntOrPercent>,
     /// Replica counts of workloads, used if neither git nor the ledger has them.
     pub(crate) pods: BTreeMap<String, u32>,
     /// Windows in which no batch is released.
@@ -372,6 +376,7 @@ impl RolloutConfig {
             progress_deadline: over.progress_deadline.clone().or_else(|| self.progress_deadline.clone()),
             sync_timeout: over.sync_timeout.clone().or_else(|| self.sync_timeout.clone()),
             on_failure: over.on_failure.or(self.on_failure),
+            max_failures: over.max_failures.clone().or_else(|| self.max_failures.clone()),
             pods,
             freeze: if over.freeze.is_empty() { self.freeze.clone() } else { over.freeze.clone() },
             approve: if over.approve.is_empty() { self.approve.clone() } else { over.approve.clone() },

@@ -78,6 +78,11 @@ impl RolloutConfig {
                 format!("must be a number of at least 1, or a percentage from `1%` to `100%`, not `{share}`");
             report(at("unknownPerBatch"), reason, "write, for example, `unknownPerBatch: 10%`");
         }
+        if let Some(share) = self.max_failures.as_ref().filter(|share| !is_failure_budget(share)) {
+            let reason =
+                format!("must be a number of at least 0, or a percentage from `0%` to `99%`, not `{share}`");
+            report(at("maxFailures"), reason, "write, for example, `maxFailures: 5%`");
+        }
         if self.pods_per_minute == Some(0) {
             let reason = "is 0, so no batch would ever be released".to_owned();
             report(at("podsPerMinute"), reason, "write 1 or more, or remove the key");
@@ -110,4 +115,10 @@ fn unit_and_number(step: &IntOrPercent) -> Option<(usize, i64)> {
         IntOrPercent::Text(text) => (1, text.strip_suffix('%')?.parse().ok()?, 100),
     };
     (1..=most).contains(&number).then_some((unit, number))
+}
+
+/// All pods of a rollout are never few enough to go on.
+fn is_failure_budget(share: &IntOrPercent) -> bool {
+    let is_none = matches!(share, IntOrPercent::Int(0)) || share.to_string() == "0%";
+    is_none || unit_and_number(share).is_some_and(|(unit, number)| unit == 0 || number < 100)
 }

@@ -28,6 +28,8 @@ pub(super) struct HealthFinding {
     pub(crate) message: String,
     /// The evidence.
     pub(crate) evidence: Vec<HealthEvidence>,
+    /// The names of the pods; empty: it is about the workload.
+    pub(crate) pods: Vec<String>,
 }
 
 impl HealthFinding {
@@ -107,7 +109,8 @@ fn group_finding(
         baseline_note(is_sidecar, first.class, baseline),
     );
     let evidence = group.iter().map(|f| f.evidence(namespace_of_key(&expected.key))).collect();
-    Some(HealthFinding { due, cause, deadline_cause, message: text, evidence })
+    let pods = owned(&names);
+    Some(HealthFinding { due, cause, deadline_cause, message: text, evidence, pods })
 }
 
 /// The batch introduced the sidecar, unless the previous one fails in the same way.
@@ -174,6 +177,7 @@ pub(super) fn condition_findings(
         deadline_cause: failure.cause,
         message: failure.describe(expected),
         evidence: vec![failure.evidence(&expected.key)],
+        pods: Vec::new(),
     };
     count.map(to_finding).collect()
 }
@@ -213,6 +217,7 @@ pub(super) fn scheduling_finding(
             join_names(&names)
         ),
         evidence: evidence.collect(),
+        pods: owned(&names),
     })
 }
 
@@ -291,5 +296,10 @@ fn readiness_finding(
         deadline_cause: wait.deadline_cause,
         evidence: evidence.collect(),
         message: format!("{text} in {} ({})", count_pods(wait.pods.len()), join_names(&wait.pods)),
+        pods: owned(&wait.pods),
     }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }

@@ -16,6 +16,7 @@ mod pull;
 mod revision_match;
 mod sync_status;
 mod template_match;
+mod tolerance;
 mod types;
 mod workload;
 
@@ -23,8 +24,9 @@ pub use self::types::{
     FailureCause, HealthEvidence, HealthLimits, HealthReport, HealthStatus, RolloutHealth, WorkloadHealth,
 };
 
+use self::tolerance::FailingPods;
 use self::types::{HealthContext, WorkloadAssessment};
-use super::expected_state::ExpectedState;
+use super::expected_state::{ExpectedState, ExpectedWorkload};
 use super::snapshot::Snapshot;
 use jiff::Timestamp;
 
@@ -41,19 +43,22 @@ pub fn assess_health(released: &ExpectedState, snapshot: &Snapshot, limits: &Hea
         now: snapshot.now,
         unschedulable_others: &unschedulable,
     };
-    let mut assessments: Vec<WorkloadAssessment> = released
-        .workloads
-        .iter()
-        .map(|expected| {
-            let live = snapshot.workloads.get(&expected.key);
-            let is_last = expected.batch >= released.batch;
-            if is_last {
-                workload::assess_workload(expected, live, &context)
-            } else {
-                workload::assess_earlier_workload(expected, live, &context)
-            }
-        })
-        .collect();
+    let assess = |expected: &ExpectedWorkload, tolerated: &FailingPods| {
+        let live = snapshot.workloads.get(&expected.key);
+        if expected.batch >= released.batch {
+            workload::assess_workload(expected, live, tolerated, &context)
+        } else {
+            workload::assess_earlier_workload(expected, live, tolerated, &context)
+        }
+    };
+    let none = FailingPods::default();
+    let mut assessments: Vec<WorkloadAssessment> =
+        released.workloads.iter().map(|expected| assess(expected, &none)).collect();
+    if tolerance::are_failures_tolerated(released.batch, &assessments, limits) {
+        for (expected, assessment) in released.workloads.iter().zip(&mut assessments) {
+            *assessment = assess(expected, &assessment.failing);
+        }
+    }
     assessments.sort_by(|a, b| a.workload.key.cmp(&b.workload.key));
     let status = rollout_health(released.batch, &assessments);
     let changes_at = changes_at(released.batch, status, &assessments, snapshot.now);

@@ -1,8 +1,10 @@
 //! Types of health: limits, reports, statuses and evidence.
 
+use super::tolerance::FailingPods;
 use crate::model::defaults::{
     CRASH_RESTARTS, PROGRESS_DEADLINE_SECONDS, PULL_GRACE_SECONDS, REFUSAL_GRACE_SECONDS, SOAK_SECONDS,
 };
+use crate::model::int_or_percent::IntOrPercent;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -10,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Limits of the assessment, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthLimits {
     /// How long the pods of a batch must stay healthy; ignored in a rollback.
     pub soak: u64,
@@ -22,6 +24,8 @@ pub struct HealthLimits {
     pub refusal_grace: u64,
     /// Restarts from which a container counts as crashing.
     pub restarts: u32,
+    /// How many pods may fail, as a number or a percentage of the released ones; None: none.
+    pub max_failures: Option<IntOrPercent>,
 }
 
 impl Default for HealthLimits {
@@ -32,6 +36,7 @@ impl Default for HealthLimits {
             pull_grace: PULL_GRACE_SECONDS,
             refusal_grace: REFUSAL_GRACE_SECONDS,
             restarts: CRASH_RESTARTS,
+            max_failures: None,
         }
     }
 }
@@ -201,4 +206,6 @@ pub(super) struct WorkloadAssessment {
     pub(crate) unavailable: u32,
     /// When time alone makes it fail.
     pub(crate) fails_at: Option<Timestamp>,
+    /// Its failing pods.
+    pub(crate) failing: FailingPods,
 }

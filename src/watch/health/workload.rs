@@ -8,6 +8,7 @@ use super::format::{add_seconds, join_names, pod_counts, seconds_between, time_o
 use super::pod;
 use super::pod_set::{self, PodSet};
 use super::sync_status::{SyncStatus, sync_status};
+use super::tolerance::FailingPods;
 use super::types::{HealthContext, WorkloadAssessment};
 use super::{FailureCause, HealthEvidence, HealthStatus, WorkloadHealth, deadline, disruption};
 use crate::rollout::update_method::UpdateMethod;
@@ -21,6 +22,7 @@ const DELETION_OVERDUE_SECONDS: u64 = 60;
 pub(super) fn assess_workload(
     expected: &ExpectedWorkload,
     live: Option<&LiveWorkload>,
+    tolerated: &FailingPods,
     context: &HealthContext<'_>,
 ) -> WorkloadAssessment {
     let Some(live) = live else {
@@ -40,9 +42,7 @@ pub(super) fn assess_workload(
         SyncStatus::Unobserved(reason) => Some(reason),
         SyncStatus::Synced => None,
     };
-    let pods = pod_set::classify_pods(expected, live);
-    let desired = pod_set::desired_count(expected, live, &pods);
-    let case = WorkloadCase { expected, live, pods, desired, context };
+    let case = WorkloadCase::new(expected, live, tolerated, context);
     match unobserved {
         Some(reason) => case.assessment(HealthStatus::OutOfSync, vec![reason], Vec::new(), None),
         None => case.assess(),
@@ -65,18 +65,47 @@ pub(super) fn assess_without_pods(
         reasons: vec![reason.to_owned()],
         evidence: Vec::new(),
     };
-    WorkloadAssessment { workload, unavailable: 0, fails_at: None }
+    WorkloadAssessment { workload, unavailable: 0, fails_at: None, failing: FailingPods::default() }
 }
 
 struct WorkloadCase<'a> {
     expected: &'a ExpectedWorkload,
     live: &'a LiveWorkload,
+    /// Without the pods that may fail.
     pods: PodSet<'a>,
+    /// Without the pods that may fail.
     desired: u32,
+    /// Of all pods.
+    counts: AssessedPodCounts,
+    tolerated: &'a FailingPods,
     context: &'a HealthContext<'a>,
 }
 
-impl WorkloadCase<'_> {
+struct AssessedPodCounts {
+    desired: u32,
+    updated: u32,
+    ready: u32,
+    unavailable: u32,
+}
+
+impl<'a> WorkloadCase<'a> {
+    fn new(
+        expected: &'a ExpectedWorkload,
+        live: &'a LiveWorkload,
+        tolerated: &'a FailingPods,
+        context: &'a HealthContext<'a>,
+    ) -> Self {
+        let mut pods = pod_set::classify_pods(expected, live);
+        let counts = AssessedPodCounts {
+            desired: pod_set::desired_count(expected, live, &pods),
+            updated: pods.updated_count(),
+            ready: pods.ready_count(),
+            unavailable: pods.unavailable_count(expected, live),
+        };
+        let desired = tolerated.exclude_from(&mut pods, counts.desired);
+        Self { expected, live, pods, desired, counts, tolerated, context }
+    }
+
     fn assess(&self) -> WorkloadAssessment {
         let now = self.context.now;
         if let Some(reason) = self.no_pods_reason() {
@@ -110,7 +139,8 @@ impl WorkloadCase<'_> {
                 Some("its next pods get the template: no health evidence until then")
             }
             () if self.pods.is_completed => Some("the pod has completed: no health evidence"),
-            () if self.desired == 0 => Some("no pods are desired: no health evidence"),
+            () if self.counts.desired == 0 => Some("no pods are desired: no health evidence"),
+            () if self.desired == 0 => Some("all its pods fail: no health evidence"),
             () => None,
         }
     }
@@ -175,17 +205,15 @@ impl WorkloadCase<'_> {
         if let Some(passed) = deadline.filter(|at| *at <= now) {
             let cause = counted.max(is_ours.then_some(FailureCause::Batch));
             let passed = format!("not ready by its deadline, {}", time_of_day(passed, now));
-            return self.assess_failure(
-                cause.map_or(HealthStatus::Stalled, HealthStatus::Degraded),
-                Some(passed),
-                &all,
-                fails_at,
-            );
+            let status = cause.map_or(HealthStatus::Stalled, HealthStatus::Degraded);
+            let failing = FailingPods::at_deadline(&all, self.desired, &self.pods, self.context);
+            return self.assess_failure(status, Some(passed), &all, failing, fails_at);
         }
         if let Some(cause) = counted {
             let counting: Vec<&HealthFinding> =
                 findings.iter().filter(|g| g.active_cause(now).is_some()).collect();
-            return self.assess_failure(HealthStatus::Degraded(cause), None, &counting, fails_at);
+            let failing = FailingPods::of_findings(&counting, self.context);
+            return self.assess_failure(HealthStatus::Degraded(cause), None, &counting, failing, fails_at);
         }
         let mut reasons: Vec<String> = all.iter().map(|g| g.describe(now)).collect();
         reasons.extend(self.stuck_outdated_pods_note());
@@ -200,6 +228,7 @@ impl WorkloadCase<'_> {
         status: HealthStatus,
         passed: Option<String>,
         findings: &[&HealthFinding],
+        failing: FailingPods,
         next_due: Option<Timestamp>,
     ) -> WorkloadAssessment {
         let mut reasons: Vec<String> = findings.iter().map(|g| g.describe(self.context.now)).collect();
@@ -214,7 +243,7 @@ impl WorkloadCase<'_> {
                 evidence.push(seen.clone());
             }
         }
-        self.assessment(status, reasons, evidence, next_due)
+        WorkloadAssessment { failing, ..self.assessment(status, reasons, evidence, next_due) }
     }
 
     /// A StatefulSet waits for its broken pod even after git has another template.
@@ -255,9 +284,10 @@ impl WorkloadCase<'_> {
         evidence: Vec<HealthEvidence>,
         fails_at: Option<Timestamp>,
     ) -> WorkloadAssessment {
-        let (updated, ready) = (self.pods.updated_count(), self.pods.ready_count());
+        let AssessedPodCounts { desired, updated, ready, unavailable } = self.counts;
+        reasons.extend(self.tolerated.tolerated_reasons(self.context.limits));
         if status != HealthStatus::Unknown {
-            reasons.push(pod_counts(self.expected, self.desired, updated, ready));
+            reasons.push(pod_counts(self.expected, desired, updated, ready));
         }
         // Until the controller has observed the change, the newest revision is that of another template.
         if !matches!(status, HealthStatus::Degraded(_) | HealthStatus::Stalled | HealthStatus::OutOfSync) {
@@ -268,17 +298,13 @@ impl WorkloadCase<'_> {
             key: Arc::clone(&self.expected.key),
             batch: self.expected.batch,
             status,
-            desired: self.desired,
+            desired,
             updated,
             ready,
             reasons,
             evidence,
         };
-        WorkloadAssessment {
-            workload,
-            unavailable: self.pods.unavailable_count(self.expected, self.live),
-            fails_at,
-        }
+        WorkloadAssessment { workload, unavailable, fails_at, failing: FailingPods::default() }
     }
 }
 
@@ -286,6 +312,7 @@ impl WorkloadCase<'_> {
 pub(super) fn assess_earlier_workload(
     expected: &ExpectedWorkload,
     live: Option<&LiveWorkload>,
+    tolerated: &FailingPods,
     context: &HealthContext<'_>,
 ) -> WorkloadAssessment {
     let Some(live) = live else {
@@ -294,10 +321,8 @@ pub(super) fn assess_earlier_workload(
     if let SyncStatus::OutOfSync(reason) = sync_status(expected, live) {
         return assess_without_pods(expected, HealthStatus::OutOfSync, &reason);
     }
-    let pods = pod_set::classify_pods(expected, live);
-    let desired = pod_set::desired_count(expected, live, &pods);
-    let findings = finding::container_findings(expected, &pods, context, true);
-    let case = WorkloadCase { expected, live, pods, desired, context };
+    let case = WorkloadCase::new(expected, live, tolerated, context);
+    let findings = finding::container_findings(expected, &case.pods, context, true);
     if let Some(reason) = case.no_pods_reason() {
         return case.assessment(HealthStatus::Unknown, vec![reason.to_owned()], Vec::new(), None);
     }
@@ -305,7 +330,8 @@ pub(super) fn assess_earlier_workload(
     let counting: Vec<&HealthFinding> =
         findings.iter().filter(|g| g.active_cause(context.now).is_some()).collect();
     if let Some(cause) = counting.iter().filter_map(|g| g.active_cause(context.now)).max() {
-        return case.assess_failure(HealthStatus::Degraded(cause), None, &counting, next_due);
+        let failing = FailingPods::of_findings(&counting, context);
+        return case.assess_failure(HealthStatus::Degraded(cause), None, &counting, failing, next_due);
     }
     let status = if case.is_complete() { HealthStatus::Healthy } else { HealthStatus::Progressing };
     case.assessment(status, findings.iter().map(|g| g.describe(context.now)).collect(), Vec::new(), next_due)

@@ -123,6 +123,10 @@ pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
             parts.push("; canaries only".to_owned());
         }
     }
+    if let Some(failures) = settings.max_failures.as_ref().map(ToString::to_string) {
+        let of = if failures.ends_with('%') { " of the released pods" } else { "" };
+        parts.push(format!("; up to {failures}{of} may fail"));
+    }
     parts.concat()
 }
 
