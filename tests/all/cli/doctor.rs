@@ -148,3 +148,51 @@ fn it_compares_the_clone_with_its_remote() {
         "{text}"
     );
 }
+
+#[cfg(feature = "watch")]
+mod cluster_version {
+    use crate::support::fake_cluster::{FakeCluster, Fault};
+    use std::fs;
+    use std::process::Command;
+
+    fn doctor(cluster: &FakeCluster, version: &str) -> (Option<i32>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!(
+            "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nkubernetesVersion: \"{version}\"\nclusters:\n- {{name: eu, context: fake}}\n"
+        );
+        fs::write(folder.path().join("pillion.yaml"), config).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_pillion"))
+            .arg("doctor")
+            .current_dir(folder.path())
+            .env_clear()
+            .env("KUBECONFIG", cluster.kubeconfig())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn an_older_cluster_is_an_error() {
+        let cluster = FakeCluster::start();
+        let (code, text) = doctor(&cluster, "1.37");
+        let expected = "context `fake` runs Kubernetes 1.36, older than the 1.37 of pillion.yaml";
+        assert!(text.contains(expected) && code == Some(1), "{code:?}: {text}");
+    }
+
+    #[test]
+    fn a_cluster_of_the_version_or_a_newer_one_is_fine() {
+        let cluster = FakeCluster::start();
+        for version in ["1.36", "1.29"] {
+            let (_, text) = doctor(&cluster, version);
+            assert!(text.contains("√ kubernetesVersion: context `fake` runs Kubernetes 1.36"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_read_is_a_warning() {
+        let cluster = FakeCluster::start();
+        cluster.fail(&["/version"], Fault::Text("<html>Welcome</html>"), usize::MAX);
+        let (_, text) = doctor(&cluster, "1.36");
+        assert!(text.contains("context `fake` does not tell its version"), "{text}");
+    }
+}

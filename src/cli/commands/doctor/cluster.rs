@@ -1,8 +1,11 @@
-//! Checks that the API servers of pillion.yaml and `--context` answer, and that pillion may list what `watch` needs.
+//! Checks that the API servers of pillion.yaml and `--context` answer, that pillion may list what `watch` needs, and that
+//! no cluster is older than `kubernetesVersion`.
 
 use super::{CheckState, DoctorCheck};
+use crate::model::kubernetes_version::KubernetesVersion;
 use crate::watch::observe::{Error, KubeContext, ReadOnlyClient, runtime};
 use crate::workspace::Configuration;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -29,17 +32,19 @@ pub(super) fn check(named: Option<&str>, configuration: Option<&Configuration>) 
             return vec![DoctorCheck::new(CheckState::Error, "cluster", message)];
         }
     };
-    contexts.into_iter().flat_map(|context| runtime.block_on(check_context(context))).collect()
+    let needed = configuration.and_then(|c| c.repository.cluster_version());
+    contexts.into_iter().flat_map(|context| runtime.block_on(check_context(context, needed))).collect()
 }
 
-async fn check_context(context: &str) -> Vec<DoctorCheck> {
+/// Returns the checks of one cluster. `needed` is `kubernetesVersion` of pillion.yaml.
+async fn check_context(context: &str, needed: Option<KubernetesVersion>) -> Vec<DoctorCheck> {
     let settings = KubeContext { context: Some(context.to_owned()), ..KubeContext::default() };
     let answer = match ReadOnlyClient::new(&settings, TIMEOUT).await {
-        Ok(client) => client.get("/version").await.map(|_| client),
+        Ok(client) => client.read("/version").await.map(|version| (client, version)),
         Err(error) => Err(error),
     };
-    let client = match answer {
-        Ok(client) => client,
+    let (client, version) = match answer {
+        Ok(answer) => answer,
         Err(error) => {
             return vec![
                 DoctorCheck::new(CheckState::Error, "cluster", format!("context `{context}`: {error}"))
@@ -61,7 +66,7 @@ async fn check_context(context: &str) -> Vec<DoctorCheck> {
             }
         }
     }
-    vec![match denied.is_empty() {
+    let rights = match denied.is_empty() {
         true => DoctorCheck::new(CheckState::Ok, "cluster", format!("context `{context}` answers and may list workloads and pods")),
         false => DoctorCheck::new(
             CheckState::Warning,
@@ -69,5 +74,23 @@ async fn check_context(context: &str) -> Vec<DoctorCheck> {
             format!("context `{context}` may not list {} in all namespaces", denied.join(", ")),
         )
         .help("`watch` and `plan --context` need get, list and watch: apply a role of deploy/, or name the namespaces of a watcher with `--namespace`"),
-    }]
+    };
+    let version = needed.map(|needed| check_version(context, &version, needed));
+    std::iter::once(rights).chain(version).collect()
+}
+
+/// Compares the version of a cluster with `kubernetesVersion`.
+fn check_version(context: &str, answer: &[u8], needed: KubernetesVersion) -> DoctorCheck {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let text = answer["gitVersion"].as_str().unwrap_or_default();
+    let check = |state, message: String| DoctorCheck::new(state, "kubernetesVersion", message);
+    match KubernetesVersion::parse(text) {
+        None => check(CheckState::Warning, format!("context `{context}` does not tell its version")),
+        Some(version) if version < needed => check(
+            CheckState::Error,
+            format!("context `{context}` runs Kubernetes {version}, older than the {needed} of pillion.yaml"),
+        )
+        .help("write the version of the oldest cluster: pillion then refuses what that one cannot run"),
+        Some(version) => check(CheckState::Ok, format!("context `{context}` runs Kubernetes {version}")),
+    }
 }
