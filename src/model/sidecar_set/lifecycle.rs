@@ -71,6 +71,32 @@ impl LaunchOrder {
         self.0.is_empty()
     }
 
+    /// Returns containers that wait for each other: each starts after the next one, and the last is the first again.
+    /// None: there are none.
+    fn find_cycle(&self) -> Option<Vec<&str>> {
+        // Containers that wait for nothing, or only for such, are in no cycle.
+        let mut waiting: BTreeMap<&str, &[String]> = self.entries().collect();
+        loop {
+            let is_free = |after: &[String]| !after.iter().any(|name| waiting.contains_key(name.as_str()));
+            let free: Vec<&str> =
+                waiting.iter().filter(|(_, after)| is_free(after)).map(|(n, _)| *n).collect();
+            if free.is_empty() {
+                break;
+            }
+            free.iter().for_each(|name| drop(waiting.remove(name)));
+        }
+        let mut path: Vec<&str> = vec![waiting.keys().next()?];
+        loop {
+            let last = path.last()?;
+            let next = waiting.get(last)?.iter().find(|name| waiting.contains_key(name.as_str()))?;
+            let start = path.iter().position(|name| name == next);
+            path.push(next);
+            if let Some(start) = start {
+                return Some(path.split_off(start));
+            }
+        }
+    }
+
     /// Reads an order from a mapping; None if it is none.
     pub(crate) fn from_value(value: &Value) -> Option<Self> {
         let names = |after: &Value| match after {
@@ -126,6 +152,7 @@ pub(super) fn read_lifecycle(
         .collect();
     let strangers = order.entries().map(|(container, _)| container).filter(|name| !own.contains(name));
     diagnostics.extend(strangers.map(|name| unknown_container(name, &own, locations)));
+    diagnostics.extend(order.find_cycle().map(|cycle| cyclic_order(&cycle, locations)));
     (mode, order, diagnostics)
 }
 
@@ -169,6 +196,14 @@ fn unknown_container(name: &str, own: &[&str], locations: &FieldLocations) -> Di
     annotation_error(AFTER_ANNOTATION, message, locations).help(help)
 }
 
+fn cyclic_order(cycle: &[&str], locations: &FieldLocations) -> Diagnostic {
+    let chain: Vec<String> = cycle.iter().map(|name| format!("`{name}`")).collect();
+    let message = format!("containers of this SidecarSet wait for each other: {}", chain.join(" after "));
+    Diagnostic { code: Code::LaunchOrderCycle, ..annotation_error(AFTER_ANNOTATION, message, locations) }
+        .because("a container starts after those that it waits for, so none of them could start")
+        .help("remove one of these orders")
+}
+
 fn annotation_error(key: &str, message: String, locations: &FieldLocations) -> Diagnostic {
     let path = annotation_path(key);
     Diagnostic::error(Code::InvalidConfiguration, message)
@@ -189,5 +224,20 @@ mod tests {
             assert!(parse_launch_order(text).is_err(), "{text}");
         }
         assert!(parse_launch_order("{}").unwrap().is_empty());
+    }
+
+    #[test]
+    fn containers_that_wait_for_each_other_are_found() {
+        for (text, cycle) in [
+            ("a: [b]\nb: [a]", Some("a b a")),
+            ("a: [a]", Some("a a")),
+            ("a: [x, b]\nb: [c]\nc: [d, b]\nd: z", Some("b c b")),
+            ("a: [b, c]\nb: [c]\nc: [d]", None),
+            ("a: []", None),
+            ("{}", None),
+        ] {
+            let order = parse_launch_order(text).unwrap();
+            assert_eq!(order.find_cycle().map(|names| names.join(" ")).as_deref(), cycle, "{text}");
+        }
     }
 }
