@@ -278,6 +278,19 @@ impl ClusterView {
         &self.workloads
     }
 
+    /// Returns the workloads that some SidecarSet may select.
+    #[cfg(feature = "watch")]
+    pub(crate) fn planned_workloads(&self) -> impl Iterator<Item = &WorkloadRef> {
+        self.workloads.iter().flat_map(|(_, located)| located)
+    }
+
+    /// Returns the kubeconfig context that pillion.yaml names for this cluster.
+    #[cfg(feature = "watch")]
+    pub(crate) fn context(&self) -> Option<&str> {
+        let clusters = &self.configuration.repository.clusters;
+        clusters.iter().find(|c| Some(c.name.as_str()) == self.cluster.as_deref())?.context.as_deref()
+    }
+
     /// Returns the workloads that some SidecarSet may select, each with the index of its input.
     pub(super) fn inputs_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         let numbers: BTreeMap<&str, usize> =

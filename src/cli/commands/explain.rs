@@ -68,7 +68,8 @@ fn explain_named_workload(
     let mut inputs = collect_inputs(&mut workspace, common);
     let options = WorkspaceRenderOptions { trace: true, ..WorkspaceRenderOptions::default() };
     let (renderers, diagnostics) = workspace.build_renderers(&mut inputs, options);
-    reporter.add(diagnostics);
+    let (errors, remarks): (Vec<_>, Vec<_>) = diagnostics.into_iter().partition(Diagnostic::is_error);
+    reporter.add(errors);
     // What an unread file says could change every answer.
     reporter.fail_on_errors()?;
     let (mut found, mut known, today) = (Vec::new(), Vec::new(), clock::today());
@@ -97,6 +98,8 @@ fn explain_named_workload(
             error => CommandError::findings(error.to_string()),
         });
     }
+    // They say nothing about a workload that does not exist.
+    reporter.add(remarks);
     // The same key in several clusters is one name.
     let key = wanted.find(found.iter().map(|(key, _)| &**key)).map(str::to_owned);
     let key = key.map_err(|error| CommandError::findings(error.to_string()))?;

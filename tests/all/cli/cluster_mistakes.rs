@@ -1,9 +1,11 @@
 //! Mistakes on the way to a cluster, as a person meets them: no kubeconfig, a wrong context, an API server that does not
 //! answer. Each answer says what is wrong, where, why, and what to do.
 
+use crate::support::fake_cluster::{FakeCluster, Fault};
 use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, newer};
-use indoc::formatdoc;
+use indoc::{formatdoc, indoc};
+use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 
@@ -132,4 +134,129 @@ fn an_api_server_that_does_not_answer_is_named() {
         );
         assert!(code == Some(3) && text.contains(&cause) && text.contains(&fix), "{code:?} {text}");
     }
+}
+
+const UNCOUNTED: &str = indoc! {r#"
+    apiVersion: apps/v1
+    kind: DaemonSet
+    metadata: {name: edge, namespace: infra}
+    spec:
+      selector: {matchLabels: {log: "true"}}
+      template:
+        metadata: {labels: {log: "true"}}
+        spec: {containers: [{name: app, image: registry.example/app:1}]}
+    ---
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: web, namespace: shop}
+    spec:
+      replicas: 2
+      selector: {matchLabels: {log: "true"}}
+      template:
+        metadata: {labels: {log: "true"}}
+        spec: {containers: [{name: app, image: registry.example/app:1}]}
+"#};
+
+const NEW_SET: &str = indoc! {r#"
+    apiVersion: apps.kruise.io/v1beta1
+    kind: SidecarSet
+    metadata: {name: log}
+    spec:
+      selector: {matchLabels: {log: "true"}}
+      containers: [{name: logtail, image: registry.example/logtail:1}]
+"#};
+
+/// A repository in which a new SidecarSet reaches a DaemonSet and a Deployment, and a plan of it.
+struct Planner {
+    _environment: TestEnvironment,
+    repo: Repo,
+}
+
+impl Planner {
+    fn new() -> Self {
+        let environment = TestEnvironment::new();
+        let repo = environment.init("repo", &[]);
+        repo.put("all.yaml", UNCOUNTED);
+        repo.commit("all");
+        repo.put("log.yaml", NEW_SET);
+        Self { _environment: environment, repo }
+    }
+
+    /// Exit code, standard output, standard error.
+    fn plan(&self, kubeconfig: Option<PathBuf>, args: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = self.repo.command(env!("CARGO_BIN_EXE_pillion"));
+        if let Some(file) = kubeconfig {
+            command.env("KUBECONFIG", file);
+        }
+        let output = command.arg("plan").args(args).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+}
+
+#[test]
+fn a_plan_counts_the_pods_of_a_context() {
+    let (planner, cluster) = (Planner::new(), FakeCluster::start());
+    let template = json!({"metadata": {"labels": {"log": "true"}}, "spec": {"containers": []}});
+    cluster.put(
+        "apps/v1/daemonsets",
+        json!({
+            "apiVersion": "apps/v1", "kind": "DaemonSet",
+            "metadata": {"name": "edge", "namespace": "infra", "uid": "u", "generation": 1},
+            "spec": {"template": template}, "status": {"desiredNumberScheduled": 7, "observedGeneration": 1},
+        }),
+    );
+    let (code, out, err) = planner.plan(None, &["--from", "HEAD"]);
+    assert!(code == Some(0) && out.contains("warning[replicas-unknown]"), "{code:?} {out}{err}");
+    let (code, out, err) = planner.plan(Some(cluster.kubeconfig()), &["--from", "HEAD", "--context", "fake"]);
+    assert!(code == Some(0) && out.contains("2 workloads, 9 pods"), "{code:?} {out}{err}");
+    assert!(!out.contains("replicas-unknown"), "{out}");
+    let counted = "pods are counted in the cluster of the context `fake`, which has 1 of 2 workloads\n";
+    assert!(err.contains(counted), "{err}");
+    cluster.assert_only_read();
+    assert_eq!(cluster.count(&["statefulsets"]), 0, "only kinds of the plan are read");
+}
+
+/// A note about the whole repository would stand before the answer.
+#[test]
+fn only_the_answer_is_printed_for_an_unknown_workload() {
+    let operator = Operator::new();
+    let set = fs::read_to_string(operator.repo.path.join("sidecars/log.yaml")).unwrap();
+    operator.repo.put("sidecars/log.yaml", set.replace("1.5.0", "1.6.0"));
+    let mut command = operator.repo.command(env!("CARGO_BIN_EXE_pillion"));
+    let output = command.args(["explain", "zebra"]).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &*text), (Some(1), "pillion: there is no workload `zebra`\n"));
+}
+
+#[test]
+fn a_context_of_another_cluster_is_refused() {
+    let (planner, cluster) = (Planner::new(), FakeCluster::start());
+    let (code, out, err) = planner.plan(Some(cluster.kubeconfig()), &["--from", "HEAD", "--context", "fake"]);
+    let expected = "pillion: the cluster of the context `fake` has none of the 2 workloads of the plan: is it another cluster? `kubectl config get-contexts` lists the contexts\n";
+    assert_eq!((code, &*out), (Some(2), ""), "{err}");
+    assert!(err.trim_end().ends_with(expected.trim_end()), "{err}");
+}
+
+#[test]
+fn a_plan_without_counts_is_no_answer_to_a_context() {
+    let (planner, cluster) = (Planner::new(), FakeCluster::start());
+    let (code, out, err) = planner.plan(Some(cluster.kubeconfig()), &["--from", "HEAD", "--context", "fkae"]);
+    let expected = "cannot count the pods of the cluster: the kubeconfig has no context `fkae`, but `fake`: did you mean that?";
+    assert!(code == Some(2) && out.is_empty() && err.contains(expected), "{code:?} {out}{err}");
+    cluster.fail(&["daemonsets"], Fault::Status(403, "User cannot list daemonsets"), usize::MAX);
+    let (code, out, err) = planner.plan(Some(cluster.kubeconfig()), &["--from", "HEAD", "--context", "fake"]);
+    let expected = "cannot count the pods of the cluster: not seen: daemonsets.apps: pillion may not list daemonsets.apps in all namespaces: User cannot list daemonsets";
+    assert!(code == Some(2) && out.is_empty() && err.contains(expected), "{code:?} {out}{err}");
+    assert!(err.contains("kind: ClusterRole"), "the missing role is printed: {err}");
+    for conflicting in [&["--cluster-state", "pods.json"][..], &["--by", "pod", "--next"]] {
+        let args = [&["--context", "fake"], conflicting].concat();
+        let (code, out, err) = planner.plan(Some(cluster.kubeconfig()), &args);
+        assert!(code == Some(2) && out.is_empty() && err.contains("--context"), "{code:?} {out}{err}");
+    }
+    let two = "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nledgers: ledgers\nclusters: [{name: a, folder: .}, {name: b, folder: .}]\n";
+    planner.repo.put("pillion.yaml", two);
+    let (code, out, err) = planner.plan(Some(cluster.kubeconfig()), &["--from", "HEAD", "--context", "fake"]);
+    let expected = "`--context` names one cluster, and pillion.yaml names several: add `--cluster NAME`\n";
+    assert!(code == Some(2) && out.is_empty() && err.ends_with(expected), "{code:?} {out}{err}");
 }

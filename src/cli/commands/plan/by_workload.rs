@@ -1,5 +1,7 @@
 //! `pillion plan`: the whole rollout, batch by batch, over workloads.
 
+#[cfg(feature = "watch")]
+use super::live_replicas;
 use super::plan_inputs::{self, PlanInputs};
 use super::{PlanArgs, PlanOutput};
 use crate::cli::error::CommandError;
@@ -29,6 +31,14 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
     };
     let PlanInputs { base, cluster_views: sites } = plan_inputs::read_plan_inputs(args, common, reporter)?;
     check_names(&args.names, &sites)?;
+    #[cfg(feature = "watch")]
+    let seen = match &args.context {
+        Some(context) => {
+            let replicas = live_replicas::count_live_replicas(context, &sites, reporter)?;
+            ClusterState { replicas, ..seen }
+        }
+        None => seen,
+    };
     let mut plans = Vec::new();
     let total = sites.iter().map(|site| selected_names(site, args).len()).sum();
     let progress = Progress::new("Planning", "rollouts", total, common);

@@ -24,7 +24,10 @@ pub(super) fn report_deploy_branch(
     let config = normalize_path(&within.join(configuration.path()));
     let paths = RepositoryPaths::of(&configuration.layout, &config, &branches);
     let Some(position) = BranchPosition::find(repository, &branches, &paths.all)? else {
-        reporter.print_state("planned from your working folder");
+        reporter.print_state(&format!(
+            "planned from your working folder; there is no branch `{}` here (`git.deploy` of pillion.yaml)",
+            branches.deploy
+        ));
         return Ok(());
     };
     reporter.print_state(&format!("planned from your working folder; the deploy branch is {position}"));

@@ -3,6 +3,8 @@
 mod by_pod;
 mod by_workload;
 mod deploy_state;
+#[cfg(feature = "watch")]
+mod live_replicas;
 mod plan_inputs;
 
 use crate::cli::GlobalArgs;
@@ -32,6 +34,10 @@ pub(in crate::cli) struct PlanArgs {
     /// Pods of the cluster, from `kubectl get pods -A -o json`; `-` for standard input
     #[arg(long, value_name = "FILE")]
     cluster_state: Option<PathBuf>,
+    /// Context of the kubeconfig: count the pods of its cluster, with requests that only read
+    #[cfg(feature = "watch")]
+    #[arg(long, value_name = "NAME", conflicts_with = "cluster_state")]
+    context: Option<String>,
     /// Built manifests to use instead of the sources; `-` for standard input
     #[arg(long, value_name = "FILE")]
     manifests: Option<PathBuf>,
@@ -103,6 +109,10 @@ fn usage_error(args: &PlanArgs) -> Option<&'static str> {
     }
     if is_by_pod && (args.manifests.is_some() || args.from.is_some() || !args.strategy.is_empty()) {
         return Some("`--manifests`, `--from`, `--to` and `--strategy` are for plans by workload");
+    }
+    #[cfg(feature = "watch")]
+    if is_by_pod && args.context.is_some() {
+        return Some("`--context` is for plans by workload: give the pods with `--cluster-state FILE`");
     }
     if is_by_pod && !matches!(args.output, PlanOutput::Text | PlanOutput::Json | PlanOutput::Yaml) {
         return Some("a plan by pod is printed as `text`, `json` or `yaml`");

@@ -7,7 +7,7 @@ mod once;
 mod status_watch;
 
 pub(in crate::cli) use environment::connect_provider;
-pub(in crate::cli) use observers::ClusterArgs;
+pub(in crate::cli) use observers::{ClusterArgs, wait_for_clusters};
 pub(in crate::cli) use status_watch::{StatusWatch, watch_status};
 
 use crate::cli::error::CommandError;

@@ -88,9 +88,9 @@ fn watched_kinds(deploy_branch: &DeployBranch<'_>, args: &ClusterArgs) -> Observ
 }
 
 /// Waits until every cluster was read, or until the timeout: then the evaluation reports what is unknown.
-pub(super) fn wait_for_clusters(
+pub(in crate::cli) fn wait_for_clusters<W>(
     observers: &BTreeMap<Option<String>, Observer>,
-    wakes: &Receiver<WakeReason>,
+    wakes: &Receiver<W>,
     timeout: Duration,
 ) {
     let until = Instant::now() + timeout;

@@ -45,7 +45,7 @@ fn run_once(
     environment: &mut RealEnvironment,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    let (_, never) = sync_channel(1);
+    let (_, never) = sync_channel::<()>(1);
     wait_for_clusters(&environment.observers, &never, args.timeout);
     let mut output = OnceOutput::default();
     let out_of_sync_since = &mut OutOfSyncSince::new();

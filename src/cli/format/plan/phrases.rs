@@ -194,12 +194,13 @@ pub(super) fn updated_pods(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport) -
 }
 
 /// The share of the pods that are updated: `29%`; `>=29%` of those that are known where a workload has an unknown
-/// number, and `?` where none is known.
+/// number, `100% of known` when only such workloads are left, and `?` where no number is known.
 pub(super) fn updated_share(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport) -> String {
     let pods = plan.report.matched_pods;
     match plan.report.unknown_replicas {
         0 => format!("{}%", percent(batch.updated_pods, pods)),
         _ if pods == 0 => "?".to_owned(),
+        _ if batch.updated_pods >= pods => "100% of known".to_owned(),
         _ => format!(">={}%", percent(batch.updated_pods, pods)),
     }
 }
