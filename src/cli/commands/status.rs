@@ -10,9 +10,9 @@ use crate::cli::terminal::print_report;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::git::HistoryWalk;
-use crate::model::ledger::{Ledger, Revision};
+use crate::model::ledger::{Ledger, Revision, RevisionName};
 use crate::rollout::removal::SidecarRemoval;
-use crate::rollout::report::ledger_holds;
+use crate::rollout::report::{describe_changes, ledger_holds};
 use crate::rollout::{ExternalState, RolloutPlan, RolloutStep, gates_from_git};
 use crate::stage::{ClusterView, DeployBranch, Error, change_text, versions_text, wave_block_reason};
 use clap::Args;
@@ -145,8 +145,8 @@ fn ledger_status(
         summary: StatusSummary {
             change: ledger.target.as_ref().map(|_| change_text(ledger)),
             released: versions_text(ledger, &ledger.released),
-            target: ledger.target.as_ref().map(|target| versions_text(ledger, target)),
-            source: rollout.context.source.as_ref().map(Revision::versions_text),
+            target: ledger.target.as_ref().map(|target| target_text(ledger, target)),
+            source: rollout.context.source.as_ref().map(|source| unreleased_text(ledger, source)),
         },
         gates,
         cluster: cluster.map(str::to_owned),
@@ -163,6 +163,25 @@ fn ledger_status(
         command_options: options,
         ledger: ledger.clone(),
     })
+}
+
+fn target_text(ledger: &Ledger, target: &RevisionName) -> String {
+    match target.as_ref().and_then(|name| ledger.revision(name)) {
+        Some(revision) => unreleased_text(ledger, revision),
+        None => versions_text(ledger, target),
+    }
+}
+
+/// Returns the versions of a revision; where they are those of the released one, its name and what differs.
+fn unreleased_text(ledger: &Ledger, revision: &Revision) -> String {
+    let versions = revision.versions_text();
+    let released = ledger.released.as_ref().and_then(|name| ledger.revision(name));
+    match released.filter(|released| released.name != revision.name && released.versions_text() == versions) {
+        Some(released) => {
+            format!("{} ({})", revision.name, describe_changes(&released.set, &revision.set).join(", "))
+        }
+        None => versions,
+    }
 }
 
 fn next_step(rollout: &RolloutPlan<'_>, options: &str) -> String {

@@ -70,7 +70,8 @@ impl fmt::Display for SetChanges {
     }
 }
 
-fn describe_changes(old: &SidecarSet, new: &SidecarSet) -> Vec<String> {
+/// Returns one change each, an image by its versions: `logtail 1.4.2 -> 1.5.0`, `volumes changed`.
+pub(crate) fn describe_changes(old: &SidecarSet, new: &SidecarSet) -> Vec<String> {
     let mut found = Vec::new();
     for list in ["initContainers", "containers"] {
         let [before, after] = [old, new].map(|set| containers(set, list));

@@ -8,7 +8,7 @@ mod held_workloads;
 mod warnings;
 
 pub(crate) use batch::{BatchReport, WorkloadReport, workload_title};
-pub(crate) use changes::{SetChanges, shorten_images};
+pub(crate) use changes::{SetChanges, describe_changes, shorten_images};
 pub(crate) use held_workloads::{HeldWorkloadReport, HoldState, ledger_holds, revision_with_images};
 
 use super::plan::{PlanExtent, RolloutPlan};

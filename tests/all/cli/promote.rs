@@ -19,6 +19,30 @@ fn head(repo: &Repo) -> String {
     repo.git(&["rev-parse", "main"])
 }
 
+/// The images are the same: their versions would say that nothing changes.
+#[test]
+fn a_status_without_another_image_tells_what_differs() {
+    let test_env = TestEnvironment::new();
+    let repo = released(&test_env, "repo");
+    repo.git(&["switch", "-q", "--detach"]);
+    let mut texts = example();
+    let set = texts.get_mut("sidecars/log.yaml").unwrap();
+    let native = "{name: log, annotations: {pillion.dev/sidecar-mode: Native}}";
+    *set = set.replacen("{name: log}", native, 1);
+    repo.hold(&texts).commit("native");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    let status = repo.pillion(&["status", "log"]);
+    let held = "; the file holds log-";
+    assert!(
+        status.contains(held) && status.contains(" (sidecarMode Container -> Native), which is not"),
+        "{status}"
+    );
+    repo.pillion(&["start", "log"]);
+    let status = repo.pillion(&["status", "log"]);
+    assert!(status.contains("pods have log-") && !status.contains("have logtail"), "{status}");
+    assert!(status.contains(" (sidecarMode Container -> Native)\n"), "{status}");
+}
+
 /// Nothing is released, and the message says why.
 fn refused(repo: &Repo, args: &[&str], words: &str) {
     let before = head(repo);
