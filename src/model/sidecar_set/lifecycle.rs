@@ -83,7 +83,7 @@ impl LaunchOrder {
             if free.is_empty() {
                 break;
             }
-            free.iter().for_each(|name| drop(waiting.remove(name)));
+            waiting.retain(|name, _| !free.contains(name));
         }
         let mut path: Vec<&str> = vec![waiting.keys().next()?];
         loop {
