@@ -96,7 +96,7 @@ mod tests {
         ] {
             assert!(is_secret(name), "{name}");
         }
-        for name in ["PATH", "HOME", "HTTPS_PROXY", "LC_ALL", "PILLION_FORGE_URL", "GIT_AUTHOR_NAME"] {
+        for name in ["PATH", "HOME", "HTTPS_PROXY", "LC_ALL", "PILLION_PROVIDER_URL", "GIT_AUTHOR_NAME"] {
             assert!(!is_secret(name), "{name}");
         }
     }

@@ -29,7 +29,7 @@ pub(crate) fn is_applied(name: &Path, text: &str) -> bool {
     !diagnostics.is_empty()
         || pieces.into_iter().enumerate().any(|(i, piece)| {
             let document = Document::read(&file, i, piece.first_line, &text[piece.span]);
-            // The workflow of a forge has neither, and is not applied.
+            // The workflow of a git provider has neither, and is not applied.
             document
                 .map_or(true, |d| d.value().get("kind").is_some() || d.value().get("apiVersion").is_some())
         })

@@ -21,7 +21,7 @@ mod argocd;
 mod chart;
 mod cluster;
 mod counterpart;
-mod forges;
+mod git_provider;
 mod go_reader;
 mod helm;
 mod in_place;

@@ -28,10 +28,10 @@ use table::ProviderRow;
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(PROVIDER_TIMEOUT_SECONDS);
 
 /// Variable with the provider's token; the provider's own, such as `GITHUB_TOKEN`, works, too.
-pub(crate) const TOKEN_VAR: &str = "PILLION_FORGE_TOKEN";
+pub(crate) const TOKEN_VAR: &str = "PILLION_PROVIDER_TOKEN";
 
 /// Variable with the address of the provider's API, if it does not follow from the remote's.
-pub(crate) const API_URL_VAR: &str = "PILLION_FORGE_URL";
+pub(crate) const API_URL_VAR: &str = "PILLION_PROVIDER_URL";
 
 /// What decides which provider is used, and how.
 pub struct ProviderSettings<'a> {
@@ -390,7 +390,7 @@ mod tests {
         let none = message(&of_another);
         assert!(
             none.contains(
-                "there is no token for GitLab at gitlab.com: set PILLION_FORGE_TOKEN (or GITLAB_TOKEN)"
+                "there is no token for GitLab at gitlab.com: set PILLION_PROVIDER_TOKEN (or GITLAB_TOKEN)"
             ),
             "{none}"
         );

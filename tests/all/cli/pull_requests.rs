@@ -52,7 +52,7 @@ impl Team {
             .env("GIT_CONFIG_COUNT", "1")
             .env("GIT_CONFIG_KEY_0", place)
             .env("GIT_CONFIG_VALUE_0", address);
-        command.env("PILLION_FORGE_TOKEN", "s3cr3t");
+        command.env("PILLION_PROVIDER_TOKEN", "s3cr3t");
         command
     }
 
@@ -76,7 +76,7 @@ impl Team {
         (branch, field("title"), field("body"))
     }
 
-    /// Bo merges the branch of a pull request as forges do; the result is what pillion makes.
+    /// Bo merges the branch of a pull request as providers do; the result is what pillion makes.
     fn merge(&self, (branch, title, body): &(String, String, String), style: &str) {
         let bo = &self.bo;
         bo.git(&["pull", "-q", "--ff-only"]);
@@ -250,13 +250,13 @@ fn what_cannot_be_proposed_pushes_nothing() {
     team.ann.git(&["remote", "set-url", "origin", address]);
     let output = team
         .pillion(address)
-        .env_remove("PILLION_FORGE_TOKEN")
+        .env_remove("PILLION_PROVIDER_TOKEN")
         .args(["pause", "log", "--pull-request"])
         .output();
     let output = output.unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        output.status.code() == Some(2) && stderr.contains("set PILLION_FORGE_TOKEN (or GITEA_TOKEN)"),
+        output.status.code() == Some(2) && stderr.contains("set PILLION_PROVIDER_TOKEN (or GITEA_TOKEN)"),
         "{stderr}"
     );
     assert_eq!(branches(), started);

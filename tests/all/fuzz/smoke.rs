@@ -125,8 +125,8 @@ fn pages_of_lists_never_end_in_a_panic() {
 
 #[cfg(feature = "watch")]
 #[test]
-fn answers_of_forges_are_one_short_line_at_most() {
-    run("read_forge_answer", SENT, untrusted_input::read_forge_answer);
+fn answers_of_providers_are_one_short_line_at_most() {
+    run("read_provider_answer", SENT, untrusted_input::read_provider_answer);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) fn read_list_page(data: &[u8]) {
 
 /// Reads bytes as an answer of each git provider.
 #[cfg(feature = "watch")]
-pub(crate) fn read_forge_answer(data: &[u8]) {
+pub(crate) fn read_provider_answer(data: &[u8]) {
     use pillion::model::config::GitProvider;
     use pillion::watch::providers::{read_pull_requests, read_refusal};
     for provider in GitProvider::ALL {

@@ -532,7 +532,7 @@ mod watched {
         assert_eq!(all(&origin), before);
     }
 
-    /// A forge that takes everything.
+    /// A git provider that accepts everything.
     struct Patient;
 
     impl PullRequestProvider for Patient {

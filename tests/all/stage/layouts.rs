@@ -377,7 +377,7 @@ fn a_render_onto_a_protected_branch_says_what_to_type() {
         let (_, command) = stderr.split_once("or run `git push ").unwrap();
         let words: Vec<&str> = command.split_once('`').unwrap().0.split(' ').collect();
         one.git(&[&["push", "-q"], &words[..]].concat());
-        // The forge merges it.
+        // The git provider merges it.
         std::fs::remove_file(origin.path.join("hooks/pre-receive")).unwrap();
         let bo = test_env.clone(&origin, "bo", &["-b", "env/prod"]);
         match style {

@@ -140,7 +140,7 @@ fn one_commit_holds_one_batch() {
     let (repo, base) = open(&test_env, "");
     let before = head(&repo);
     let commits = staged(&repo);
-    // A squash, and a merge as a forge makes it.
+    // A squash, and a merge as a git provider makes it.
     for (tree, parents) in [(&commits[1], vec![&*before]), (&commits[2], vec![&*before, &*commits[2]])] {
         commit_tree(&repo, tree, &parents, "all of it");
         let stderr = is_refused(&repo, &base, "batches-at-once");

@@ -115,7 +115,7 @@ impl ChaosRun {
         *settings = settings.replace("soak: 30s", "soak: 1s");
         let person = repository(&test_env, "person", &texts);
         let origin = test_env.init("origin.git", &["--bare"]);
-        let refuse = "test ! -e refuse || { echo 'the forge is closed' >&2; exit 1; }";
+        let refuse = "test ! -e refuse || { echo 'the remote is closed' >&2; exit 1; }";
         origin.script(Path::new("hooks/pre-receive"), refuse);
         let url = format!("file://{}", origin.path.display());
         person.git(&["remote", "add", "origin", &url]);

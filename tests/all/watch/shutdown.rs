@@ -193,7 +193,7 @@ fn silent_server() -> (String, mpsc::Receiver<()>) {
 fn idle() {
     let watched = WatchedRepository::new("");
     // A variable that is set to nothing is not set.
-    let nothing = [("PILLION_CHECK_URL", ""), ("PILLION_FORGE_URL", ""), ("PILLION_NOTIFY_URL", "")];
+    let nothing = [("PILLION_CHECK_URL", ""), ("PILLION_PROVIDER_URL", ""), ("PILLION_NOTIFY_URL", "")];
     let mut watch = watched.watch(&["--interval=8784h"], &nothing);
     watch.says("released");
     watch.ends();

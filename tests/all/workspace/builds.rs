@@ -139,7 +139,7 @@ fn a_build_knows_no_credentials_and_runs_in_the_folder_of_the_commit() {
         "GITHUB_TOKEN",
         "KUBECONFIG",
         "PILLION_CHECK_URL",
-        "PILLION_FORGE_TOKEN",
+        "PILLION_PROVIDER_TOKEN",
         "PILLION_NOTIFY_URL",
         "PILLION_TOKEN",
         "SSH_AUTH_SOCK",

@@ -67,7 +67,7 @@ pub(super) fn next_commands(git: &GitState, setup: &SetupState) -> Vec<NextComma
     match &git.remote {
         None => add(
             local_remote_command(git, &format!("add {remote_name}")),
-            "makes a remote beside this folder, to try everything; or add the one of your forge and push",
+            "makes a remote beside this folder, to try everything; or add the one of your git provider and push",
         ),
         Some(_) if !is_pushed => {
             let upstream = if git.is_on_remote(branch) { "" } else { "--set-upstream " };

@@ -45,7 +45,7 @@ pub(super) fn build_environment(
         (None, None) => None,
     };
     let provider = match args.pull_request {
-        true => Some(connect_with(context, args.forge_url.as_deref(), &certificates)?),
+        true => Some(connect_with(context, args.provider_url.as_deref(), &certificates)?),
         false => None,
     };
     let notifier = Some(notifier.map_err(usage)?);

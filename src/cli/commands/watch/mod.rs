@@ -71,8 +71,8 @@ pub(in crate::cli) struct WatchArgs {
     #[arg(long)]
     pull_request: bool,
     /// URL of the git provider's API [default: from the URL of the remote]
-    #[arg(long, value_name = "URL", env = "PILLION_FORGE_URL")]
-    forge_url: Option<String>,
+    #[arg(long, value_name = "URL", env = "PILLION_PROVIDER_URL")]
+    provider_url: Option<String>,
     /// PEM file of CA certificates to trust for webhooks, checks and the git provider's API
     #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", hide_env_values = true, value_parser = value_parser!(OsString))]
     ca_file: Option<OsString>,

@@ -72,7 +72,7 @@ fn errors_of_every_form_are_read() {
         (
             403,
             json!({"error": "insufficient_scope", "error_description": "The request requires higher privileges than provided by the access token.", "scope": "api"}),
-            "set PILLION_FORGE_TOKEN to one with the scope `api`",
+            "set PILLION_PROVIDER_TOKEN to one with the scope `api`",
         ),
         (404, json!({"message": "404 Project Not Found"}), "GitLab has no repository acme/team/gitops"),
         (400, json!({"message": {"title": ["can't be blank"]}}), "(title can't be blank)"),

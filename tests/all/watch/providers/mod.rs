@@ -84,7 +84,7 @@ impl Dialect {
             remote: self.remote,
             provider: Some(self.provider),
             api_url: Some(&format!("{}{}", server.url(), self.api_path)),
-            variable: &|name| (name == "PILLION_FORGE_TOKEN").then(|| "s3cr3t".to_owned()),
+            variable: &|name| (name == "PILLION_PROVIDER_TOKEN").then(|| "s3cr3t".to_owned()),
         };
         connect(client, &settings).unwrap()
     }
@@ -226,7 +226,7 @@ fn refusals_say_what_to_do() {
     for dialect in dialects() {
         let label = dialect.label;
         let rows: [(u16, &str, bool, String); 8] = [
-            (401, "Bad credentials", false, "set PILLION_FORGE_TOKEN to a valid one".to_owned()),
+            (401, "Bad credentials", false, "set PILLION_PROVIDER_TOKEN to a valid one".to_owned()),
             (403, "Forbidden", false, dialect.permission.to_owned()),
             (404, "Not Found", false, format!("{label} has no repository ")),
             (307, "Moved", false, "git remote set-url".to_owned()),
@@ -258,7 +258,7 @@ fn what_is_another_server_is_said() {
             }
             let server = Scripted::new([(200, vec![], body.to_owned())]);
             let error = dialect.connect(&server).find(HEAD, "main").unwrap_err();
-            let text = format!("does not answer as {}'s API: set PILLION_FORGE_URL", dialect.label);
+            let text = format!("does not answer as {}'s API: set PILLION_PROVIDER_URL", dialect.label);
             assert!(error.message.contains(&text) && !error.is_retryable, "{body}: {error}");
         }
     }

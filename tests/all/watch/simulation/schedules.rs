@@ -203,7 +203,7 @@ fn people_are_told_of_which_cluster_a_commit_is_and_where_it_is_seen() {
     let shared = RefCell::new(Shared::calm());
     sync(&repo, &shared);
     shared.borrow_mut().cluster.pass(300);
-    let commits = Some("https://forge.example/commit/".to_owned());
+    let commits = Some("https://git.example/commit/".to_owned());
     let watching = Watcher { commit_url_prefix: commits, ..Watcher::default() };
     turn(&watching, &opened(&repo), &shared, &mut OutOfSyncSince::new(), &mut Heard::default()).unwrap();
     let arrived = &shared.borrow().arrived[&PayloadFormat::Plain];
@@ -211,7 +211,7 @@ fn people_are_told_of_which_cluster_a_commit_is_and_where_it_is_seen() {
     let clusters: Vec<Option<&str>> = opens.map(|notice| notice.cluster.as_deref()).collect();
     assert_eq!(clusters, [Some("eu"), Some("us")]);
     for notice in arrived {
-        assert_eq!(notice.url, Some(format!("https://forge.example/commit/{}", notice.commit)));
+        assert_eq!(notice.url, Some(format!("https://git.example/commit/{}", notice.commit)));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bytes as an answer of a forge: `cargo +nightly fuzz run read_forge_answer golden/fuzz/read_forge_answer`.
+//! Bytes as an answer of a git provider: `cargo +nightly fuzz run read_provider_answer golden/fuzz/read_provider_answer`.
 //!
 //! The body lives with the tests, which run it over the seeds and over bytes made from them.
 
@@ -10,4 +10,4 @@ use libfuzzer_sys::fuzz_target;
 #[allow(dead_code, reason = "each target runs one of the bodies")]
 mod untrusted_input;
 
-fuzz_target!(|data: &[u8]| untrusted_input::read_forge_answer(data));
+fuzz_target!(|data: &[u8]| untrusted_input::read_provider_answer(data));
