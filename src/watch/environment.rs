@@ -69,7 +69,7 @@ pub trait Environment {
         receiver: PayloadFormat,
     ) -> Result<Option<ObjectId>, WatchError>;
 
-    /// Notifies a receiver of a commit.
+    /// Notifies a receiver of a commit or a state.
     ///
     /// # Errors
     /// When the receiver did not accept the notification.
@@ -91,27 +91,23 @@ pub trait Environment {
     ///
     /// # Errors
     /// As [`Environment::fetch`].
-    fn noticed_states(
+    fn notified_states(
         &mut self,
-        _repo: &RepoContext,
-        _receiver: PayloadFormat,
-    ) -> Result<BTreeSet<String>, WatchError> {
-        Ok(BTreeSet::new())
-    }
+        repo: &RepoContext,
+        receiver: PayloadFormat,
+    ) -> Result<BTreeSet<String>, WatchError>;
 
     /// Records the keys of the states that a receiver was notified of, with the deploy head at that time.
     ///
     /// # Errors
     /// As [`Environment::release`].
-    fn record_noticed(
+    fn record_notified_states(
         &mut self,
-        _repo: &RepoContext,
-        _receiver: PayloadFormat,
-        _head: ObjectId,
-        _keys: &BTreeSet<String>,
-    ) -> Result<(), WatchError> {
-        Ok(())
-    }
+        repo: &RepoContext,
+        receiver: PayloadFormat,
+        head: ObjectId,
+        keys: &BTreeSet<String>,
+    ) -> Result<(), WatchError>;
 }
 
 /// A commit to be released.

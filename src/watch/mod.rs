@@ -56,7 +56,7 @@ pub(crate) mod rate;
 pub mod notifications;
 
 /// States that people are notified of, although no commit says them.
-pub(crate) mod state_notices;
+pub(crate) mod state_notifications;
 
 /// Metrics of all rollouts.
 pub mod metrics;

@@ -4,8 +4,8 @@
 //! repeats it. In a long run each receiver has its own thread: releases do not wait for it.
 
 use super::environment::{Environment, WatchError};
-use super::notifier::{Gravity, Notification, PayloadFormat};
-use super::state_notices::notice_of_errors;
+use super::notifier::{Notification, NotificationSeverity, PayloadFormat};
+use super::state_notifications::error_notification;
 use super::watch_loop::{WatchContext, Watcher};
 use crate::backoff::Backoff;
 use crate::diagnostics::Diagnostic;
@@ -33,12 +33,12 @@ pub fn run_notifications(
     (heads, stop): (&Receiver<()>, &StopToken),
     failed: &mut dyn FnMut(&WatchError, Duration),
 ) {
-    let mut noticed = BTreeSet::new();
+    let mut notified = BTreeSet::new();
     let (mut arrived, mut backoff) = (None, Backoff::new(INITIAL_BACKOFF, MAX_BACKOFF));
     while !stop.is_requested() {
         let head = repo.deploy_head();
         let result = if head == arrived { Ok(()) } else { watcher.notify_head(repo, environment, receiver) };
-        let result = result.and_then(|()| watcher.notify_states(repo, environment, receiver, &mut noticed));
+        let result = result.and_then(|()| watcher.notify_states(repo, environment, receiver, &mut notified));
         let goes_on = match result {
             Ok(()) => {
                 arrived = head;
@@ -167,36 +167,39 @@ impl Watcher {
         }
     }
 
-    /// Notifies a receiver of the states on the board that it has not heard of; `noticed` are the keys that this process
+    /// Notifies a receiver of the present states that it was not notified of; `notified` are the keys that this process
     /// has sent.
     fn notify_states(
         &self,
         repo: &RepoContext,
         environment: &mut dyn Environment,
         receiver: PayloadFormat,
-        noticed: &mut BTreeSet<String>,
+        notified: &mut BTreeSet<String>,
     ) -> Result<(), WatchError> {
         if self.options.dry_run {
             return Ok(());
         }
-        let mut notices = self.notices.read();
-        let present: BTreeSet<String> = notices.iter().map(|notice| notice.id.clone()).collect();
+        let mut notifications = self.state_notifications.read();
+        let present: BTreeSet<String> =
+            notifications.iter().map(|notification| notification.id.clone()).collect();
         // A state that has ended is notified when it begins again.
-        noticed.retain(|key| present.contains(key));
-        notices.retain(|notice| !noticed.contains(&notice.id));
-        let Some(head) = notices.first().and_then(|notice| notice.commit.parse::<ObjectId>().ok()) else {
+        notified.retain(|key| present.contains(key));
+        notifications.retain(|notification| !notified.contains(&notification.id));
+        let Some(head) =
+            notifications.first().and_then(|notification| notification.commit.parse::<ObjectId>().ok())
+        else {
             return Ok(());
         };
         // Another watcher, or an earlier process, may have sent them.
-        let mut recorded = environment.noticed_states(repo, receiver)?;
+        let mut recorded = environment.notified_states(repo, receiver)?;
         recorded.retain(|key| present.contains(key));
-        for notice in notices {
-            if !recorded.contains(&notice.id) {
-                environment.notify(receiver, &notice)?;
-                recorded.insert(notice.id.clone());
-                environment.record_noticed(repo, receiver, head, &recorded)?;
+        for notification in notifications {
+            if !recorded.contains(&notification.id) {
+                environment.notify(receiver, &notification)?;
+                recorded.insert(notification.id.clone());
+                environment.record_notified_states(repo, receiver, head, &recorded)?;
             }
-            noticed.insert(notice.id);
+            notified.insert(notification.id);
         }
         Ok(())
     }
@@ -210,11 +213,11 @@ impl Watcher {
         self.notify_states(context.repo, context.environment, receiver, &mut BTreeSet::new())
     }
 
-    /// Puts the states of a head that holds errors onto the board, and notifies receivers.
+    /// Notifies receivers that the head holds errors.
     pub(super) fn notify_errors(&self, context: &mut WatchContext<'_>, found: &[Diagnostic]) {
         let head = context.repo.branches.find_deploy_branch(&context.repo.repository);
         let Some((_, head)) = head else { return };
-        self.notices.set(notice_of_errors(head, jiff::Timestamp::default(), found));
+        self.state_notifications.set(error_notification(head, jiff::Timestamp::default(), found));
         for receiver in context.environment.receivers() {
             if let Err(error) = self.notify_states_once(context, receiver) {
                 context.events.on_notify_failed(&error);
@@ -229,7 +232,7 @@ impl Watcher {
         Ok(Notification {
             id: commit.id.to_string(),
             commit: commit.id.to_string(),
-            gravity: Gravity::of_action(&action),
+            severity: NotificationSeverity::of_action(&action),
             action,
             sidecar_set: value(trailer::SIDECAR_SET),
             subject: commit.subject().to_owned(),

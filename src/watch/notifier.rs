@@ -42,12 +42,12 @@ pub struct Notification {
     /// Address of the commit, if known.
     pub url: Option<String>,
     /// How urgent it is.
-    pub gravity: Gravity,
+    pub severity: NotificationSeverity,
 }
 
 /// How urgent a notification is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gravity {
+pub enum NotificationSeverity {
     /// Everything goes as planned.
     Good,
     /// To know.
@@ -60,7 +60,7 @@ pub enum Gravity {
     Danger,
 }
 
-impl Gravity {
+impl NotificationSeverity {
     /// Returns that of a commit with a `Pillion-Action`.
     pub(crate) fn of_action(action: &str) -> Self {
         match action {
@@ -109,7 +109,7 @@ impl Notification {
             "body": self.body,
             "time": self.time.to_string(),
             "url": self.url,
-            "gravity": self.gravity.name(),
+            "severity": self.severity.name(),
         })
     }
 
@@ -134,7 +134,7 @@ impl Notification {
         json!({
             "text": format!("{subject}{cluster}"),
             "attachments": [{
-                "color": self.gravity.color(),
+                "color": self.severity.color(),
                 "fallback": escape_slack(&self.subject),
                 "text": escape_slack(&body),
                 "mrkdwn_in": ["text"],
@@ -304,7 +304,7 @@ mod tests {
             body: "6 of 21 pods & more\n".into(),
             time: "2026-06-19T15:00:00Z".parse().unwrap(),
             url: Some("https://git.example/c/4f1c".into()),
-            gravity: Gravity::Information,
+            severity: NotificationSeverity::Information,
         }
     }
 
@@ -317,7 +317,7 @@ mod tests {
             (&attachment["text"], &attachment["color"]),
             (&json!("6 of 21 pods &amp; more"), &json!("#1565c0"))
         );
-        let stopped = Notification { gravity: Gravity::of_action("Pause"), ..notification() };
+        let stopped = Notification { severity: NotificationSeverity::of_action("Pause"), ..notification() };
         assert_eq!(stopped.to_slack()["attachments"][0]["color"], "#c62828");
         let plain = Notification { url: None, cluster: None, body: String::new(), ..notification() };
         assert_eq!(plain.to_slack()["text"], "*log: batch 2/3, logtail 1.4.2 -&gt; 1.5.0*");

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const NOTIFIED_REF_PREFIX: &str = "refs/pillion/notified";
 
 /// Refs that record the states that each receiver was notified of, in the message of a commit.
-const NOTICED_REF_PREFIX: &str = "refs/pillion/noticed";
+const NOTIFIED_STATES_REF_PREFIX: &str = "refs/pillion/notified-states";
 
 /// The real environment.
 pub struct RealEnvironment {
@@ -201,13 +201,13 @@ impl Environment for RealEnvironment {
         push_ref(repo, RefUpdate { name, to: Some(commit), expected, kind: RefMove::Force })
     }
 
-    fn noticed_states(
+    fn notified_states(
         &mut self,
         repo: &RepoContext,
         receiver: PayloadFormat,
     ) -> Result<BTreeSet<String>, WatchError> {
         self.check_not_stopping()?;
-        let found = repo.repository.fetch_ref(&upstream(repo)?, &noticed_ref(repo, receiver))?;
+        let found = repo.repository.fetch_ref(&upstream(repo)?, &notified_states_ref(repo, receiver))?;
         let Some(record) = found.map(|id| repo.repository.commit(id)).transpose()? else {
             return Ok(BTreeSet::new());
         };
@@ -215,14 +215,14 @@ impl Environment for RealEnvironment {
         Ok(keys.map(str::to_owned).collect())
     }
 
-    fn record_noticed(
+    fn record_notified_states(
         &mut self,
         repo: &RepoContext,
         receiver: PayloadFormat,
         head: ObjectId,
         keys: &BTreeSet<String>,
     ) -> Result<(), WatchError> {
-        let name = noticed_ref(repo, receiver);
+        let name = notified_states_ref(repo, receiver);
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let message = format!("states that {} was notified of\n\n{}\n", receiver.name(), keys.join("\n"));
         let repository = &repo.repository;
@@ -235,8 +235,8 @@ impl Environment for RealEnvironment {
     }
 }
 
-fn noticed_ref(repo: &RepoContext, receiver: PayloadFormat) -> String {
-    format!("{NOTICED_REF_PREFIX}/{}/{}", receiver.name(), repo.branches.deploy)
+fn notified_states_ref(repo: &RepoContext, receiver: PayloadFormat) -> String {
+    format!("{NOTIFIED_STATES_REF_PREFIX}/{}/{}", receiver.name(), repo.branches.deploy)
 }
 
 fn delivery_error(error: DeliveryError) -> WatchError {

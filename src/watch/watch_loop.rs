@@ -5,7 +5,7 @@ use super::evaluation::{Options, OutOfSyncSince, evaluate_rollouts};
 use super::events::EventSink;
 use super::report::EvaluationReport;
 use super::rollout_set::{RolloutSet, WatchedRollout, plan_rollouts, read_cluster_views};
-use super::state_notices::{NoticeBoard, notices_of};
+use super::state_notifications::{StateNotifications, state_notifications_of};
 use crate::diagnostics::Diagnostic;
 use crate::git::{Commit, ObjectId};
 use crate::rollout::cluster_option;
@@ -25,8 +25,8 @@ pub struct Watcher {
     pub options: Options,
     /// Address of a commit up to its id, if it is known.
     pub commit_url_prefix: Option<String>,
-    /// The states that people should hear of; threads that notify them read it.
-    pub notices: NoticeBoard,
+    /// The notifications of present states; the threads that send them read it.
+    pub state_notifications: StateNotifications,
 }
 
 /// What a watcher works with.
@@ -126,7 +126,7 @@ impl Watcher {
                 &self.options,
                 context.out_of_sync_since,
             )?;
-            self.notices.set(notices_of(&report));
+            self.state_notifications.set(state_notifications_of(&report));
             context.events.on_evaluation(&report);
             // A release never waits for a receiver.
             self.notify_receivers(context, &deploy, false)?;

@@ -15,5 +15,5 @@ mod serve;
 mod shutdown;
 pub(crate) mod simulation;
 #[cfg(target_os = "linux")]
-mod state_notices;
+mod state_notifications;
 mod user_mistakes;

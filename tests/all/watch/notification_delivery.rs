@@ -16,7 +16,7 @@ use pillion::watch::real_environment::RealEnvironment;
 use pillion::watch::snapshot::Snapshot;
 use pillion::watch::watch_loop::Watcher;
 use pillion::workspace::ManifestSource;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use std::time::Duration;
 #[derive(Default)]
 struct Post {
     last_notified: Option<ObjectId>,
+    notified_states: BTreeSet<String>,
     arrived: Vec<String>,
     fails_at: Vec<usize>,
     /// Another watcher sends this many notifications in between.
@@ -75,12 +76,12 @@ impl Environment for Post {
         Ok(self.last_notified)
     }
 
-    fn notify(&mut self, _: PayloadFormat, notice: &Notification) -> Result<(), WatchError> {
+    fn notify(&mut self, _: PayloadFormat, notification: &Notification) -> Result<(), WatchError> {
         if let Some(at) = self.fails_at.iter().position(|n| *n == self.arrived.len()) {
             self.fails_at.remove(at);
             return Err(WatchError::Service { message: "it is away".to_owned(), is_retryable: true });
         }
-        self.arrived.push(notice.subject.clone());
+        self.arrived.push(notification.subject.clone());
         Ok(())
     }
 
@@ -93,6 +94,21 @@ impl Environment for Post {
     ) -> Result<(), WatchError> {
         assert_eq!(self.last_notified, before);
         self.last_notified = Some(self.others.pop().unwrap_or(commit));
+        Ok(())
+    }
+
+    fn notified_states(&mut self, _: &RepoContext, _: PayloadFormat) -> Result<BTreeSet<String>, WatchError> {
+        Ok(self.notified_states.clone())
+    }
+
+    fn record_notified_states(
+        &mut self,
+        _: &RepoContext,
+        _: PayloadFormat,
+        _: ObjectId,
+        keys: &BTreeSet<String>,
+    ) -> Result<(), WatchError> {
+        self.notified_states = keys.clone();
         Ok(())
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::support::scripted_servers::{Answer, Scripted};
 use pillion::watch::http_client::{CaCertificates, HttpClient};
-use pillion::watch::notifier::{DeliveryError, Gravity, NOTIFY_TIMEOUT, Notification, Notifier};
+use pillion::watch::notifier::{DeliveryError, NOTIFY_TIMEOUT, Notification, NotificationSeverity, Notifier};
 use serde_json::json;
 use std::time::Duration;
 
-fn notice() -> Notification {
+fn notification() -> Notification {
     Notification {
         id: "9d2e0c6b".into(),
         commit: "9d2e0c6b".into(),
@@ -17,7 +17,7 @@ fn notice() -> Notification {
         body: "shop/web-1: ImagePullBackOff".into(),
         time: "2026-06-19T15:00:00Z".parse().unwrap(),
         url: None,
-        gravity: Gravity::Danger,
+        severity: NotificationSeverity::Danger,
     }
 }
 
@@ -32,7 +32,7 @@ fn each_receiver_gets_its_form_with_the_commit_as_key() {
     let server = Scripted::new([(204, vec![], String::new()), (200, vec![], "ok".into())]);
     let notifier = notifier(&server);
     for receiver in notifier.receivers() {
-        notifier.send(receiver, &notice()).unwrap();
+        notifier.send(receiver, &notification()).unwrap();
     }
     let asked = server.asked();
     assert_eq!(asked[0].line, "POST /hook/s3cr3t");
@@ -42,7 +42,7 @@ fn each_receiver_gets_its_form_with_the_commit_as_key() {
             "apiVersion": "pillion.dev/v1alpha1", "kind": "Notification", "id": "9d2e0c6b", "commit": "9d2e0c6b",
             "action": "Pause", "sidecarSet": "log", "cluster": null, "subject": "log: paused at batch 1/3",
             "body": "shop/web-1: ImagePullBackOff", "time": "2026-06-19T15:00:00Z", "url": null,
-            "gravity": "Danger",
+            "severity": "Danger",
         })
     );
     assert_eq!(asked[1].line, "POST /slack/s3cr3t");
@@ -58,7 +58,7 @@ fn each_receiver_gets_its_form_with_the_commit_as_key() {
 fn refused(answer: Answer) -> DeliveryError {
     let server = Scripted::new([answer]);
     let notifier = notifier(&server);
-    let undelivered = notifier.send(&notifier.receivers()[1], &notice()).unwrap_err();
+    let undelivered = notifier.send(&notifier.receivers()[1], &notification()).unwrap_err();
     assert!(!undelivered.to_string().contains("s3cr3t"), "{undelivered}");
     server.asked();
     undelivered

@@ -44,7 +44,7 @@ fn killed_at_every_point_it_ends_as_ever_and_everybody_is_told() {
         if notified == story.head().to_string() { Ok(()) } else { Err(notified) }
     });
     assert_eq!(story.commits("log"), expected);
-    let mut notified = listener.notices();
+    let mut notified = listener.notifications();
     for (key, body) in &notified {
         assert_eq!((body["kind"].as_str(), body["id"].as_str()), (Some("Notification"), Some(key.as_str())));
     }

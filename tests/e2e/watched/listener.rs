@@ -6,12 +6,12 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// A notice: the header `Idempotency-Key`, and the body.
-pub(super) type Notice = (String, Value);
+/// A notification: the header `Idempotency-Key`, and the body.
+pub(super) type ReceivedNotification = (String, Value);
 
 pub(super) struct Listener {
     port: u16,
-    notices: Arc<Mutex<Vec<Notice>>>,
+    notifications: Arc<Mutex<Vec<ReceivedNotification>>>,
 }
 
 impl Listener {
@@ -19,34 +19,34 @@ impl Listener {
     pub(super) fn start() -> Self {
         let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
-        let notices = Arc::default();
-        let kept = Arc::clone(&notices);
+        let notifications = Arc::default();
+        let kept = Arc::clone(&notifications);
         thread::spawn(move || {
             for stream in socket.incoming().flatten() {
                 // Whoever is killed in the middle of a message has not told it.
-                if let Some(notice) = receive(stream) {
-                    lock(&kept).push(notice);
+                if let Some(notification) = receive(stream) {
+                    lock(&kept).push(notification);
                 }
             }
         });
-        Self { port, notices }
+        Self { port, notifications }
     }
 
     pub(super) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/notices", self.port)
+        format!("http://127.0.0.1:{}/notifications", self.port)
     }
 
     /// What has arrived, in this order.
-    pub(super) fn notices(&self) -> Vec<Notice> {
-        lock(&self.notices).clone()
+    pub(super) fn notifications(&self) -> Vec<ReceivedNotification> {
+        lock(&self.notifications).clone()
     }
 }
 
-fn lock(notices: &Mutex<Vec<Notice>>) -> MutexGuard<'_, Vec<Notice>> {
-    notices.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(notifications: &Mutex<Vec<ReceivedNotification>>) -> MutexGuard<'_, Vec<ReceivedNotification>> {
+    notifications.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn receive(stream: TcpStream) -> Option<Notice> {
+fn receive(stream: TcpStream) -> Option<ReceivedNotification> {
     let mut reader = BufReader::new(stream);
     let (mut key, mut length) = (String::new(), 0);
     loop {

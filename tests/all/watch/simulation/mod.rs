@@ -68,6 +68,7 @@ pub(crate) struct Shared {
     /// The notifications of each receiver in the order of arrival, repeated ones too.
     arrived: BTreeMap<PayloadFormat, Vec<Notification>>,
     last_notified: BTreeMap<PayloadFormat, ObjectId>,
+    notified_states: BTreeMap<PayloadFormat, BTreeSet<String>>,
     /// Messages that the receiver of Slack's form is still not going to take.
     refusals: usize,
     /// Commits of people that are still to come onto the deploy branch.
@@ -87,6 +88,7 @@ impl Shared {
             is_calm: true,
             arrived: BTreeMap::new(),
             last_notified: BTreeMap::new(),
+            notified_states: BTreeMap::new(),
             refusals: 0,
             edits: 0,
             applied: None,
@@ -188,9 +190,9 @@ impl Environment for Sim<'_> {
         Ok(self.shared.borrow().last_notified.get(&receiver).copied())
     }
 
-    fn notify(&mut self, receiver: PayloadFormat, notice: &Notification) -> Result<(), WatchError> {
+    fn notify(&mut self, receiver: PayloadFormat, notification: &Notification) -> Result<(), WatchError> {
         // The stories are about commits; states that no commit says have tests of their own.
-        if notice.id != notice.commit {
+        if notification.id != notification.commit {
             return Ok(());
         }
         self.kill(10, "before telling")?;
@@ -201,7 +203,7 @@ impl Environment for Sim<'_> {
                 shared.refusals -= 1;
                 return Err(WatchError::Service { message: "slack is away".to_owned(), is_retryable: true });
             }
-            shared.arrived.entry(receiver).or_default().push(notice.clone());
+            shared.arrived.entry(receiver).or_default().push(notification.clone());
         }
         self.kill(10, "after telling")
     }
@@ -218,6 +220,25 @@ impl Environment for Sim<'_> {
         if shared.last_notified.get(&receiver).copied() == before {
             shared.last_notified.insert(receiver, commit);
         }
+        Ok(())
+    }
+
+    fn notified_states(
+        &mut self,
+        _: &RepoContext,
+        receiver: PayloadFormat,
+    ) -> Result<BTreeSet<String>, WatchError> {
+        Ok(self.shared.borrow().notified_states.get(&receiver).cloned().unwrap_or_default())
+    }
+
+    fn record_notified_states(
+        &mut self,
+        _: &RepoContext,
+        receiver: PayloadFormat,
+        _: ObjectId,
+        keys: &BTreeSet<String>,
+    ) -> Result<(), WatchError> {
+        self.shared.borrow_mut().notified_states.insert(receiver, keys.clone());
         Ok(())
     }
 }

@@ -130,7 +130,8 @@ fn outcome(opened: &RepoContext, start: ObjectId, shared: &Shared) -> Outcome {
         .collect();
     let own: BTreeSet<String> = own.iter().map(|c| c.id.to_string()).collect();
     for arrived in shared.arrived.values() {
-        let notified: BTreeSet<String> = arrived.iter().map(|notice| notice.commit.clone()).collect();
+        let notified: BTreeSet<String> =
+            arrived.iter().map(|notification| notification.commit.clone()).collect();
         // Every receiver is notified of every commit; a repeated notification has the key of the first.
         assert_eq!(notified, own);
     }
@@ -207,11 +208,11 @@ fn people_are_told_of_which_cluster_a_commit_is_and_where_it_is_seen() {
     let watching = Watcher { commit_url_prefix: commits, ..Watcher::default() };
     turn(&watching, &opened(&repo), &shared, &mut OutOfSyncSince::new(), &mut Heard::default()).unwrap();
     let arrived = &shared.borrow().arrived[&PayloadFormat::Plain];
-    let opens = arrived.iter().filter(|notice| notice.action == "Start");
-    let clusters: Vec<Option<&str>> = opens.map(|notice| notice.cluster.as_deref()).collect();
+    let opens = arrived.iter().filter(|notification| notification.action == "Start");
+    let clusters: Vec<Option<&str>> = opens.map(|notification| notification.cluster.as_deref()).collect();
     assert_eq!(clusters, [Some("eu"), Some("us")]);
-    for notice in arrived {
-        assert_eq!(notice.url, Some(format!("https://git.example/commit/{}", notice.commit)));
+    for notification in arrived {
+        assert_eq!(notification.url, Some(format!("https://git.example/commit/{}", notification.commit)));
     }
 }
 
@@ -288,8 +289,8 @@ fn what_is_released_says_when() {
     }
     let (deploy_branch, _) = opened.read_deploy_branch().unwrap();
     assert_eq!(deploy_branch.unwrap().head.trailer(trailer::ACTION).as_deref(), Some("Complete"));
-    for notice in &shared.borrow().arrived[&PayloadFormat::Plain] {
-        let commit = opened.repository.commit(notice.commit.parse().unwrap()).unwrap();
-        assert_eq!(notice.time.as_second(), commit.time.seconds);
+    for notification in &shared.borrow().arrived[&PayloadFormat::Plain] {
+        let commit = opened.repository.commit(notification.commit.parse().unwrap()).unwrap();
+        assert_eq!(notification.time.as_second(), commit.time.seconds);
     }
 }

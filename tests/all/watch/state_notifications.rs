@@ -84,22 +84,22 @@ impl Watched {
     }
 
     /// The notifications of a state or an action.
-    fn notices(&self, action: &str) -> Vec<Value> {
+    fn notifications(&self, action: &str) -> Vec<Value> {
         let all = self.receiver.asked_so_far().into_iter().map(|asked| asked.json());
-        all.filter(|notice| notice["action"] == action).collect()
+        all.filter(|notification| notification["action"] == action).collect()
     }
 
     /// A state was notified exactly once, with this in its text.
     #[track_caller]
     fn was_notified_once(&self, action: &str, words: &[&str]) {
-        let notices = self.notices(action);
+        let notifications = self.notifications(action);
         let all: Vec<Value> = self.receiver.asked_so_far().iter().map(|asked| asked.json()).collect();
-        assert_eq!(notices.len(), 1, "{action}: {all:#?}");
-        let body = notices[0]["body"].as_str().unwrap();
+        assert_eq!(notifications.len(), 1, "{action}: {all:#?}");
+        let body = notifications[0]["body"].as_str().unwrap();
         assert!(words.iter().all(|word| body.contains(word)), "{action}: {body}");
         assert!(body.contains("`pillion ") || body.contains("`git "), "{action} names no command: {body}");
-        let records = self.origin.git(&["for-each-ref", "refs/pillion/noticed/"]);
-        assert!(records.contains("refs/pillion/noticed/webhook/main"), "{records}");
+        let records = self.origin.git(&["for-each-ref", "refs/pillion/notified-states/"]);
+        assert!(records.contains("refs/pillion/notified-states/webhook/main"), "{records}");
     }
 
     /// Another push, which changes nothing of the rollout.
@@ -152,7 +152,7 @@ fn a_deployment_that_is_paused_in_the_cluster() {
         watched.agent.is_settled()
     });
     watched.look();
-    assert_eq!(watched.notices("Batch").len(), 1);
+    assert_eq!(watched.notifications("Batch").len(), 1);
     let origin = watched.origin.open();
     let tree = origin.commit(origin.find_ref("refs/heads/main").unwrap()).unwrap().tree;
     for file in FILES {
@@ -182,7 +182,7 @@ fn a_deploy_branch_that_has_drifted() {
     watched.look();
     watched.look();
     watched.was_notified_once("Error", &["deploy-branch-not-rendered", "rendered/shop/web.yaml"]);
-    assert_eq!(watched.notices("Start").len(), 0);
+    assert_eq!(watched.notifications("Start").len(), 0);
 }
 
 /// Half of `syncTimeout` passes only while a watcher runs; a new process counts again, and repeats nothing.
@@ -204,12 +204,14 @@ fn a_batch_that_is_not_applied() {
     };
     date(0);
     let first = watched.watch();
-    until("the batch is released", || watched.notices("Batch").len() == 1);
+    until("the batch is released", || watched.notifications("Batch").len() == 1);
     looks(3);
     date(400);
-    until("it is out of sync", || !watched.notices("OutOfSync").is_empty());
+    until("it is out of sync", || !watched.notifications("OutOfSync").is_empty());
     // A process that is ended before it has recorded what it sent repeats it.
-    until("it is recorded", || !watched.origin.git(&["for-each-ref", "refs/pillion/noticed/"]).is_empty());
+    until("it is recorded", || {
+        !watched.origin.git(&["for-each-ref", "refs/pillion/notified-states/"]).is_empty()
+    });
     drop(first);
     watched.was_notified_once("OutOfSync", &["`pillion status log --watch`"]);
     let second = watched.watch();
@@ -220,7 +222,7 @@ fn a_batch_that_is_not_applied() {
     looks(3);
     // It pauses in the end, which a commit says.
     date(1100);
-    until("it pauses", || watched.notices("Pause").len() == 1);
+    until("it pauses", || watched.notifications("Pause").len() == 1);
     drop(second);
     watched.was_notified_once("OutOfSync", &[]);
 }

@@ -1,5 +1,5 @@
-//! States that a person should hear of, although no commit says them: a rollout waits for an approval, is frozen, blocked
-//! or out of sync, or the deploy branch has drifted.
+//! Notifications of states that no commit says: a rollout waits for an approval, is frozen, blocked or out of sync, or
+//! the deploy branch has drifted.
 //!
 //! Each is notified once: its key is the position of the rollout (revisions and batch) and the state, so that a push of
 //! something else repeats nothing. The keys that were notified are recorded on the remote, so that no other watcher and
@@ -7,7 +7,7 @@
 
 use super::decision::WatchDecision;
 use super::health::HealthStatus;
-use super::notifier::{Gravity, Notification};
+use super::notifier::{Notification, NotificationSeverity};
 use super::report::{EvaluationReport, RolloutReport};
 use crate::diagnostics::{Diagnostic, escape, short};
 use crate::git::ObjectId;
@@ -15,62 +15,67 @@ use crate::rollout::{Gate, RolloutState, cluster_option};
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Reasons of a notice at most.
+/// Reasons of a notification at most.
 const MAX_REASONS: usize = 10;
 
-/// The states of a head that a person should hear of.
+/// The notifications of the present states of a head, shared by the watcher and the threads that send them.
 #[derive(Debug, Clone, Default)]
-pub struct NoticeBoard(Arc<Mutex<Vec<Notification>>>);
+pub struct StateNotifications(Arc<Mutex<Vec<Notification>>>);
 
-impl NoticeBoard {
-    /// Replaces what is on it.
-    pub(crate) fn set(&self, notices: Vec<Notification>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = notices;
+impl StateNotifications {
+    /// Replaces all of them.
+    pub(crate) fn set(&self, notifications: Vec<Notification>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = notifications;
     }
 
-    /// Returns what is on it.
+    /// Returns all of them.
     pub(crate) fn read(&self) -> Vec<Notification> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Returns the notices of an evaluation, in the order of its rollouts.
-pub(crate) fn notices_of(report: &EvaluationReport) -> Vec<Notification> {
+/// Returns the notifications of an evaluation, in the order of its rollouts.
+pub(crate) fn state_notifications_of(report: &EvaluationReport) -> Vec<Notification> {
     // What was released is notified by its commit, and the next evaluation is of another head.
     if report.head_moved {
         return Vec::new();
     }
     let now = report.now.unwrap_or_default();
-    report.rollouts.iter().filter_map(|rollout| notice_of(report.head, now, rollout)).collect()
+    report.rollouts.iter().filter_map(|rollout| state_notification_of(report.head, now, rollout)).collect()
 }
 
-fn notice_of(head: ObjectId, now: Timestamp, rollout: &RolloutReport) -> Option<Notification> {
+fn state_notification_of(head: ObjectId, now: Timestamp, rollout: &RolloutReport) -> Option<Notification> {
     let name = &rollout.sidecar_set;
     let is_suspended = || {
         let workloads = rollout.health.iter().flat_map(|health| &health.workloads);
         workloads.clone().any(|workload| workload.status == HealthStatus::Suspended)
     };
-    let (action, state, what, gravity) = match (&rollout.decision, rollout.gate) {
+    let (action, state, what, severity) = match (&rollout.decision, rollout.gate) {
         // A pause is a commit, which was notified.
         _ if rollout.state == RolloutState::Paused => return None,
-        (WatchDecision::Blocked, _) => ("Blocked", "blocked".to_owned(), "blocked", Gravity::Warning),
+        (WatchDecision::Blocked, _) => {
+            ("Blocked", "blocked".to_owned(), "blocked", NotificationSeverity::Warning)
+        }
         (WatchDecision::Wait, Some(Gate::Approval)) => {
             let batch = rollout.batch.saturating_add(1);
-            ("Approval", format!("approval/{batch}"), "waiting for approval", Gravity::Attention)
+            ("Approval", format!("approval/{batch}"), "waiting for approval", NotificationSeverity::Attention)
         }
         (WatchDecision::Wait, Some(Gate::Freeze)) => {
             // Each window is a state of its own.
             let until = rollout.changes_at.map_or_else(String::new, |until| format!("/{until}"));
-            ("Freeze", format!("freeze{until}"), "frozen", Gravity::Information)
+            ("Freeze", format!("freeze{until}"), "frozen", NotificationSeverity::Information)
         }
         (WatchDecision::Wait, Some(Gate::Health)) if rollout.is_out_of_sync => {
-            ("OutOfSync", "out-of-sync".to_owned(), "out of sync with git", Gravity::Warning)
+            ("OutOfSync", "out-of-sync".to_owned(), "out of sync with git", NotificationSeverity::Warning)
         }
-        (WatchDecision::Wait, Some(Gate::Health)) if is_suspended() => {
-            ("Stalled", "stalled".to_owned(), "stalled: a workload waits for a person", Gravity::Attention)
-        }
+        (WatchDecision::Wait, Some(Gate::Health)) if is_suspended() => (
+            "Stalled",
+            "stalled".to_owned(),
+            "stalled: a workload waits for a person",
+            NotificationSeverity::Attention,
+        ),
         (WatchDecision::Wait, None) if rollout.state == RolloutState::Pending => {
-            ("Pending", "pending".to_owned(), "waiting to be started", Gravity::Attention)
+            ("Pending", "pending".to_owned(), "waiting to be started", NotificationSeverity::Attention)
         }
         _ => return None,
     };
@@ -94,7 +99,7 @@ fn notice_of(head: ObjectId, now: Timestamp, rollout: &RolloutReport) -> Option<
         body: lines.join("\n"),
         time: now,
         url: None,
-        gravity,
+        severity,
     })
 }
 
@@ -110,8 +115,8 @@ fn next_command(action: &str, name: &str, option: &str) -> String {
     }
 }
 
-/// Returns the notice of a head that holds errors: nothing is released until a person has corrected them.
-pub(crate) fn notice_of_errors(head: ObjectId, now: Timestamp, found: &[Diagnostic]) -> Vec<Notification> {
+/// Returns the notification of a head that holds errors: nothing is released until a person has corrected them.
+pub(crate) fn error_notification(head: ObjectId, now: Timestamp, found: &[Diagnostic]) -> Vec<Notification> {
     let mut errors = found.iter().filter(|diagnostic| diagnostic.is_error());
     let Some(first) = errors.clone().next() else { return Vec::new() };
     let line = |diagnostic: &Diagnostic| {
@@ -129,7 +134,7 @@ pub(crate) fn notice_of_errors(head: ObjectId, now: Timestamp, found: &[Diagnost
         body: lines.join("\n"),
         time: now,
         url: None,
-        gravity: Gravity::Danger,
+        severity: NotificationSeverity::Danger,
     }]
 }
 
@@ -170,19 +175,19 @@ mod tests {
     #[test]
     fn a_state_that_waits_for_a_person_is_notified_with_the_command() {
         let report = waiting(Some(Gate::Approval), WatchDecision::Wait, RolloutState::Progressing);
-        let [notice] = &notices_of(&report)[..] else { panic!("one notice") };
+        let [notification] = &state_notifications_of(&report)[..] else { panic!("one notification") };
         assert_eq!(
-            (notice.action.as_str(), notice.id.as_str()),
+            (notification.action.as_str(), notification.id.as_str()),
             ("Approval", "log/log-1..log-2/1/approval/2")
         );
         assert_eq!(
-            (notice.subject.as_str(), notice.body.as_str()),
+            (notification.subject.as_str(), notification.body.as_str()),
             ("log: waiting for approval", "run `pillion approve log 2`")
         );
         // A push of something else is the same state.
         let other = "1111111111111111111111111111111111111111".parse().unwrap();
         let later = EvaluationReport { head: other, ..report.clone() };
-        assert_eq!(notices_of(&later)[0].id, notice.id);
+        assert_eq!(state_notifications_of(&later)[0].id, notification.id);
     }
 
     #[test]
@@ -196,38 +201,44 @@ mod tests {
             (Some(Gate::Rate), WatchDecision::Wait, RolloutState::Progressing),
         ] {
             let report = waiting(gate, decision, state);
-            assert_eq!(notices_of(&report), [], "{gate:?} {state}");
+            assert_eq!(state_notifications_of(&report), [], "{gate:?} {state}");
         }
         let moved = EvaluationReport {
             head_moved: true,
             ..waiting(Some(Gate::Approval), WatchDecision::Wait, RolloutState::Progressing)
         };
-        assert_eq!(notices_of(&moved), []);
+        assert_eq!(state_notifications_of(&moved), []);
     }
 
     #[test]
-    fn each_state_has_its_gravity() {
-        let of = |gate, decision, state| notices_of(&waiting(gate, decision, state)).remove(0);
+    fn each_state_has_its_severity() {
+        let of = |gate, decision, state| state_notifications_of(&waiting(gate, decision, state)).remove(0);
         let blocked = of(None, WatchDecision::Blocked, RolloutState::Blocked);
-        assert_eq!((blocked.action.as_str(), blocked.gravity), ("Blocked", Gravity::Warning));
+        assert_eq!((blocked.action.as_str(), blocked.severity), ("Blocked", NotificationSeverity::Warning));
         let frozen = of(Some(Gate::Freeze), WatchDecision::Wait, RolloutState::Progressing);
-        assert_eq!((frozen.action.as_str(), frozen.gravity), ("Freeze", Gravity::Information));
+        assert_eq!((frozen.action.as_str(), frozen.severity), ("Freeze", NotificationSeverity::Information));
         let pending = of(None, WatchDecision::Wait, RolloutState::Pending);
-        assert_eq!((pending.action.as_str(), pending.gravity), ("Pending", Gravity::Attention));
+        assert_eq!((pending.action.as_str(), pending.severity), ("Pending", NotificationSeverity::Attention));
         let mut report = waiting(Some(Gate::Health), WatchDecision::Wait, RolloutState::Progressing);
         report.rollouts[0].is_out_of_sync = true;
-        assert_eq!(notices_of(&report)[0].action, "OutOfSync");
+        assert_eq!(state_notifications_of(&report)[0].action, "OutOfSync");
     }
 
     #[test]
-    fn errors_of_the_deploy_branch_are_one_notice_without_control_characters() {
+    fn errors_of_the_deploy_branch_are_one_notification_without_control_characters() {
         let error =
             Diagnostic::error(Code::DeployBranchNotRendered, "`a\u{1b}[31m` differs").help("render it");
         let warning = Diagnostic::warning(Code::ReplicasUnknown, "unknown");
-        let notices = notice_of_errors(head(), Timestamp::default(), &[warning.clone(), error]);
-        let [notice] = &notices[..] else { panic!("one notice") };
-        assert_eq!((notice.action.as_str(), notice.gravity), ("Error", Gravity::Danger));
-        assert!(!notice.subject.contains('\u{1b}') && notice.body.contains("render it"), "{notice:?}");
-        assert_eq!(notice_of_errors(head(), Timestamp::default(), &[warning]), []);
+        let notifications = error_notification(head(), Timestamp::default(), &[warning.clone(), error]);
+        let [notification] = &notifications[..] else { panic!("one notification") };
+        assert_eq!(
+            (notification.action.as_str(), notification.severity),
+            ("Error", NotificationSeverity::Danger)
+        );
+        assert!(
+            !notification.subject.contains('\u{1b}') && notification.body.contains("render it"),
+            "{notification:?}"
+        );
+        assert_eq!(error_notification(head(), Timestamp::default(), &[warning]), []);
     }
 }
