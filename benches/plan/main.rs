@@ -78,13 +78,13 @@ fn prepare(repository: &Path) {
     fs::write(&bare, CONFIGURATION.replace("ledgers: ledgers\n", "").replace("[apps]", "[sidecars]"))
         .unwrap();
     let configuration = Configuration::read(&Disk, &bare).0.unwrap();
-    let site = ClusterView::load(
+    let view = ClusterView::load(
         &configuration,
         &ClusterSources { files: &Disk, ledgers: &Disk, built: None, cluster: None },
     )
     .0;
     fs::create_dir_all(repository.join("ledgers")).unwrap();
-    for set in &site.prepared.sets {
+    for set in &view.prepared.sets {
         let revision = Revision::from_set(set);
         let mut ledger = Ledger::new(&set.name);
         ledger.released = Some(Arc::clone(&revision.name));

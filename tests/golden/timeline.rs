@@ -198,19 +198,19 @@ pub(crate) fn run(path: &Path) -> super::Outcome {
             .iter()
             .map(|(key, live)| Ok((key.as_str().into(), workload(live, timeline.out.workloads.get(key))?)));
         let snapshot = Snapshot { now: time(&moment.at)?, workloads: workloads.collect::<Fallible<_>>()? };
-        let judgement = assess_health(&released, &snapshot, &limits);
+        let report = assess_health(&released, &snapshot, &limits);
         if !text.is_empty() {
             text.push('\n');
         }
         if let Some(note) = &moment.note {
             writeln!(text, "# {note}")?;
         }
-        write!(text, "{} {:?}, {} unavailable", moment.at, judgement.status, judgement.unavailable)?;
-        match judgement.changes_at {
+        write!(text, "{} {:?}, {} unavailable", moment.at, report.status, report.unavailable)?;
+        match report.changes_at {
             Some(at) => writeln!(text, ", may change at {}", clock(at))?,
             None => writeln!(text)?,
         }
-        for judged in &judgement.workloads {
+        for judged in &report.workloads {
             text.push_str(&shown(judged)?);
         }
     }

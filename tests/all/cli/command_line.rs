@@ -321,12 +321,12 @@ fn what_is_no_manifest_is_left_alone() {
         .put("chart/values.yaml", "image: {{x}}\n")
         .put("chart/templates/web.yaml", "kind: {{ .Kind }}\n")
         .put("chart/crds/crd.yaml", "apiVersion: v1\nkind: ConfigMap\n")
-        .put("mkdocs.yml", "site: !!python/name:x\n")
+        .put("mkdocs.yml", "nav: !!python/name:x\n")
         .put("apps/web.yaml", deployment("web"));
     let answer = folder.run("render .");
     answer.is_done();
     assert!(answer.err.contains("folder-skipped"), "{answer:?}");
-    assert!(answer.out.contains("site: !!python/name:x") && !answer.out.contains(".Kind"), "{answer:?}");
+    assert!(answer.out.contains("nav: !!python/name:x") && !answer.out.contains(".Kind"), "{answer:?}");
     folder.put("overlay/kustomization.yaml", "resources: [x.yaml]\npatches: [{path: ../patches/p.yaml}]\n");
     folder.put("overlay/x.yaml", deployment("x")).put("patches/p.yaml", deployment("x"));
     folder.run("render .").is_refusal(1, "kustomize build overlay | pillion render -");

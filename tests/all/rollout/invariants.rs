@@ -27,14 +27,14 @@ fn read(text: &str) -> Ledger {
 
 /// The rendered texts by file.
 fn rendered(texts: &Texts) -> BTreeMap<String, String> {
-    let (site, diagnostics) = load(texts);
+    let (view, diagnostics) = load(texts);
     assert!(!diagnostics.iter().any(|d| d.is_error()), "{diagnostics:?}");
-    rendered_of(&site)
+    rendered_of(&view)
 }
 
-fn rendered_of(site: &ClusterView) -> BTreeMap<String, String> {
+fn rendered_of(view: &ClusterView) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
-    site.render_all(&site.prepared.renderer, |input, text, file| {
+    view.render_all(&view.prepared.renderer, |input, text, file| {
         assert!(!file.diagnostics.iter().any(|d| d.is_error()), "{:?}", file.diagnostics);
         files.insert(input.name.to_string(), file.text.unwrap_or_else(|| text.to_string()));
     });
@@ -48,12 +48,12 @@ fn the_worked_example() {
     texts.insert("ledgers/log.yaml".into(), at_present(&texts));
     let set = texts.get_mut("sidecars/log.yaml").unwrap();
     *set = set.replace("1.4.2", "1.5.0");
-    let (site, found) = load(&texts);
+    let (view, found) = load(&texts);
     assert_eq!(found.iter().map(|d| d.code.name()).collect::<Vec<_>>(), ["not-staged-yet"]);
-    let (course, _) = site.rollout_context("log");
+    let (context, _) = view.rollout_context("log");
     let observed = [("Deployment.apps/shop/web".into(), 10)].into();
     let external = ExternalState { observed_replicas: observed, ..ExternalState::default() };
-    let steps = steps(&course, &site.ledger("log"), &external, 20);
+    let steps = steps(&context, &view.ledger("log"), &external, 20);
     let story: Vec<String> = steps.iter().map(describe).collect();
     assert_eq!(
         story,
@@ -231,11 +231,11 @@ const ROLLOUTS: &[&str] = &[
 ];
 
 /// Invariant 5, over one rollout from the first step to the last.
-fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
-    let (course, _) = site.rollout_context("log");
-    let strategy = &course.settings.strategy;
-    let unknown = course.workloads.as_slice().iter().filter(|w| w.key().starts_with("DaemonSet.")).count();
-    let shared = course.settings.unknown_in_batch(unknown);
+fn check_steps(view: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
+    let (context, _) = view.rollout_context("log");
+    let strategy = &context.settings.strategy;
+    let unknown = context.workloads.as_slice().iter().filter(|w| w.key().starts_with("DaemonSet.")).count();
+    let shared = context.settings.unknown_in_batch(unknown);
     let mut updated = 0;
     let mut number = before.last_batch();
     for step in steps {
@@ -262,7 +262,7 @@ fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
             let down: u64 = batch.updates.iter().map(|m| u64::from(m.max_unavailable)).sum();
             assert!(is_alone || down <= bound, "maxUnavailable: {}", describe(step));
         }
-        if let Some(steps) = &course.settings.steps {
+        if let Some(steps) = &context.settings.steps {
             let ends = steps.iter().map(|step| step.pods(pods.into(), RoundingMode::Up).unwrap());
             let end = ends.filter(|end| *end > updated).min().unwrap_or(pods.into());
             assert!(is_alone || u64::from(batch.updated_pods) <= end, "steps: {}", describe(step));
@@ -278,17 +278,17 @@ fn check_steps(site: &ClusterView, steps: &[RolloutStep], before: &Ledger) {
 fn play(repository: &RandomRepository, mut ledger: String) -> (String, Vec<String>) {
     let (mut story, mut unchanged) = (Vec::new(), None);
     for _ in 0..200 {
-        let (site, diagnostics) = load(&repository.texts(Some(&ledger)));
+        let (view, diagnostics) = load(&repository.texts(Some(&ledger)));
         assert!(!diagnostics.iter().any(|d| d.is_error()), "{diagnostics:?}");
         if let Some(before) = unchanged.take() {
-            assert_eq!(before, rendered_of(&site), "Start and Close change no rendered byte");
+            assert_eq!(before, rendered_of(&view), "Start and Close change no rendered byte");
         }
-        let (course, _) = site.rollout_context("log");
-        let step = next_step(&course, &site.ledger("log"), &ExternalState::default());
+        let (context, _) = view.rollout_context("log");
+        let step = next_step(&context, &view.ledger("log"), &ExternalState::default());
         story.push(describe(&step));
         match step {
             RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Resume(after) => {
-                unchanged = Some(rendered_of(&site));
+                unchanged = Some(rendered_of(&view));
                 ledger = emit(&after);
             }
             RolloutStep::Batch(Batch { ledger: after, .. }) => ledger = emit(&after),
@@ -301,14 +301,14 @@ fn play(repository: &RandomRepository, mut ledger: String) -> (String, Vec<Strin
 fn check_repository(repository: &RandomRepository) {
     let first = RandomRepository { image: 1, ..repository.clone() };
     let ledger = at_present(&first.texts(None));
-    let (site, _) = load(&repository.texts(Some(&ledger)));
-    let (course, _) = site.rollout_context("log");
-    let whole = steps(&course, &site.ledger("log"), &ExternalState::default(), 200);
+    let (view, _) = load(&repository.texts(Some(&ledger)));
+    let (context, _) = view.rollout_context("log");
+    let whole = steps(&context, &view.ledger("log"), &ExternalState::default(), 200);
     assert!(
         matches!(whole.last(), Some(RolloutStep::Complete(_) | RolloutStep::Idle | RolloutStep::Blocked(_))),
         "{repository:?}"
     );
-    check_steps(&site, &whole, &site.ledger("log"));
+    check_steps(&view, &whole, &view.ledger("log"));
     let (end, story) = play(repository, ledger);
     let planned: Vec<String> = whole.iter().map(describe).collect();
     assert_eq!(story[..planned.len()], planned, "step by step is the plan");
@@ -428,9 +428,9 @@ proptest! {
         let mut earlier = vec![ledger.clone()];
         for (pauses, edit) in &edits {
             for _ in 0..*pauses {
-                let (site, _) = load(&repository.texts(Some(&ledger)));
-                let (course, _) = site.rollout_context("log");
-                let step = next_step(&course, &site.ledger("log"), &ExternalState::default());
+                let (view, _) = load(&repository.texts(Some(&ledger)));
+                let (context, _) = view.rollout_context("log");
+                let step = next_step(&context, &view.ledger("log"), &ExternalState::default());
                 if let RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Batch(Batch { ledger: after, .. }) = step {
                     ledger = emit(&after);
                     earlier.push(ledger.clone());

@@ -47,11 +47,11 @@ fn fleet(workloads: &[(&str, &str)], strategy: &str) -> Texts {
 
 /// The order, as `NAMESPACE/NAME`. What follows from the ledger after any step must be the rest of it.
 fn order(texts: &Texts) -> Vec<String> {
-    let (site, diagnostics) = load(texts);
+    let (view, diagnostics) = load(texts);
     assert!(!diagnostics.iter().any(|d| d.is_error()), "{diagnostics:?}");
-    let (course, _) = site.rollout_context("log");
+    let (context, _) = view.rollout_context("log");
     let plan = |from| {
-        let found = steps(&course, from, &ExternalState::default(), 200);
+        let found = steps(&context, from, &ExternalState::default(), 200);
         let mut names = Vec::new();
         for batch in found.iter().filter_map(|step| match step {
             RolloutStep::Batch(batch) => Some(batch),
@@ -62,7 +62,7 @@ fn order(texts: &Texts) -> Vec<String> {
         }
         (names, found)
     };
-    let ledger = site.ledger("log");
+    let ledger = view.ledger("log");
     let (names, found) = plan(&ledger);
     for step in &found {
         if let RolloutStep::Batch(Batch { number, ledger, .. }) = step {

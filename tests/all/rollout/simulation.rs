@@ -106,8 +106,8 @@ fn play<'a>(
 }
 
 #[test]
-fn no_course_is_worse_than_the_strategy_states() {
-    let mut courses = 0;
+fn no_schedule_is_worse_than_the_strategy_states() {
+    let mut schedules = 0;
     every_move(|case, how, strategy, pods| {
         let play = play(strategy, how, pods);
         let moved = pods.updated_after - pods.updated_before;
@@ -124,12 +124,12 @@ fn no_course_is_worse_than_the_strategy_states() {
             );
             assert!(play.surge(&state) <= outcome.surge, "{case:?} {pods:?} {state:?} {outcome:?}");
         }
-        courses += 1;
+        schedules += 1;
         // What is stated is reached, but for strategies that take no pod down beforehand.
         let stated = if takes_none_down(&strategy.rolling) { 0 } else { strategy.max_unavailable.min(moved) };
         assert_eq!(outcome.unavailable, stated, "{case:?} {pods:?}");
     });
-    assert!(courses > 40_000, "{courses} courses are not all");
+    assert!(schedules > 40_000, "{schedules} schedules are not all");
 }
 
 fn takes_none_down(rolling: &RollingRules) -> bool {

@@ -53,11 +53,11 @@ fn plan(texts: &Texts) -> (Vec<Vec<String>>, String) {
 }
 
 fn plan_from(texts: &Texts, ledger: Option<&Ledger>) -> (Vec<Vec<String>>, String) {
-    let (site, diagnostics) = load(texts);
+    let (view, diagnostics) = load(texts);
     assert!(!diagnostics.iter().any(|d| d.is_error()), "{diagnostics:?}");
-    let (course, _) = site.rollout_context("log");
-    let first = ledger.cloned().unwrap_or_else(|| site.ledger("log"));
-    let found = steps(&course, &first, &ExternalState::default(), 1000);
+    let (context, _) = view.rollout_context("log");
+    let first = ledger.cloned().unwrap_or_else(|| view.ledger("log"));
+    let found = steps(&context, &first, &ExternalState::default(), 1000);
     let names =
         |batch: &Batch| batch.updates.iter().map(|m| m.key.rsplit('/').next().unwrap().to_owned()).collect();
     let end = match found.last() {
@@ -132,9 +132,9 @@ fn a_partition_keeps_all_of_them() {
 #[test]
 fn an_open_rollout_keeps_what_is_updated() {
     let texts = fleet(30, "", "", "steps: [100%]");
-    let (site, _) = load(&texts);
-    let (course, _) = site.rollout_context("log");
-    let whole = steps(&course, &site.ledger("log"), &ExternalState::default(), 1000);
+    let (view, _) = load(&texts);
+    let (context, _) = view.rollout_context("log");
+    let whole = steps(&context, &view.ledger("log"), &ExternalState::default(), 1000);
     let (batches, _) = plan(&texts);
     for (number, step) in whole.iter().enumerate() {
         let (RolloutStep::Start(after) | RolloutStep::Batch(Batch { ledger: after, .. })) = step else {

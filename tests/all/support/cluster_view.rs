@@ -29,7 +29,7 @@ pub(crate) fn folder(name: &str) -> Texts {
     texts
 }
 
-/// Loads a site; pillion.yaml must be among the texts.
+/// Loads a cluster view; pillion.yaml must be among the texts.
 pub(crate) fn load(texts: &Texts) -> (ClusterView, Vec<Diagnostic>) {
     let entries = texts.iter().map(|(path, text)| (PathBuf::from(path), ListingEntry::File(text.clone())));
     let files = CommitListing::new(entries, |text: &String| Ok(text.clone().into_bytes()));

@@ -222,14 +222,11 @@ fn observation() -> impl Strategy<Value = (ExpectedState, Snapshot, HealthLimits
     (released, snapshot, limits)
 }
 
-/// What a judgement says that does not depend on names.
-fn gist(judgement: &HealthReport) -> impl PartialEq + std::fmt::Debug + use<> {
-    let each: Vec<_> = judgement
-        .workloads
-        .iter()
-        .map(|w| (w.key.clone(), w.status, w.desired, w.updated, w.ready))
-        .collect();
-    (judgement.status, each, judgement.unavailable, judgement.changes_at)
+/// What a report says that does not depend on names.
+fn gist(report: &HealthReport) -> impl PartialEq + std::fmt::Debug + use<> {
+    let each: Vec<_> =
+        report.workloads.iter().map(|w| (w.key.clone(), w.status, w.desired, w.updated, w.ready)).collect();
+    (report.status, each, report.unavailable, report.changes_at)
 }
 
 proptest! {
@@ -286,11 +283,11 @@ proptest! {
     /// Healthy means that all pods that are wanted are there and ready.
     #[test]
     fn healthy_is_never_said_of_less((released, snapshot, limits) in observation()) {
-        let judgement = assess_health(&released, &snapshot, &limits);
-        for w in &judgement.workloads {
+        let report = assess_health(&released, &snapshot, &limits);
+        for w in &report.workloads {
             prop_assert!(w.ready <= w.updated, "{w:?}");
             let is_nothing = w.status == pillion::watch::health::HealthStatus::Unknown;
-            if judgement.status == RolloutHealth::Healthy && w.batch == released.batch {
+            if report.status == RolloutHealth::Healthy && w.batch == released.batch {
                 prop_assert!(is_nothing || (w.ready == w.updated && w.ready >= w.desired), "{w:?}");
             }
             prop_assert!(!w.reasons.is_empty() && w.reasons.iter().all(|r| !r.contains('\n')), "{w:?}");

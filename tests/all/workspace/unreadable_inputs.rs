@@ -81,7 +81,7 @@ fn a_sidecarset_with_one_space_too_few_is_not_deleted() {
     commit(&repo, "sidecars/log.yaml", broken.as_bytes());
     assert_refused(&repo, "sidecars/log.yaml:9:4", "invalid-yaml");
     let head = repo.git(&["rev-parse", "main"]);
-    repo.put("sidecars/log.yaml", &texts["sidecars/log.yaml"]).commit("mended");
+    repo.put("sidecars/log.yaml", &texts["sidecars/log.yaml"]).commit("fixed");
     repo.git(&["branch", "-f", "main", "HEAD"]);
     assert_ne!(head, repo.git(&["rev-parse", "main"]));
     let staged = repo.pillion(&["stage"]);

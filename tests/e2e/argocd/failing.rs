@@ -43,8 +43,8 @@ fn a_broken_sidecar_set_is_told() {
     assert_eq!(uids(&namespace.list(PODS)), before, "what runs goes on");
 
     repository.person.put(file, set.replace("log:1", "log:2"));
-    let mended = application.wait_synced(repository.push("without it"));
-    assert_eq!(condition(&mended, "ComparisonError"), None);
+    let fixed = application.wait_synced(repository.push("without it"));
+    assert_eq!(condition(&fixed, "ComparisonError"), None);
     wait_pod(&namespace, "broken", |pod| images(pod) == ["log log:2", "main app:1"]);
 }
 

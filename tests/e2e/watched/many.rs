@@ -47,9 +47,9 @@ fn memory_is_flat() {
         if watcher.log_entries("evaluated").last().is_some_and(rests) { Ok(()) } else { Err(watcher.log()) }
     });
     let (end, peak) = (memory::now(watcher.process()), memory::peak(watcher.process()));
-    let course = memory.finish();
+    let samples = memory.finish();
     let middle = open + closed.duration_since(open) / 2;
-    let (first, second) = (course.most(open, middle), course.most(middle, closed));
+    let (first, second) = (samples.most(open, middle), samples.most(middle, closed));
     note(&format!(
         "{pods} pods, released in {:.0} s: the watcher took {at_rest} MiB at rest, at most {first} in the first half of \
          the rollout and {second} in the second, {end} in the end, {peak} at any time",

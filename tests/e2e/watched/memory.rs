@@ -10,32 +10,32 @@ const EVERY: Duration = Duration::from_millis(100);
 /// A thread that samples until it is stopped.
 pub(super) struct Memory {
     stop: Sender<()>,
-    thread: JoinHandle<Course>,
+    thread: JoinHandle<MemorySamples>,
 }
 
 /// Resident memory in MiB, oldest first.
-pub(super) struct Course(Vec<(Instant, usize)>);
+pub(super) struct MemorySamples(Vec<(Instant, usize)>);
 
 impl Memory {
     pub(super) fn of(process: u32) -> Self {
         let (stop, stopped) = channel();
         let thread = thread::spawn(move || {
-            let mut course = Vec::new();
+            let mut samples = Vec::new();
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                course.push((Instant::now(), now(process)));
+                samples.push((Instant::now(), now(process)));
             }
-            Course(course)
+            MemorySamples(samples)
         });
         Self { stop, thread }
     }
 
-    pub(super) fn finish(self) -> Course {
+    pub(super) fn finish(self) -> MemorySamples {
         self.stop.send(()).unwrap();
         self.thread.join().unwrap()
     }
 }
 
-impl Course {
+impl MemorySamples {
     /// The most from one moment to another.
     pub(super) fn most(&self, from: Instant, to: Instant) -> usize {
         let within = self.0.iter().filter(|(at, _)| (from..=to).contains(at));

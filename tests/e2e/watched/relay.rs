@@ -39,7 +39,7 @@ impl Relay {
         self.port
     }
 
-    /// Ends every connection; none is made before it is mended.
+    /// Ends every connection; none is made before it is repaired.
     pub(super) fn cut(&self) {
         let mut state = lock(&self.state);
         state.is_cut = true;

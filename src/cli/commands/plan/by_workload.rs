@@ -29,21 +29,21 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
         Some(file) => read_cluster_state_file(file)?,
         None => ClusterState::default(),
     };
-    let PlanInputs { base, cluster_views: sites } = plan_inputs::read_plan_inputs(args, common, reporter)?;
-    check_names(&args.names, &sites)?;
+    let PlanInputs { base, cluster_views: views } = plan_inputs::read_plan_inputs(args, common, reporter)?;
+    check_names(&args.names, &views)?;
     #[cfg(feature = "watch")]
     let seen = match &args.context {
         Some(context) => {
-            let replicas = live_replicas::count_live_replicas(context, &sites, reporter)?;
+            let replicas = live_replicas::count_live_replicas(context, &views, reporter)?;
             ClusterState { replicas, ..seen }
         }
         None => seen,
     };
     let mut plans = Vec::new();
-    let total = sites.iter().map(|site| selected_names(site, args).len()).sum();
+    let total = views.iter().map(|view| selected_names(view, args).len()).sum();
     let progress = Progress::new("Planning", "rollouts", total, common);
-    for site in &sites {
-        plans.extend(plan_rollouts(site, &sites, &seen, args, (reporter, &progress)));
+    for view in &views {
+        plans.extend(plan_rollouts(view, &views, &seen, args, (reporter, &progress)));
     }
     drop(progress);
     reporter.fail_on_errors()?;
@@ -62,7 +62,7 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
     let code = if warnings().any(Diagnostic::is_error) { EXIT_FINDINGS } else { EXIT_SUCCESS };
     // The process ends, and freeing every document takes a tenth of the time.
     std::mem::forget(shown);
-    std::mem::forget(sites);
+    std::mem::forget(views);
     Ok(code)
 }
 
@@ -85,17 +85,17 @@ fn check_names(names: &[String], views: &[ClusterView]) -> Result<(), CommandErr
 }
 
 /// Returns the SidecarSets of a cluster that have a ledger and are asked for.
-fn selected_names(site: &ClusterView, args: &PlanArgs) -> BTreeSet<Arc<str>> {
+fn selected_names(view: &ClusterView, args: &PlanArgs) -> BTreeSet<Arc<str>> {
     let is_asked_for = |name: &str| args.names.is_empty() || args.names.iter().any(|n| n == name);
-    let mut names = site.sidecar_set_names();
-    names.retain(|name| site.prepared.ledgers.contains_key(name) && is_asked_for(name));
+    let mut names = view.sidecar_set_names();
+    names.retain(|name| view.prepared.ledgers.contains_key(name) && is_asked_for(name));
     names
 }
 
 /// Plans every rollout of one cluster that is asked for.
 fn plan_rollouts<'s>(
-    site: &'s ClusterView,
-    sites: &[ClusterView],
+    view: &'s ClusterView,
+    views: &[ClusterView],
     seen: &ClusterState,
     args: &PlanArgs,
     (reporter, progress): (&mut Reporter, &Progress),
@@ -104,21 +104,21 @@ fn plan_rollouts<'s>(
     let external =
         ExternalState { observed_replicas: seen.replicas.clone(), today, ..ExternalState::default() };
     let near: Vec<&RelatedObject> =
-        site.related_objects.objects().iter().chain(&seen.related_objects).collect();
+        view.related_objects.objects().iter().chain(&seen.related_objects).collect();
     let extent = if args.next { PlanExtent::NextStep } else { PlanExtent::Whole };
-    let all: Vec<&ClusterView> = sites.iter().collect();
+    let all: Vec<&ClusterView> = views.iter().collect();
     let mut plans = Vec::new();
-    for name in &selected_names(site, args) {
-        let (course, diagnostics) = site.rollout_context(name);
+    for name in &selected_names(view, args) {
+        let (context, diagnostics) = view.rollout_context(name);
         reporter.add(diagnostics);
-        let mut ledger = site.ledger(name);
+        let mut ledger = view.ledger(name);
         let paused = ledger.paused.take();
-        let rollout = RolloutPlan::new(course, ledger, external.clone(), extent);
+        let rollout = RolloutPlan::new(context, ledger, external.clone(), extent);
         let mut report = PlanReport::of(&rollout, paused, &near, extent);
-        report.warnings.extend(unmatched_selector(site, &all, name));
+        report.warnings.extend(unmatched_selector(view, &all, name));
         report.warnings.extend(injection_errors(&rollout.context, &report.to));
         report.warnings = reporter.apply_lint_levels(report.warnings);
-        plans.push(ClusterRolloutPlan { cluster_view: site, rollout, report });
+        plans.push(ClusterRolloutPlan { cluster_view: view, rollout, report });
         progress.step();
     }
     plans

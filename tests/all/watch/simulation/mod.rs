@@ -255,8 +255,8 @@ fn rests_on_health(opened: &RepoContext, cluster: &SimCluster, commit: &Commit) 
     )
     .unwrap();
     let deploy_branch = deploy_branch.unwrap();
-    let (site, _) = deploy_branch.cluster_view(None);
-    let ledger = site.ledger("log");
+    let (view, _) = deploy_branch.cluster_view(None);
+    let ledger = view.ledger("log");
     let goes_back = ledger.target.as_ref() == Some(&ledger.released);
     if !["Batch", "Complete"].contains(&action.as_str()) || ledger.last_batch() == 0 {
         return;

@@ -105,8 +105,8 @@ fn outcome(opened: &RepoContext, start: ObjectId, shared: &Shared) -> Outcome {
     let (deploy_branch, diagnostics) = opened.read_deploy_branch().unwrap();
     assert_eq!(diagnostics, []);
     let deploy_branch = deploy_branch.unwrap();
-    let (site, _) = deploy_branch.cluster_view(None);
-    let mut strays = pillion::stage::check_drift(&deploy_branch, &site).unwrap();
+    let (view, _) = deploy_branch.cluster_view(None);
+    let mut strays = pillion::stage::check_drift(&deploy_branch, &view).unwrap();
     // The worked example has a Job with a sidecar.
     strays.retain(|diagnostic| diagnostic.code.name() != "job-never-completes");
     assert!(strays.is_empty(), "{strays:?}");
@@ -138,7 +138,7 @@ fn outcome(opened: &RepoContext, start: ObjectId, shared: &Shared) -> Outcome {
     let keys =
         ["CloneSet.apps.kruise.io/shop/cart", "Deployment.apps/shop/web", "StatefulSet.apps/data/events"];
     let images = keys.map(|key| (key.to_owned(), shared.cluster.image(key, "logtail").map(str::to_owned)));
-    Outcome { ledger: pillion::model::ledger::emit(&site.ledger("log")), actions, images: images.into() }
+    Outcome { ledger: pillion::model::ledger::emit(&view.ledger("log")), actions, images: images.into() }
 }
 
 fn schedules(story: Story, seeds: std::ops::Range<u64>) {

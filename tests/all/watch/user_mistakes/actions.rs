@@ -179,8 +179,8 @@ impl Schedule<'_> {
                 &self.opened.config,
                 place,
             );
-            let (site, _) = ahead.unwrap().0.unwrap().cluster_view(None);
-            site.render_all(&site.prepared.renderer, |input, text, file| {
+            let (view, _) = ahead.unwrap().0.unwrap().cluster_view(None);
+            view.render_all(&view.prepared.renderer, |input, text, file| {
                 if &*input.name == path {
                     let text = file.text.unwrap_or_else(|| text.to_string());
                     files.push((path.replacen("apps", "rendered", 1), Some(text)));

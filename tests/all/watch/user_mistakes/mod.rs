@@ -244,12 +244,12 @@ impl Schedule<'_> {
     }
 
     /// Everything of the head of the deploy branch, when it can be read.
-    fn site(&self) -> Result<ClusterView, Vec<Diagnostic>> {
+    fn view(&self) -> Result<ClusterView, Vec<Diagnostic>> {
         let (deploy_branch, diagnostics) = self.opened.read_deploy_branch().unwrap();
         let Some(deploy_branch) = deploy_branch else { return Err(diagnostics) };
-        let (site, diagnostics) =
+        let (view, diagnostics) =
             deploy_branch.with_manifests(&self.manifests(Build::Well)).cluster_view(None);
-        if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics) } else { Ok(site) }
+        if diagnostics.iter().any(Diagnostic::is_error) { Err(diagnostics) } else { Ok(view) }
     }
 
     /// The workloads as git has the cluster run them; none while the head cannot be rendered.
@@ -265,8 +265,8 @@ impl Schedule<'_> {
                 }
             }
         } else {
-            let site = self.site().ok()?;
-            site.render_all(&site.prepared.renderer, |input, text, file| {
+            let view = self.view().ok()?;
+            view.render_all(&view.prepared.renderer, |input, text, file| {
                 texts.push((input.namespace.to_string(), file.text.unwrap_or_else(|| text.to_string())));
             });
         }
@@ -310,7 +310,7 @@ impl Schedule<'_> {
     }
 
     fn ledger(&self) -> Option<Ledger> {
-        Some(self.site().ok()?.ledger("log"))
+        Some(self.view().ok()?.ledger("log"))
     }
 
     /// A watcher looks once. What it commits is looked at.
@@ -388,16 +388,16 @@ impl Schedule<'_> {
 }
 
 /// The pod template of each workload, as its ledgers have it rendered.
-fn templates(site: &ClusterView) -> BTreeMap<String, Value> {
+fn templates(view: &ClusterView) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
-    let (course, _) = site.rollout_context("log");
-    let keys: BTreeMap<String, String> = course
+    let (context, _) = view.rollout_context("log");
+    let keys: BTreeMap<String, String> = context
         .workloads
         .as_slice()
         .iter()
         .map(|u| (format!("{}/{}", u.manifest.kind.kind, u.manifest.name), u.key().to_string()))
         .collect();
-    site.render_all(&site.prepared.renderer, |_, text, file| {
+    view.render_all(&view.prepared.renderer, |_, text, file| {
         let text = file.text.unwrap_or_else(|| text.to_string());
         let name: Arc<str> = "rendered.yaml".into();
         for (i, piece) in split_documents(&name, &text).0.into_iter().enumerate() {
