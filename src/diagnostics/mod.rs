@@ -70,6 +70,14 @@ impl Span {
     pub(crate) fn whole_file(name: impl Into<Arc<str>>) -> Self {
         Self { file: name.into(), line: 1, column: 1, width: 0, source_line: "".into(), label: String::new() }
     }
+
+    /// Returns a label for a line, from 1, of a text; an empty one if the text has fewer lines.
+    pub(crate) fn whole_line(name: impl Into<Arc<str>>, text: &str, line: usize, label: String) -> Self {
+        let source = text.lines().nth(line - 1).unwrap_or_default();
+        let source_line: String = source.chars().take(MAX_LINE_CHARS).collect();
+        let width = source_line.chars().count();
+        Self { file: name.into(), line, column: 1, width, source_line: source_line.into(), label }
+    }
 }
 
 impl fmt::Display for Span {
@@ -104,6 +112,12 @@ pub(crate) fn format_count(n: usize) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Returns the number of the first line that differs between two texts, from 1; None if they are equal.
+pub(crate) fn first_differing_line(old: &str, new: &str) -> Option<usize> {
+    let same = old.split('\n').zip(new.split('\n')).take_while(|(a, b)| a == b).count();
+    (old != new).then_some(same + 1)
 }
 
 /// Characters of a source line that a label keeps.

@@ -84,7 +84,7 @@ fn compute_quantity(
     let mut amount = Quantity::zero();
     for target in targets {
         let quantity = match target_quantity(target, part, resource) {
-            Some((part, written)) => parse_quantity(written)
+            Some((part, written)) => read_admitted_quantity(written)
                 .map_err(|e| Box::new(invalid_quantity(pod, target, part, resource, e)))?,
             // Kruise v1.9.0: a limit counts only if all targets have it; a request that is not written is
             // zero.
@@ -127,7 +127,7 @@ fn target_quantity<'a>(target: &'a Value, part: &'a str, resource: &str) -> Opti
 
 /// Reads a quantity as it reaches the webhook: the API server has rounded it and written it in its own form, which
 /// decides about the form of sums.
-fn parse_quantity(written: &Value) -> Result<Quantity, QuantityError> {
+fn read_admitted_quantity(written: &Value) -> Result<Quantity, QuantityError> {
     Quantity::parse(&Quantity::from_value(written)?.rounded_to_milli().to_string())
 }
 

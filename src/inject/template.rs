@@ -1,12 +1,13 @@
 //! Reads the parts of a pod template once, and assembles the new template.
 
 use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::model::json::object_entry;
 use crate::yaml::{Document, EntryPart, FieldPath, PartChange, PartContent, PathSegment};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-pub(super) use crate::model::json::JsonObject;
+pub(super) use crate::model::json::{JsonObject, text_at};
 
 /// The pod template of one workload, or a bare Pod.
 #[derive(Debug, Clone)]
@@ -225,11 +226,6 @@ pub(super) fn set_annotation(annotations: &mut JsonObject, key: &str, value: &st
     annotations.insert(key.to_owned(), Value::String(value.to_owned()));
 }
 
-/// Returns the text at a key; empty where there is none.
-pub(super) fn text_at<'v>(object: &'v JsonObject, key: &str) -> &'v str {
-    object.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// Returns `name` of a list item.
 pub(super) fn item_name(item: &Value) -> &str {
     item.get("name").and_then(Value::as_str).unwrap_or_default()
@@ -255,15 +251,6 @@ fn is_empty(value: &Value) -> bool {
         Value::Object(entries) => entries.is_empty(),
         _ => false,
     }
-}
-
-/// The object at a key, made where there is none.
-fn object_entry<'o>(object: &'o mut JsonObject, key: &str) -> &'o mut JsonObject {
-    let value = object.entry(key).or_insert(Value::Null);
-    if !value.is_object() {
-        *value = Value::Object(JsonObject::new());
-    }
-    value.as_object_mut().expect("an object was put there")
 }
 
 fn read_objects<'a>(

@@ -1,6 +1,7 @@
 //! Computes the CPU and memory requests of a pod template.
 
 use crate::model::quantity::Quantity;
+use crate::model::sidecar_set::is_native_sidecar;
 use crate::model::workload::value_at;
 use serde_json::Value;
 
@@ -77,21 +78,11 @@ impl ResourceField {
 /// it. A value that is not a quantity counts as 0.
 pub(crate) fn resource_amount(container: &Value, part: ResourceField, resource: &str) -> Option<Quantity> {
     let resources = container.get("resources")?;
-    let named = |part: ResourceField| resources.get(part.key())?.get(resource).and_then(parse_quantity);
+    let named = |part: ResourceField| resources.get(part.key())?.get(resource).and_then(Quantity::read);
     match part {
         ResourceField::Limits => named(ResourceField::Limits),
         ResourceField::Requests => named(ResourceField::Requests).or_else(|| named(ResourceField::Limits)),
     }
-}
-
-/// Reads a quantity.
-pub(crate) fn parse_quantity(written: &Value) -> Option<Quantity> {
-    Some(written).filter(|w| !w.is_null()).and_then(|w| Quantity::from_value(w).ok())
-}
-
-/// Returns whether an init container is a native sidecar.
-pub(crate) fn is_native_sidecar(init_container: &Value) -> bool {
-    init_container.get("restartPolicy").and_then(Value::as_str) == Some("Always")
 }
 
 /// Returns the containers at a key of a template's spec.
@@ -122,7 +113,7 @@ fn pod_amount(template: &Value, part: ResourceField, resource: &str) -> Quantity
     }
     let running = containers(template, "containers").iter().fold(beside, |sum, c| sum.plus(&of(c)));
     let whole = template.get("spec").and_then(|spec| resource_amount(spec, part, resource));
-    let overhead = value_at(template, "spec.overhead").and_then(|o| o.get(resource)).and_then(parse_quantity);
+    let overhead = value_at(template, "spec.overhead").and_then(|o| o.get(resource)).and_then(Quantity::read);
     whole.unwrap_or_else(|| most.max(running)).plus(&overhead.unwrap_or_else(Quantity::zero))
 }
 

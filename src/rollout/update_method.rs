@@ -1,8 +1,8 @@
 //! Determines how a workload's controller applies a template change.
 
-use super::pod_resources::is_native_sidecar;
 use super::template_diff::TemplateDiff;
 use crate::model::int_or_percent::{RoundingMode, pods_of_field};
+use crate::model::sidecar_set::is_native_sidecar;
 use crate::model::workload::{KindTraits, WorkloadController, str_at, value_at};
 use serde_json::Value;
 

@@ -4,7 +4,7 @@
 //! them: a batch would overwrite the edit, or release it along. So nothing is written before a person has looked at it.
 
 use super::{ClusterView, DeployBranch, Error};
-use crate::diagnostics::{Code, Diagnostic, MAX_LINE_CHARS, Span};
+use crate::diagnostics::{Code, Diagnostic, MAX_LINE_CHARS, Span, first_differing_line};
 use crate::git::{FileEdit, ObjectId};
 use crate::model::file_list;
 use crate::read::{CommitListing, FileSource as _, ListingEntry, map_in_order, normalize_path};
@@ -112,7 +112,7 @@ fn drift_of_file(
     }
     let present = deploy_branch.rendered_files().read_text(Path::new(path), &name).unwrap_or_default();
     let message = format!("`{path}` on `{}` differs from the rendered output", deploy_branch.branches.deploy);
-    Ok(Some(drift_error(deploy_branch, message).at(first_difference(&name, &present, text))))
+    Ok(Some(drift_error(deploy_branch, message).at(drift_span(&name, &present, text))))
 }
 
 fn drift_error(deploy_branch: &DeployBranch<'_>, message: String) -> Diagnostic {
@@ -133,22 +133,15 @@ fn drift_error(deploy_branch: &DeployBranch<'_>, message: String) -> Diagnostic 
 }
 
 /// Labels the first line that differs from what render makes.
-pub(super) fn first_difference(name: &Arc<str>, present: &str, text: &str) -> Span {
-    let same = present.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
-    let source: String = present.lines().nth(same).unwrap_or_default().chars().take(MAX_LINE_CHARS).collect();
-    Span {
-        file: Arc::clone(name),
-        line: same + 1,
-        column: 1,
-        width: source.chars().count(),
-        source_line: source.into(),
-        label: match text.lines().nth(same) {
-            Some(line) => {
-                format!("render makes `{}`", line.trim().chars().take(MAX_LINE_CHARS).collect::<String>())
-            }
-            None => "render makes nothing here".to_owned(),
-        },
-    }
+pub(super) fn drift_span(name: &Arc<str>, present: &str, text: &str) -> Span {
+    let line = first_differing_line(present, text).unwrap_or(1);
+    let label = match text.lines().nth(line - 1) {
+        Some(made) => {
+            format!("render makes `{}`", made.trim().chars().take(MAX_LINE_CHARS).collect::<String>())
+        }
+        None => "render makes nothing here".to_owned(),
+    };
+    Span::whole_line(Arc::clone(name), present, line, label)
 }
 
 /// Reports files of the rendered folder that pillion no longer makes, and manifests that it never made. `made` are

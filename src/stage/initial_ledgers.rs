@@ -2,7 +2,7 @@
 //! not, nothing is, and the first injection is a rollout like any other.
 
 use super::branch_render::output_collision;
-use super::drift::{check_rendered_files, first_difference};
+use super::drift::{check_rendered_files, drift_span};
 use super::ledger_history::find_ledger_removal;
 use super::{ClusterView, DeployBranch, Error};
 use crate::diagnostics::{Code, Diagnostic};
@@ -323,7 +323,7 @@ fn altered_manifests(view: &ClusterView) -> Vec<Diagnostic> {
         let Some(new) = file.text.filter(|new| !file.is_dropped && **new != **text) else { return };
         let message = format!("`{}` has some containers of SidecarSets, and would change", input.name);
         let error = Diagnostic::error(Code::DeployBranchNotRendered, message)
-            .at(first_difference(&input.name, text, &new))
+            .at(drift_span(&input.name, text, &new))
             .because("other workloads do not have them, so nothing is released")
             .help("remove the injected parts from the manifests, or set what every workload runs: `pillion init rollout --released current`");
         found.push(error);

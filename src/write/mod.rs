@@ -4,7 +4,7 @@ mod diff;
 mod folder;
 mod stream;
 
-pub use diff::{first_difference, unified_diff};
+pub use diff::unified_diff;
 pub(crate) use folder::{OutputFolder, replace_files};
 pub(crate) use stream::OutputStream;
 

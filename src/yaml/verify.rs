@@ -65,7 +65,7 @@ fn verify_by_parser(
     }
     // Aliases, merge keys, duplicate keys or a difference: the slow way, which knows where.
     let read = |text: &str| match EventReader::new(text.chars(), unterminated).build() {
-        Ok(value) => first_difference(&value, expected, &FieldPath::root()).map_or(Ok(()), Err),
+        Ok(value) => describe_difference(&value, expected, &FieldPath::root()).map_or(Ok(()), Err),
         Err(VerifyError(reason)) => Err(reason),
     };
     read(text).or_else(|reason| normalize_brackets(text).map_or(Err(reason), |text| read(&text)))
@@ -389,7 +389,7 @@ fn key_text<'a>(
 }
 
 /// Describes the first difference of two values.
-fn first_difference(read: &Value, expected: ExpectedValue<'_>, at: &FieldPath) -> Option<String> {
+fn describe_difference(read: &Value, expected: ExpectedValue<'_>, at: &FieldPath) -> Option<String> {
     let expected = expected.resolve();
     let place = || if at.segments().is_empty() { "the document".to_owned() } else { format!("`{at}`") };
     match (read, expected.value) {
@@ -400,14 +400,14 @@ fn first_difference(read: &Value, expected: ExpectedValue<'_>, at: &FieldPath) -
                 .map(|k| format!("`{}` is unexpected", at.child(k.clone())));
             let inner = || {
                 b.keys().find_map(|k| match (a.get(k), expected.key(k)) {
-                    (Some(a), Some(b)) => first_difference(a, b, &at.child(k.clone())),
+                    (Some(a), Some(b)) => describe_difference(a, b, &at.child(k.clone())),
                     _ => Some(format!("`{}` is missing", at.child(k.clone()))),
                 })
             };
             surplus.or_else(inner)
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            a.iter().enumerate().find_map(|(i, a)| first_difference(a, expected.item(i)?, &at.child(i)))
+            a.iter().enumerate().find_map(|(i, a)| describe_difference(a, expected.item(i)?, &at.child(i)))
         }
         (Value::Array(a), Value::Array(b)) => {
             Some(format!("{} has {} items instead of {}", place(), a.len(), b.len()))

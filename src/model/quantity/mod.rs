@@ -146,6 +146,11 @@ impl Quantity {
         }
     }
 
+    /// Reads a string or a number of a manifest; None if it is null or not a quantity.
+    pub(crate) fn read(value: &Value) -> Option<Self> {
+        Some(value).filter(|v| !v.is_null()).and_then(|v| Self::from_value(v).ok())
+    }
+
     /// Returns a number of thousandths.
     pub(crate) fn from_milli(milli: i64, format: QuantityFormat) -> Self {
         Self { nano: i128::from(milli) * NANOS_PER_MILLI, format, text: None }

@@ -64,10 +64,5 @@ fn sorted_map(map: &JsonObject, to: impl Fn(&Value) -> Value) -> Value {
 }
 
 fn canonical_quantity(value: &Value) -> Value {
-    parse_quantity(value).map_or_else(|| value.clone(), |q| q.to_string().into())
-}
-
-/// Reads a quantity from a string or a number.
-pub(crate) fn parse_quantity(value: &Value) -> Option<Quantity> {
-    Some(value).filter(|v| !v.is_null()).and_then(|v| Quantity::from_value(v).ok())
+    Quantity::read(value).map_or_else(|| value.clone(), |q| q.to_string().into())
 }

@@ -6,6 +6,7 @@ use super::schema::{ObjectSchema, RESOURCES_POLICY, SIDECAR_SET_INJECT_REVISION}
 use crate::model::defaults::REVISION_HISTORY_LIMIT;
 use crate::model::image;
 use crate::model::json::{JsonObject, object_entry, object_mut, objects_mut};
+use crate::model::quantity::Quantity;
 use serde_json::{Value, json};
 
 /// Sets the defaults of a spec.
@@ -114,7 +115,7 @@ fn fill_field_ref(source: &mut JsonObject) {
 
 fn round_quantities(amounts: &mut JsonObject) {
     for (_, amount) in amounts.iter_mut() {
-        if let Some(q) = super::canonical::parse_quantity(amount) {
+        if let Some(q) = Quantity::read(amount) {
             *amount = q.rounded_to_milli().to_string().into();
         }
     }

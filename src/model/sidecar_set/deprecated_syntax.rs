@@ -82,8 +82,8 @@ impl SyntaxMigration<'_> {
         let to = FieldPath::dotted("spec.updateStrategy").child(key);
         self.warn(from, &to);
         if self.mode == DecodeMode::Render {
-            let spec = object_entry(&mut self.set, "spec");
-            let strategy = spec.and_then(|s| object_entry(s, "updateStrategy"));
+            let spec = child_object(&mut self.set, "spec");
+            let strategy = spec.and_then(|s| child_object(s, "updateStrategy"));
             if let Some(strategy) = strategy.filter(|s| !s.contains_key(key)) {
                 strategy.insert(key.into(), value);
                 self.locations.record_move(to, from.clone());
@@ -197,7 +197,7 @@ fn remove_at(object: &mut JsonObject, path: &FieldPath) -> Option<Value> {
 }
 
 /// Returns the object at a key, created if it is absent; None if the value is not an object.
-fn object_entry<'a>(object: &'a mut JsonObject, key: &str) -> Option<&'a mut JsonObject> {
+fn child_object<'a>(object: &'a mut JsonObject, key: &str) -> Option<&'a mut JsonObject> {
     let value = object.entry(key).or_insert(Value::Null);
     if value.is_null() {
         *value = Value::Object(JsonObject::new());

@@ -1,5 +1,6 @@
 //! Kruise's two hashes of a SidecarSet and the name of its ControllerRevision.
 
+use super::lifecycle::is_native_sidecar;
 use crate::model::go_json::{to_go_json, to_sorted_go_json};
 use crate::model::json::JsonObject;
 use serde_json::{Value, json};
@@ -41,11 +42,6 @@ fn hash_containers(containers: Option<&Vec<Value>>, init: &[Value]) -> String {
     }
     let digest = Sha256::digest(to_go_json(&Value::Object(content)));
     safe_encode_string(&digest.iter().map(|b| format!("{b:02x}")).collect::<String>())
-}
-
-/// Returns whether an init container is a native sidecar.
-pub(crate) fn is_native_sidecar(container: &Value) -> bool {
-    container.get("restartPolicy").and_then(Value::as_str) == Some("Always")
 }
 
 fn without_images(mut containers: Vec<Value>) -> Vec<Value> {

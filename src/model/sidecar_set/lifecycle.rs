@@ -13,6 +13,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// Returns whether an init container is a native sidecar.
+pub(crate) fn is_native_sidecar(init_container: &Value) -> bool {
+    init_container.get("restartPolicy").and_then(Value::as_str) == Some("Always")
+}
+
 /// How the `containers` of SidecarSets are injected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum SidecarMode {

@@ -2,9 +2,10 @@
 
 use super::{AdviceObject, AdviceWorkload, LimitRangeDefaults};
 use crate::diagnostics::{Code, Diagnostic};
+use crate::model::sidecar_set::is_native_sidecar;
 use crate::model::workload::api_group;
 use crate::model::workload::{str_at, value_at};
-use crate::rollout::pod_resources::{ResourceField, containers, is_native_sidecar, resource_amount};
+use crate::rollout::pod_resources::{ResourceField, containers, resource_amount};
 use crate::yaml::FieldPath;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -4,9 +4,7 @@ use super::limit_defaults::{RESOURCES, limit_range_items};
 use super::{AdviceObject, AdviceWorkload, LimitRangeDefaults, objects_of_kind};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::quantity::Quantity;
-use crate::rollout::pod_resources::{
-    ResourceField, containers, limits_of, parse_quantity, requests_of, resource_amount,
-};
+use crate::rollout::pod_resources::{ResourceField, containers, limits_of, requests_of, resource_amount};
 use crate::yaml::FieldPath;
 use serde_json::Value;
 
@@ -80,7 +78,7 @@ fn check_limits(
     of: impl Fn(ResourceField) -> Option<Quantity>,
     found: &mut Vec<LimitViolation>,
 ) {
-    let bound = |key: &str| item.get(key).and_then(|b| b.get(resource)).and_then(parse_quantity);
+    let bound = |key: &str| item.get(key).and_then(|b| b.get(resource)).and_then(Quantity::read);
     let mut refuse =
         |bound, what| found.push(LimitViolation { target: who.to_owned(), resource, bound, problem: what });
     if let Some(max) = bound("max") {

@@ -4,9 +4,7 @@ use super::{AdviceObject, AdviceWorkload, BatchImpact, LimitRangeDefaults, objec
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::model::quantity::{Quantity, QuantityFormat};
 use crate::model::workload::value_at;
-use crate::rollout::pod_resources::{
-    ResourceField, containers, limits_of, parse_quantity, requests_of, resource_amount,
-};
+use crate::rollout::pod_resources::{ResourceField, containers, limits_of, requests_of, resource_amount};
 use crate::rollout::simulation::SimulationOutcome;
 use crate::yaml::FieldPath;
 use serde_json::Value;
@@ -109,7 +107,7 @@ fn quota_limits(quota: &Value) -> impl Iterator<Item = (&str, QuotaResource, Qua
             "pods" | "count/pods" => QuotaResource::Pods,
             _ => return None,
         };
-        Some((key.as_str(), measure, parse_quantity(written)?))
+        Some((key.as_str(), measure, Quantity::read(written)?))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::MAX_STEPS;
 use super::ledger_action::{AuditedBatch, AuditedStep, LedgerAction};
-use super::text_diff::first_difference;
+use super::text_diff::ledger_difference;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git;
 use crate::model::ledger::{self, Ledger, LedgerEntry, Revision};
@@ -289,7 +289,7 @@ impl LedgerDiff<'_> {
             deploy_branch.head.id.short(),
             self.new.name
         );
-        let diagnostic = first_difference(&file.into(), &written, &planned, &what)
+        let diagnostic = ledger_difference(&file.into(), &written, &planned, &what)
             .unwrap_or_else(|| Diagnostic::error(Code::LedgerNotPlanned, what));
         if self.is_reverted() { manual_revert(diagnostic, self.new) } else { diagnostic }
     }

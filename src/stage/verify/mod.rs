@@ -23,7 +23,7 @@ use commit_check::{BaseApprovals, CommitCheck, check_commit};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use text_diff::first_difference;
+use text_diff::ledger_difference;
 
 /// How many steps are tried to explain a commit.
 const MAX_STEPS: usize = 1000;
@@ -34,7 +34,7 @@ pub(crate) fn check_canonical(deploy_branch: &DeployBranch<'_>, view: &ClusterVi
         let path = deploy_branch.configuration.ledger_path(view.cluster.as_deref(), &ledger.name)?;
         let name: Arc<str> = path.as_str().into();
         let text = deploy_branch.rendered_files().read_text(Path::new(&path), &name).ok()?;
-        first_difference(
+        ledger_difference(
             &name,
             &text,
             &ledger::emit(ledger),

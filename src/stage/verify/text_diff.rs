@@ -4,13 +4,18 @@ use crate::diagnostics::{Code, Diagnostic, MAX_LINE_CHARS, Span};
 use std::sync::Arc;
 
 /// Compares a text with the expected one: labels the first byte that differs.
-pub(super) fn first_difference(file: &Arc<str>, found: &str, wanted: &str, what: &str) -> Option<Diagnostic> {
+pub(super) fn ledger_difference(
+    file: &Arc<str>,
+    found: &str,
+    wanted: &str,
+    what: &str,
+) -> Option<Diagnostic> {
     let at = found.bytes().zip(wanted.bytes()).position(|(a, b)| a != b);
     let at = at.or((found.len() != wanted.len()).then(|| found.len().min(wanted.len())))?;
-    let start = found[..floor_char_boundary(found, at)].rfind('\n').map_or(0, |n| n + 1);
+    let start = found[..found.floor_char_boundary(at)].rfind('\n').map_or(0, |n| n + 1);
     let line = |text: &str| text.get(start..).and_then(|t| t.lines().next()).unwrap_or_default().to_owned();
     let source: String = line(found).chars().take(MAX_LINE_CHARS).collect();
-    let column = found[start..floor_char_boundary(found, at)].chars().count() + 1;
+    let column = found[start..found.floor_char_boundary(at)].chars().count() + 1;
     let label = Span {
         file: Arc::clone(file),
         line: found[..start].matches('\n').count() + 1,
@@ -30,11 +35,4 @@ pub(super) fn first_difference(file: &Arc<str>, found: &str, wanted: &str, what:
             .because("ledgers are changed by pillion commands, never by hand")
             .help("undo the change, and use a pillion command"),
     )
-}
-
-fn floor_char_boundary(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }

@@ -48,7 +48,7 @@ fn sidecar_difference(expected: &ExpectedWorkload, template: &Value) -> Option<S
         let Some(live) = find_by_name(template, list, sidecar.name) else {
             return Some(format!("the cluster has no container {} in `{list}`", sidecar.name));
         };
-        let path = template_match::first_difference(sidecar.container, live)?;
+        let path = template_match::first_different_field(sidecar.container, live)?;
         Some(match (path.as_str(), live["image"].as_str()) {
             ("image", Some(image)) => {
                 format!("{} is {image} in the cluster, {} in git", sidecar.name, sidecar.image)

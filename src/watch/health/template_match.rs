@@ -8,7 +8,7 @@ use serde_json::Value;
 const MERGE_KEYS: [&str; 4] = ["name", "mountPath", "devicePath", "containerPort"];
 
 /// Returns the dotted path of the first field that is in git and differs in the cluster; None: no difference.
-pub(super) fn first_difference(expected: &Value, live: &Value) -> Option<String> {
+pub(super) fn first_different_field(expected: &Value, live: &Value) -> Option<String> {
     difference(expected, Some(live), "")
 }
 
@@ -84,11 +84,11 @@ fn scalar_text(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::first_difference;
+    use super::first_different_field;
     use serde_json::{Value, json};
 
     fn check(expected: &Value, live: &Value, gap: Option<&str>) {
-        assert_eq!(first_difference(expected, live).as_deref(), gap, "{expected} in {live}");
+        assert_eq!(first_different_field(expected, live).as_deref(), gap, "{expected} in {live}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! `pillion render --check` and `--diff`: compares files with a new render.
 
-use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::diagnostics::{Code, Diagnostic, Span, first_differing_line};
 use crate::model::file_list;
 use crate::read::normalize_path;
 use crate::stage::unmanaged_manifest;
 use crate::workspace::{Configuration, RenderedInput};
 use crate::workspace::{is_applied, may_be_applied};
-use crate::write::{OutputFolder, first_difference, unified_diff};
+use crate::write::{OutputFolder, unified_diff};
 use std::path::{Path, PathBuf};
 
 /// What is there, compared with what render makes.
@@ -67,7 +67,7 @@ impl RenderCheck {
     }
 
     fn compare_text(&mut self, name: &Path, present: Option<&str>, text: &str) -> Option<Diagnostic> {
-        let line = first_difference(present.unwrap_or_default(), text)?;
+        let line = first_differing_line(present.unwrap_or_default(), text)?;
         self.differs = true;
         if self.shows_diff {
             self.diff.push_str(&unified_diff(&name.to_string_lossy(), present.unwrap_or_default(), text));
@@ -127,15 +127,11 @@ impl RenderCheck {
     }
 
     fn not_up_to_date(&self, name: &Path, line: usize, present: Option<&str>, message: String) -> Diagnostic {
-        let source = present.and_then(|p| p.lines().nth(line - 1)).unwrap_or_default();
-        let label = Span {
-            file: name.to_string_lossy().into(),
-            line,
-            column: 1,
-            width: source.chars().count().clamp(1, crate::diagnostics::MAX_LINE_CHARS),
-            source_line: source.chars().take(crate::diagnostics::MAX_LINE_CHARS).collect::<String>().into(),
-            label: "the first line that differs".to_owned(),
-        };
+        let text = present.unwrap_or_default();
+        let mut label =
+            Span::whole_line(name.to_string_lossy(), text, line, "the first line that differs".to_owned());
+        // A missing line is a place, too.
+        label.width = label.width.max(1);
         Diagnostic::warning(Code::NotUpToDate, message).at(label).help(format!(
             "run `{}` and commit the result; `pillion render --diff` shows what changes",
             self.command

@@ -5,7 +5,7 @@ use super::report::{FieldRef, ValidationReport};
 use super::{format, meta, selector};
 use crate::diagnostics::Code;
 use crate::model::json::{JsonObject, object_at, string_at, strings_at, text_at};
-use crate::model::sidecar_set::canonical::parse_quantity;
+use crate::model::quantity::Quantity;
 use crate::yaml::EntryPart;
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ fn check_claim(report: &mut ValidationReport<'_>, spec: &JsonObject, at: &FieldR
     let storage = at.child("resources").child("requests").entry("storage");
     let storage = storage.reported_as(format!("{}.resources[storage]", at.reported_path));
     let requests = object_at(spec, "resources").and_then(|r| object_at(r, "requests"));
-    match requests.and_then(|r| r.get("storage")).and_then(parse_quantity) {
+    match requests.and_then(|r| r.get("storage")).and_then(Quantity::read) {
         None => report.required(&storage, "write the requested storage"),
         Some(amount) if amount.sign() <= 0 => {
             report.invalid(&storage, &amount.to_string(), "must be greater than 0");

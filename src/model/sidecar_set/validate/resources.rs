@@ -5,7 +5,6 @@ use super::report::{FieldRef, ValidationReport};
 use crate::diagnostics::Code;
 use crate::model::json::{JsonObject, object_at, objects_at, text_at};
 use crate::model::quantity::Quantity;
-use crate::model::sidecar_set::canonical::parse_quantity;
 use crate::yaml::EntryPart;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +32,7 @@ pub(super) fn check(report: &mut ValidationReport<'_>, container: &JsonObject, a
 
 fn parse_quantities<'a>(resources: &'a JsonObject, part: &str) -> Vec<(&'a str, Quantity)> {
     let entries = object_at(resources, part).into_iter().flatten();
-    entries.filter_map(|(name, amount)| Some((name.as_str(), parse_quantity(amount)?))).collect()
+    entries.filter_map(|(name, amount)| Some((name.as_str(), Quantity::read(amount)?))).collect()
 }
 
 fn check_amount(report: &mut ValidationReport<'_>, name: &str, amount: &Quantity, at: &FieldRef) {

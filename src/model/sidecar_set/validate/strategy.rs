@@ -5,7 +5,7 @@ use super::report::{FieldRef, ValidationReport};
 use super::selector;
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::model::json::{JsonObject, int_at, object_at, objects_at, string_at, text_at};
-use crate::model::sidecar_set::{SidecarSet, hash};
+use crate::model::sidecar_set::{SidecarSet, is_native_sidecar};
 use crate::yaml::{EntryPart, FieldPath};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -121,7 +121,7 @@ fn check_rolling_update(
 fn check_native_sidecars(report: &mut ValidationReport<'_>, spec: &JsonObject, at: &FieldRef) {
     let list = FieldPath::dotted("spec.initContainers");
     let containers = spec.get("initContainers").and_then(Value::as_array).into_iter().flatten();
-    for (i, container) in containers.enumerate().filter(|(_, c)| hash::is_native_sidecar(c)) {
+    for (i, container) in containers.enumerate().filter(|(_, c)| is_native_sidecar(c)) {
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
         let restart = FieldRef::new(list.child(i).child("restartPolicy"));
         let message = format!("the native sidecar `{name}` cannot be updated in place");
