@@ -1,6 +1,6 @@
 //! Runs git and the programs that it would run: without a terminal prompt, in English, and with a timeout.
 
-use super::{Error, Repository, StopToken};
+use super::{Error, StopToken};
 use crate::programs::{self, MAX_STDERR_BYTES, OutputLimit, ProgramLimits};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -61,32 +61,6 @@ const REPOSITORY_VARIABLES: &[&str] = &[
 const CONFIG_OVERRIDES: &[&str] =
     &["core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never"];
 
-impl Repository {
-    /// Runs git in this repository, for fetch, push or signing.
-    pub(super) fn git(&self, args: &[&str]) -> Result<GitOutput, Error> {
-        self.check_config_includes()?;
-        self.run_git(args)
-    }
-
-    /// As [`Self::git`], without checking git's configuration.
-    pub(super) fn run_git(&self, args: &[&str]) -> Result<GitOutput, Error> {
-        let command = git_subcommand(Some(self.git_dir()), self.root(), args, &self.git_command);
-        let action =
-            args.iter().find(|a| !a.starts_with('-') && !a.contains('=')).copied().unwrap_or_default();
-        run_command(command, &format!("git {action}"), Vec::new(), &self.git_command)
-    }
-
-    /// Builds a command in the working tree.
-    pub(super) fn command(&self, program: &OsStr) -> Command {
-        base_command(program, self.root().unwrap_or(self.git_dir()), &self.git_command)
-    }
-
-    /// Runs a command to its end.
-    pub(super) fn run(&self, command: Command, name: &str, input: Vec<u8>) -> Result<GitOutput, Error> {
-        run_command(command, name, input, &self.git_command)
-    }
-}
-
 /// Runs a git query for a `.git` folder, or for the configuration outside of a repository; None if there is no git or
 /// it fails.
 pub fn query_git(git_dir: Option<&Path>, args: &[&str], git_command: &GitCommand) -> Option<String> {
@@ -96,7 +70,7 @@ pub fn query_git(git_dir: Option<&Path>, args: &[&str], git_command: &GitCommand
 }
 
 /// Builds a call of git.
-fn git_subcommand(
+pub(super) fn git_subcommand(
     git_dir: Option<&Path>,
     root: Option<&Path>,
     args: &[&str],
@@ -116,7 +90,7 @@ fn git_subcommand(
 }
 
 /// Builds a command in a folder.
-fn base_command(program: &OsStr, folder: &Path, git_command: &GitCommand) -> Command {
+pub(super) fn base_command(program: &OsStr, folder: &Path, git_command: &GitCommand) -> Command {
     let mut command = Command::new(program);
     programs::remove_own_secrets(&mut command);
     command.current_dir(folder);
@@ -129,7 +103,7 @@ fn base_command(program: &OsStr, folder: &Path, git_command: &GitCommand) -> Com
 }
 
 /// Runs a command to its end.
-fn run_command(
+pub(super) fn run_command(
     command: Command,
     name: &str,
     input: Vec<u8>,

@@ -1,6 +1,5 @@
 //! Object ids.
 
-use super::Error;
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,15 +8,6 @@ use std::str::FromStr;
 pub struct ObjectId(pub(super) git2::Oid);
 
 impl ObjectId {
-    /// Returns the id of a blob with these bytes.
-    ///
-    /// # Errors
-    /// When the bytes cannot be hashed.
-    pub(crate) fn hash_blob(bytes: &[u8]) -> Result<Self, Error> {
-        let id = git2::Oid::hash_object(git2::ObjectType::Blob, bytes);
-        id.map(Self).map_err(Error::from_git("naming a blob"))
-    }
-
     /// Returns the first ten digits, for people.
     pub fn short(self) -> String {
         let mut text = self.to_string();

@@ -5,7 +5,7 @@
 //! as loose files; many are packed on other threads, each pack in its own folder, and moved into place in the same
 //! order at the end.
 
-use super::{Error, Repository};
+use super::{Error, ObjectId, Repository};
 use git2::{ConfigLevel, ObjectType, OdbLookupFlags, Oid};
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,6 +19,17 @@ const PACK_THRESHOLD: usize = 512;
 
 /// Bytes of one pack, before they are compressed.
 const MAX_PACK_BYTES: usize = 32 << 20;
+
+impl ObjectId {
+    /// Returns the id of a blob with these bytes, which need not be stored.
+    ///
+    /// # Errors
+    /// When the bytes cannot be hashed.
+    pub(crate) fn hash_blob(bytes: &[u8]) -> Result<Self, Error> {
+        let id = Oid::hash_object(ObjectType::Blob, bytes);
+        id.map(Self).map_err(Error::from_git("naming a blob"))
+    }
+}
 
 /// Objects to be written to a repository.
 pub(super) struct ObjectStore<'r> {

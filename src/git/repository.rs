@@ -1,9 +1,12 @@
 //! Opens repositories and describes the kind of clone.
 
+use super::git_command::{GitOutput, base_command, git_subcommand, run_command};
 use super::{Error, GitCommand, StopToken, find_git_dir};
 use git2::{ErrorClass, ErrorCode};
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A git repository, opened for its objects and refs.
 ///
@@ -117,6 +120,30 @@ impl Repository {
     pub(crate) fn symbolic_target(&self, name: &str) -> Option<String> {
         let found = self.inner.find_reference(name).ok()?;
         found.symbolic_target().ok()?.map(str::to_owned)
+    }
+
+    /// Runs git in this repository, for fetch, push or signing.
+    pub(super) fn git(&self, args: &[&str]) -> Result<GitOutput, Error> {
+        self.check_config_includes()?;
+        self.run_git(args)
+    }
+
+    /// As [`Self::git`], without checking git's configuration.
+    pub(super) fn run_git(&self, args: &[&str]) -> Result<GitOutput, Error> {
+        let command = git_subcommand(Some(self.git_dir()), self.root(), args, &self.git_command);
+        let action =
+            args.iter().find(|a| !a.starts_with('-') && !a.contains('=')).copied().unwrap_or_default();
+        run_command(command, &format!("git {action}"), Vec::new(), &self.git_command)
+    }
+
+    /// Builds a command in the working tree.
+    pub(super) fn command(&self, program: &OsStr) -> Command {
+        base_command(program, self.root().unwrap_or(self.git_dir()), &self.git_command)
+    }
+
+    /// Runs a command to its end.
+    pub(super) fn run(&self, command: Command, name: &str, input: Vec<u8>) -> Result<GitOutput, Error> {
+        run_command(command, name, input, &self.git_command)
     }
 
     /// Returns the hint for a missing object.
