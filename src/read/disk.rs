@@ -1,8 +1,9 @@
 //! Reads files on the disk: `.gitignore` applies, and links are resolved.
 
 use super::file::{MAX_FILE_BYTES, decode_text, read_file, unreadable_file};
-use super::file_source::{EntryKind, FileKind, FileSource, ResolveError};
-use super::walk::{IgnoreRules, WalkFilter, WalkResult};
+use super::file_source::FileSource;
+use super::types::{EntryKind, FileKind, IgnoreRules, ResolveError, WalkResult};
+use super::walk::WalkFilter;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::sandbox::{AccessError, RepositoryRoot, SandboxPath, display_path, or_current_dir};
 use ignore::{WalkBuilder, WalkState};

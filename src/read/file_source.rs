@@ -1,6 +1,6 @@
 //! Finds and reads files alike on a disk and in the tree of a commit.
 
-use super::walk::{IgnoreRules, WalkResult};
+use super::types::{EntryKind, FileKind, IgnoreRules, ResolveError, WalkResult};
 use crate::diagnostics::Diagnostic;
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use std::path::{Path, PathBuf};
@@ -65,41 +65,6 @@ pub trait FileSource: Sync {
     fn check_ignore_file(&self, _folder: &Path, _is_first: bool) -> Option<Diagnostic> {
         None
     }
-}
-
-/// The kind of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
-    /// A file.
-    File,
-    /// A folder.
-    Folder,
-    /// A pipe or a device.
-    Other,
-}
-
-/// The kind of an entry of a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A file.
-    File,
-    /// A folder.
-    Folder,
-    /// A symbolic link.
-    Symlink,
-    /// The commit of another repository.
-    Submodule,
-}
-
-/// The reason why a path does not resolve.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ResolveError {
-    /// It does not exist.
-    Missing,
-    /// It leads out of the commit.
-    Outside,
-    /// Another error, as the system reports it.
-    Other(String),
 }
 
 /// Removes `.` and, where names allow it, `..` from a path.

@@ -1,8 +1,9 @@
 //! Reads files in the tree of a commit without a checkout: all tracked files, ignored or not.
 
 use super::file::{decode_text, unreadable_file};
-use super::file_source::{self, FileKind, FileSource, ResolveError};
-use super::walk::{IgnoreRules, WalkFilter, WalkResult};
+use super::file_source::{FileSource, normalize_path};
+use super::types::{EntryKind, FileKind, IgnoreRules, ResolveError, WalkResult};
+use super::walk::WalkFilter;
 use crate::diagnostics::Diagnostic;
 use crate::sandbox::{AccessError, RepositoryRoot, SandboxPath};
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ impl<'a, Id> CommitListing<'a, Id> {
 
     /// Returns the files, links and submodules at a path and below it, in order; links are not followed.
     pub(crate) fn entries_at_or_below(&self, path: &Path) -> Vec<(&Path, &ListingEntry<Id>)> {
-        let path = file_source::normalize_path(path);
+        let path = normalize_path(path);
         let own = self.entries.get_key_value(&path).map(|(path, listed)| (path.as_path(), listed));
         own.into_iter().chain(self.entries_below(&path)).collect()
     }
@@ -77,21 +78,21 @@ impl<'a, Id> CommitListing<'a, Id> {
     }
 
     /// Returns the entry at a path without links.
-    fn kind_at(&self, path: &Path) -> Option<file_source::EntryKind> {
+    fn kind_at(&self, path: &Path) -> Option<EntryKind> {
         match self.entries.get(path) {
             Some(listed) => Some(listed.entry_kind()),
             None => (path.as_os_str().is_empty() || self.entries_below(path).next().is_some())
-                .then_some(file_source::EntryKind::Folder),
+                .then_some(EntryKind::Folder),
         }
     }
 }
 
 impl<Id> ListingEntry<Id> {
-    fn entry_kind(&self) -> file_source::EntryKind {
+    fn entry_kind(&self) -> EntryKind {
         match self {
-            Self::File(_) => file_source::EntryKind::File,
-            Self::Symlink(_) => file_source::EntryKind::Symlink,
-            Self::Submodule => file_source::EntryKind::Submodule,
+            Self::File(_) => EntryKind::File,
+            Self::Symlink(_) => EntryKind::Symlink,
+            Self::Submodule => EntryKind::Submodule,
         }
     }
 }
@@ -99,9 +100,9 @@ impl<Id> ListingEntry<Id> {
 impl<Id: Sync> FileSource for CommitListing<'_, Id> {
     fn kind(&self, path: &Path) -> Option<FileKind> {
         match self.kind_at(&self.resolve(path).ok()?)? {
-            file_source::EntryKind::File => Some(FileKind::File),
-            file_source::EntryKind::Folder | file_source::EntryKind::Submodule => Some(FileKind::Folder),
-            file_source::EntryKind::Symlink => None,
+            EntryKind::File => Some(FileKind::File),
+            EntryKind::Folder | EntryKind::Submodule => Some(FileKind::Folder),
+            EntryKind::Symlink => None,
         }
     }
 
@@ -138,7 +139,7 @@ impl<Id: Sync> FileSource for CommitListing<'_, Id> {
                     // The slash at the end of `a/` asks for a folder, so the nothing behind it is a step too.
                     ahead.extend(target.split('/').rev().map(str::to_owned));
                 }
-                (_, Some(file_source::EntryKind::File)) if !ahead.is_empty() => {
+                (_, Some(EntryKind::File)) if !ahead.is_empty() => {
                     return Err(ResolveError::Other(NOT_A_DIRECTORY_MESSAGE.to_owned()));
                 }
                 (_, Some(_)) => {}
@@ -173,7 +174,7 @@ impl<Id: Sync> FileSource for CommitListing<'_, Id> {
             above.reverse();
             closed = above
                 .into_iter()
-                .find(|a| !filter.admits(&folder.join(a), file_source::EntryKind::Folder))
+                .find(|a| !filter.admits(&folder.join(a), EntryKind::Folder))
                 .map(Path::to_owned);
             open = closed.as_ref().map_or(parent, |c| c.parent().unwrap_or(parent)).to_owned();
             if closed.is_some() {
@@ -193,9 +194,9 @@ impl<Id: Sync> FileSource for CommitListing<'_, Id> {
             .collect()
     }
 
-    fn list_folder(&self, folder: &Path) -> Result<Vec<(PathBuf, file_source::EntryKind)>, Diagnostic> {
+    fn list_folder(&self, folder: &Path) -> Result<Vec<(PathBuf, EntryKind)>, Diagnostic> {
         let Ok(real) = self.resolve(folder) else { return Ok(Vec::new()) };
-        if !matches!(self.kind_at(&real), None | Some(file_source::EntryKind::Folder)) {
+        if !matches!(self.kind_at(&real), None | Some(EntryKind::Folder)) {
             let name = folder.to_string_lossy().into();
             return Err(unreadable_file(&name, &io::Error::from_raw_os_error(ENOTDIR)));
         }
@@ -206,7 +207,7 @@ impl<Id: Sync> FileSource for CommitListing<'_, Id> {
     }
 
     fn find_symlink(&self, _top: Option<&RepositoryRoot>, path: &Path) -> Option<PathBuf> {
-        let path = file_source::normalize_path(path);
+        let path = normalize_path(path);
         let mut above: Vec<&Path> = path.ancestors().collect();
         above.reverse();
         let is_link = |at: &&Path| matches!(self.entries.get(*at), Some(ListingEntry::Symlink(_)));

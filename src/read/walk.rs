@@ -1,68 +1,13 @@
 //! Decides by file name and adjacent files which files below a folder are manifests; the same for disk and commits.
 
-use super::file_source::{EntryKind, FileKind, FileSource, ResolveError};
+use super::file_source::FileSource;
+use super::types::{
+    EntryKind, FileKind, IgnoreRules, ManifestFile, ResolveError, WalkResult, strip_dot_components,
+};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::sandbox::{SandboxPath, check_file_name};
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// A file to be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestFile {
-    /// Its path, as the user would name it.
-    pub(crate) path: PathBuf,
-    /// The path as text, for messages.
-    pub(crate) name: Arc<str>,
-    /// Its path below the walked folder; the file name where a file was named.
-    pub(crate) relative_path: PathBuf,
-    /// The path to it, on which no link is followed.
-    pub(crate) sandbox_path: SandboxPath,
-}
-
-/// The files and folders that a walk skips, besides `.git`.
-#[derive(Debug, Clone)]
-pub struct IgnoreRules {
-    patterns: Gitignore,
-    folders: Vec<PathBuf>,
-}
-
-impl IgnoreRules {
-    /// Skips files that match `patterns` (gitignore syntax, relative to `root`), and some folders.
-    ///
-    /// # Errors
-    /// The first invalid pattern.
-    pub(crate) fn new(root: &Path, patterns: &[String], folders: Vec<PathBuf>) -> Result<Self, String> {
-        let mut builder = GitignoreBuilder::new(root);
-        for pattern in patterns {
-            builder.add_line(None, pattern).map_err(|e| e.to_string())?;
-        }
-        let patterns = builder.build().map_err(|e| e.to_string())?;
-        Ok(Self { patterns, folders: folders.iter().map(|f| strip_dot_components(f)).collect() })
-    }
-
-    /// Skips nothing.
-    pub fn empty() -> Self {
-        Self { patterns: Gitignore::empty(), folders: Vec::new() }
-    }
-
-    fn ignores(&self, path: &Path, is_dir: bool, files: &dyn FileSource) -> bool {
-        let path = strip_dot_components(path);
-        (is_dir && self.folders.iter().any(|folder| is_same_folder(folder, &path, files)))
-            || self.patterns.matched(&path, is_dir).is_ignore()
-    }
-}
-
-/// The result of a walk.
-#[derive(Debug, Default)]
-pub struct WalkResult {
-    /// The files, in the order they are rendered.
-    pub(crate) files: Vec<ManifestFile>,
-    /// Kustomization files; the patches that they list are not manifests.
-    pub(crate) kustomizations: Vec<PathBuf>,
-    /// Notes on skipped files, and errors.
-    pub(crate) diagnostics: Vec<Diagnostic>,
-}
 
 /// Finds the manifests of a file or folder, which is at a place, sorted by path, component by component.
 pub fn walk_manifests(
@@ -102,13 +47,15 @@ fn walk_folder(files: &dyn FileSource, root: &Path, ignore_rules: &IgnoreRules) 
     }
 }
 
-/// Removes `.` components, so that `./a` and `a` are one name.
-pub(super) fn strip_dot_components(path: &Path) -> PathBuf {
-    path.components().filter(|c| *c != Component::CurDir).collect()
-}
-
 fn display_name(path: &Path) -> Arc<str> {
     path.to_string_lossy().into()
+}
+
+/// Returns whether a walk skips a file or folder.
+fn is_ignored(rules: &IgnoreRules, path: &Path, is_dir: bool, files: &dyn FileSource) -> bool {
+    let path = strip_dot_components(path);
+    (is_dir && rules.folders.iter().any(|folder| is_same_folder(folder, &path, files)))
+        || rules.patterns.matched(&path, is_dir).is_ignore()
 }
 
 /// Returns whether two names mean one folder; the files are read only where the names end alike.
@@ -142,7 +89,7 @@ impl<'a> WalkFilter<'a> {
     pub(super) fn admits(&self, path: &Path, entry: EntryKind) -> bool {
         let is_dir = matches!(entry, EntryKind::Folder | EntryKind::Submodule);
         if path.file_name().is_some_and(|n| n == ".git")
-            || self.ignore_rules.ignores(path, is_dir, self.files)
+            || is_ignored(&self.ignore_rules, path, is_dir, self.files)
         {
             return false;
         }
