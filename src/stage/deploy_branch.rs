@@ -1,13 +1,11 @@
 //! The head of the deploy branch, and the sources that it was rendered from.
 
 use super::branches::short_ref_name;
-use super::{
-    BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, SourceBranch, missing_workloads,
-};
-use crate::diagnostics::{Code, Diagnostic};
+use super::{BranchConfig, ClusterView, Error, RenderHistory, SourceBranch};
+use crate::diagnostics::Diagnostic;
 use crate::git::{Commit, ObjectId, Repository};
 use crate::read::{CommitListing, FileSource, list_tree};
-use crate::workspace::{ClusterSources, Configuration, ManifestSource, TreeFiles};
+use crate::workspace::{ClusterSources, Configuration, ManifestSource};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -194,28 +192,7 @@ impl<'r> DeployBranch<'r> {
         Self { manifests: manifests.clone(), ..self }
     }
 
-    /// Reads one cluster: manifests and SidecarSets of the source commit, ledgers of the head. Runs a `build`
-    /// command, and checks that the workloads of open rollouts are still present.
-    pub fn cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
-        let (view, mut diagnostics) = self.unchecked_cluster_view(cluster);
-        // Errors of the manifests themselves come first; a missing ledger is another matter.
-        if !diagnostics.iter().any(|d| d.is_error() && d.code != Code::NoLedger) {
-            diagnostics.extend(missing_workloads(
-                &view,
-                &TreeFiles::from_commit(&self.source_files),
-                Some(&self.ledger_history()),
-            ));
-        }
-        (view, diagnostics)
-    }
-
-    /// Returns where earlier states of rollouts are found.
-    pub(crate) fn ledger_history(&self) -> LedgerHistory<'_> {
-        let Self { repository, branches, config, head, manifests, .. } = self;
-        LedgerHistory { repository, branches, config, head: head.id, manifests }
-    }
-
-    /// As [`Self::cluster_view`], without the check of open rollouts.
+    /// Reads one cluster as [`Self::cluster_view`], without the check of open rollouts.
     pub(super) fn unchecked_cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
         let tree = self.source.tree;
         let (built, failed) =

@@ -19,6 +19,29 @@ use std::sync::Arc;
 /// How many workloads are named.
 const MAX_NAMED: usize = 5;
 
+impl DeployBranch<'_> {
+    /// Reads one cluster: manifests and SidecarSets of the source commit, ledgers of the head. Runs a `build`
+    /// command, and checks that the workloads of open rollouts are still present.
+    pub fn cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
+        let (view, mut diagnostics) = self.unchecked_cluster_view(cluster);
+        // Errors of the manifests themselves come first; a missing ledger is another matter.
+        if !diagnostics.iter().any(|d| d.is_error() && d.code != Code::NoLedger) {
+            diagnostics.extend(missing_workloads(
+                &view,
+                &TreeFiles::from_commit(self.source_files()),
+                Some(&self.ledger_history()),
+            ));
+        }
+        (view, diagnostics)
+    }
+
+    /// Returns where earlier states of rollouts are found.
+    pub(crate) fn ledger_history(&self) -> LedgerHistory<'_> {
+        let Self { repository, branches, config, head, manifests, .. } = self;
+        LedgerHistory { repository, branches, config, head: head.id, manifests }
+    }
+}
+
 /// Reports workloads of open rollouts that are missing from a view with the files `now`. Without history only their
 /// number is checked.
 pub(crate) fn missing_workloads(
