@@ -4,49 +4,13 @@
 //! set has, and never converts a container; see docs/sidecar-modes.md.
 
 use super::template::{JsonObject, PodView};
-use super::types::{InjectionContext, SelectedSet, SetSelection, container_label};
+use super::types::{InjectionContext, NativeReason, SelectedSet, SetSelection, container_label};
 use super::{env, launch_order, startup_probes};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::kubernetes_version::KubernetesVersion;
-use crate::model::sidecar_set::{SidecarContainer, SidecarMode, SidecarSet};
+use crate::model::sidecar_set::{SidecarContainer, SidecarMode};
 use crate::yaml::{EntryPart, FieldPath};
 use serde_json::Value;
-use std::fmt;
-
-/// Why the containers of a set are native sidecars in a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NativeReason {
-    /// The mode is Native.
-    Mode,
-    /// The mode is Auto, and the pods run to completion.
-    RunsToCompletion,
-    /// The mode is Auto, and a launch order is asked for.
-    LaunchOrder,
-}
-
-impl fmt::Display for NativeReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mode => "the mode is Native",
-            Self::RunsToCompletion => "the mode is Auto and its pods run to completion",
-            Self::LaunchOrder => "the mode is Auto and a launch order is asked for",
-        })
-    }
-}
-
-/// Returns the set with its containers as native sidecars, behind its own init containers.
-pub(super) fn to_native_form(set: &SidecarSet) -> SidecarSet {
-    let mut native = set.clone();
-    native.init_containers.extend(native.containers.drain(..).map(to_native_sidecar));
-    native
-}
-
-fn to_native_sidecar(mut sidecar: SidecarContainer) -> SidecarContainer {
-    let container = &mut sidecar.container;
-    let at = container.keys().position(|key| key == "image").map_or(container.len(), |image| image + 1);
-    container.shift_insert(at, "restartPolicy".to_owned(), "Always".into());
-    SidecarContainer { is_native_sidecar: true, is_converted: true, ..sidecar }
-}
 
 /// Chooses for every set whether its containers are native sidecars in this pod.
 pub(super) fn choose_forms(pod: &PodView<'_>, selection: &mut SetSelection<'_>) {

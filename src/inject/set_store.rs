@@ -1,6 +1,5 @@
 //! Holds the SidecarSets of a run and the revisions of each.
 
-use super::native_sidecars;
 use super::template::{ContainerList, JsonObject, item_name, text_at};
 use crate::diagnostics::Span;
 use crate::model::go_regexp::{self, PatternError};
@@ -209,7 +208,21 @@ impl PreparedSet {
 /// The form with native sidecars, if its mode may ask for it.
 fn native_form(set: &SidecarSet) -> Option<Box<PreparedSet>> {
     let may_convert = set.mode != SidecarMode::Container && !set.containers.is_empty();
-    may_convert.then(|| Box::new(PreparedSet::new(Arc::new(native_sidecars::to_native_form(set)))))
+    may_convert.then(|| Box::new(PreparedSet::new(Arc::new(to_native_form(set)))))
+}
+
+/// Returns the set with its containers as native sidecars, behind its own init containers.
+fn to_native_form(set: &SidecarSet) -> SidecarSet {
+    let mut native = set.clone();
+    native.init_containers.extend(native.containers.drain(..).map(to_native_sidecar));
+    native
+}
+
+fn to_native_sidecar(mut sidecar: SidecarContainer) -> SidecarContainer {
+    let container = &mut sidecar.container;
+    let at = container.keys().position(|key| key == "image").map_or(container.len(), |image| image + 1);
+    container.shift_insert(at, "restartPolicy".to_owned(), "Always".into());
+    SidecarContainer { is_native_sidecar: true, is_converted: true, ..sidecar }
 }
 
 /// Returns whether a container becomes a pair. Kruise v1.9.0 ignores the setting on plain init containers.

@@ -1,6 +1,5 @@
 //! The types that the steps of an injection hand to each other.
 
-use super::native_sidecars::NativeReason;
 use super::set_store::{PreparedSet, SidecarSetStore};
 use super::template::{ContainerList, JsonObject, PodView, item_name};
 use super::trace::{InjectionTrace, ItemSource, SetTrace};
@@ -12,6 +11,7 @@ use crate::yaml::EntryPart;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// How to inject.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +141,27 @@ impl RevisionReason {
             Self::NamedRevision => "the revision that `injectionStrategy` names",
             Self::PartialLatest => "the set as it is: `policy: Partial` leaves this workload out",
         }
+    }
+}
+
+/// Why the containers of a set are native sidecars in a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NativeReason {
+    /// The mode is Native.
+    Mode,
+    /// The mode is Auto, and the pods run to completion.
+    RunsToCompletion,
+    /// The mode is Auto, and a launch order is asked for.
+    LaunchOrder,
+}
+
+impl fmt::Display for NativeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mode => "the mode is Native",
+            Self::RunsToCompletion => "the mode is Auto and its pods run to completion",
+            Self::LaunchOrder => "the mode is Auto and a launch order is asked for",
+        })
     }
 }
 
