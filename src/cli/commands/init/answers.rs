@@ -1,6 +1,6 @@
 //! The questions of `pillion init`: flags answer them, then a person at a terminal, else the survey.
 
-use super::git_state::GitState;
+use super::git_state::{CiSystem, GitState};
 use crate::cli::error::CommandError;
 use crate::diagnostics::escape;
 use crate::workspace::{RepositorySurvey, SourceChoice, SourcePlan, shown_path};
@@ -46,19 +46,6 @@ pub(super) enum LayoutArg {
     TwoBranches,
     /// No rendered files: kustomize or Argo CD runs pillion
     LedgerOnly,
-}
-
-/// A CI system that `pillion init` can configure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum CiSystem {
-    /// GitHub Actions
-    Github,
-    /// GitLab CI
-    Gitlab,
-    /// Gitea or Forgejo Actions
-    Gitea,
-    /// No file for CI
-    None,
 }
 
 /// Everything that is decided before files are written.

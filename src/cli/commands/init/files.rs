@@ -1,6 +1,7 @@
 //! The files that `pillion init` writes: a commented pillion.yaml, an example SidecarSet, and a check for CI.
 
-use super::answers::{CiSystem, LayoutArg, SetupAnswers};
+use super::answers::{LayoutArg, SetupAnswers};
+use super::git_state::CiSystem;
 use crate::diagnostics::escape;
 use crate::integrations::templates::{TemplateFile, TemplateValues, find_integration};
 use crate::workspace::{BuildPart, BuiltCluster, ManifestFolder, SourcePlan, shown_path};

@@ -1,9 +1,9 @@
 //! What git says before `pillion init`: repository, branch, remote, depth, and what is not committed.
 
-use super::answers::CiSystem;
 use crate::git::{Error, Repository, mask_credentials};
 use crate::model::defaults::REMOTE;
 use crate::read::normalize_path;
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
 /// The state of the repository of the working folder.
@@ -48,6 +48,19 @@ pub(super) struct RemoteState {
     pub(super) url: String,
     /// Its default branch, as this clone knows it.
     pub(super) default_branch: Option<String>,
+}
+
+/// A CI system that `pillion init` can configure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CiSystem {
+    /// GitHub Actions
+    Github,
+    /// GitLab CI
+    Gitlab,
+    /// Gitea or Forgejo Actions
+    Gitea,
+    /// No file for CI
+    None,
 }
 
 impl GitState {
