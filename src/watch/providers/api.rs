@@ -1,6 +1,6 @@
 //! What differs between the APIs of providers: each builds requests and reads responses. Pure.
 
-use super::{ProviderError, PullRequestInfo, PullRequestState};
+use super::types::{ProviderError, PullRequestInfo, PullRequestState};
 use serde_json::Value;
 use std::fmt;
 

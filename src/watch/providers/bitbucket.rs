@@ -1,11 +1,11 @@
 //! The REST API of Bitbucket Cloud, version 2.0.
 
 use super::super::http_client::percent_encode;
-use super::PullRequestInfo;
 use super::api::{
     ApiRequest, ListedPullRequest, ProviderApi, PullRequestContent, PullRequestQuery, RepositorySlug,
     state_of, text,
 };
+use super::types::PullRequestInfo;
 use serde_json::{Value, json};
 
 /// Bitbucket Cloud.

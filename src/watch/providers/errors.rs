@@ -1,29 +1,80 @@
 //! Error texts of providers: what is wrong, and what to do. None contains a secret.
 
 use super::super::http_client::{HttpResponse, one_line};
-use super::repository::ProviderRepository;
-use super::{API_URL_VAR, ProviderError, TOKEN_VAR};
+use super::api::RepositorySlug;
+use super::table::ProviderRow;
+use super::types::{API_URL_VAR, ProviderError, TOKEN_VAR};
 use serde_json::Value;
 use std::time::Duration;
 
 /// The pause if a rate limit has no reset time: GitHub's advice for its secondary limit.
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
-pub(super) fn unreachable(at: &ProviderRepository, reason: &str) -> ProviderError {
-    ProviderError::retryable(format!("{} at {} is unreachable: {reason}", at.row.label, at.api.host()))
+/// The errors of a repository on a provider.
+pub(super) struct ProviderErrors<'a> {
+    pub(super) row: &'static ProviderRow,
+    /// The host of the API.
+    pub(super) host: &'a str,
+    pub(super) slug: &'a RepositorySlug,
 }
 
-pub(super) fn not_this_api(at: &ProviderRepository) -> ProviderError {
-    let (label, host) = (at.row.label, at.api.host());
-    ProviderError::permanent(format!(
-        "the server at {host} does not answer as {label}'s API: set {API_URL_VAR} to its address ({}), or `git.provider` in pillion.yaml to another provider",
-        (at.row.api_url)("https://HOST")
-    ))
-}
+impl ProviderErrors<'_> {
+    pub(super) fn unreachable(&self, reason: &str) -> ProviderError {
+        ProviderError::retryable(format!("{} at {} is unreachable: {reason}", self.row.label, self.host))
+    }
 
-/// Returns the message of an error response as one short line.
-pub(super) fn message_of(at: &ProviderRepository, response: &HttpResponse) -> String {
-    read_message(&response.body, &|body| at.row.api.error_message(body))
+    pub(super) fn not_this_api(&self) -> ProviderError {
+        let (label, host) = (self.row.label, self.host);
+        ProviderError::permanent(format!(
+            "the server at {host} does not answer as {label}'s API: set {API_URL_VAR} to its address ({}), or `git.provider` in pillion.yaml to another provider",
+            (self.row.api_url)("https://HOST")
+        ))
+    }
+
+    /// Returns the message of an error response as one short line.
+    pub(super) fn message_of(&self, response: &HttpResponse) -> String {
+        read_message(&response.body, &|body| self.row.api.error_message(body))
+    }
+
+    /// Explains an error response.
+    pub(super) fn explain_response(&self, response: &HttpResponse) -> ProviderError {
+        let (label, message, status) = (self.row.label, self.message_of(response), response.status);
+        if let Some(wait) = rate_limit_wait(response, &message) {
+            let text = format!(
+                "{label}'s rate limit refuses this token for {} s ({message}); nothing is proposed until then",
+                wait.as_secs()
+            );
+            return ProviderError { message: text, is_retryable: true, retry_after: Some(wait) };
+        }
+        if let Some(error) = self.row.api.explain(status, &message) {
+            return error;
+        }
+        let repository = self.slug;
+        match status {
+            401 => ProviderError::permanent(format!(
+                "{label} does not accept the token ({message}): set {TOKEN_VAR} to a valid one"
+            )),
+            403 => ProviderError::permanent(format!(
+                "the token may not open pull requests in {repository} ({message}): {}",
+                self.row.permission
+            )),
+            404 => ProviderError::permanent(format!(
+                "{label} has no repository {repository}, or the token may not see it ({message}): check the address of the remote, and which repositories the token is for"
+            )),
+            301 | 302 | 307 | 308 => ProviderError::permanent(format!(
+                "{repository} was moved or renamed: set the address of the remote to the new one (`git remote set-url`)"
+            )),
+            400 | 422 => invalid_request(label, &message),
+            409 | 500.. => ProviderError {
+                message: format!("{label} failed with status {status} ({message}); a retry may succeed"),
+                is_retryable: true,
+                retry_after: response.retry_after(),
+            },
+            _ => ProviderError::permanent(format!(
+                "{label} refused the request with status {status} ({message})"
+            )),
+        }
+    }
 }
 
 /// Reads an error response as one short line.
@@ -31,46 +82,6 @@ pub(super) fn read_message(body: &[u8], read: &dyn Fn(&Value) -> Option<String>)
     let value = serde_json::from_slice::<Value>(body).ok();
     let message = value.and_then(|value| read(&value)).filter(|text| !text.trim().is_empty());
     one_line(&message.unwrap_or_else(|| "no reason given".to_owned()))
-}
-
-/// Explains an error response.
-pub(super) fn explain_response(at: &ProviderRepository, response: &HttpResponse) -> ProviderError {
-    let (label, message, status) = (at.row.label, message_of(at, response), response.status);
-    if let Some(wait) = rate_limit_wait(response, &message) {
-        let text = format!(
-            "{label}'s rate limit refuses this token for {} s ({message}); nothing is proposed until then",
-            wait.as_secs()
-        );
-        return ProviderError { message: text, is_retryable: true, retry_after: Some(wait) };
-    }
-    if let Some(error) = at.row.api.explain(status, &message) {
-        return error;
-    }
-    let repository = &at.slug;
-    match status {
-        401 => ProviderError::permanent(format!(
-            "{label} does not accept the token ({message}): set {TOKEN_VAR} to a valid one"
-        )),
-        403 => ProviderError::permanent(format!(
-            "the token may not open pull requests in {repository} ({message}): {}",
-            at.row.permission
-        )),
-        404 => ProviderError::permanent(format!(
-            "{label} has no repository {repository}, or the token may not see it ({message}): check the address of the remote, and which repositories the token is for"
-        )),
-        301 | 302 | 307 | 308 => ProviderError::permanent(format!(
-            "{repository} was moved or renamed: set the address of the remote to the new one (`git remote set-url`)"
-        )),
-        400 | 422 => invalid_request(label, &message),
-        409 | 500.. => ProviderError {
-            message: format!("{label} failed with status {status} ({message}); a retry may succeed"),
-            is_retryable: true,
-            retry_after: response.retry_after(),
-        },
-        _ => {
-            ProviderError::permanent(format!("{label} refused the request with status {status} ({message})"))
-        }
-    }
 }
 
 /// Returns how long a rate limit lasts; None: it is another error.

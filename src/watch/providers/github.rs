@@ -1,11 +1,11 @@
 //! GitHub's REST API, version 2022-11-28: github.com, and Enterprise Server 3.9 or newer.
 
 use super::super::http_client::percent_encode;
-use super::PullRequestInfo;
 use super::api::{
     ApiRequest, ListedPullRequest, ProviderApi, PullRequestContent, PullRequestQuery, RepositorySlug,
     state_of, text,
 };
+use super::types::PullRequestInfo;
 use serde_json::{Value, json};
 
 /// GitHub.

@@ -5,7 +5,7 @@ use super::api::{
     ApiRequest, ListedPullRequest, ProviderApi, PullRequestContent, PullRequestQuery, RepositorySlug,
     state_of, text,
 };
-use super::{ProviderError, PullRequestInfo, TOKEN_VAR};
+use super::types::{ProviderError, PullRequestInfo, TOKEN_VAR};
 use serde_json::{Value, json};
 
 /// GitLab.

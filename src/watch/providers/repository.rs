@@ -3,10 +3,10 @@
 use super::super::http_client::{HttpClient, HttpRequest, HttpResponse, SecretUrl};
 use super::api::{ApiRequest, ListedPullRequest, PullRequestContent, PullRequestQuery, RepositorySlug};
 use super::description::truncate_text;
+use super::errors::ProviderErrors;
 use super::table::ProviderRow;
-use super::{
+use super::types::{
     OpenPullRequest, ProviderError, PullRequest, PullRequestChange, PullRequestInfo, PullRequestProvider,
-    errors,
 };
 use serde_json::Value;
 use std::fmt;
@@ -31,6 +31,10 @@ impl fmt::Debug for ProviderRepository {
 }
 
 impl ProviderRepository {
+    fn errors(&self) -> ProviderErrors<'_> {
+        ProviderErrors { row: self.row, host: self.api.host(), slug: &self.slug }
+    }
+
     fn send_request(&self, request: &ApiRequest) -> Result<HttpResponse, ProviderError> {
         let path = self.row.api.repository_path(&self.slug);
         let url = self.api.join(&format!("{path}/{}", request.path));
@@ -40,7 +44,7 @@ impl ProviderRepository {
         let body = request.body.as_ref().map(Value::to_string).unwrap_or_default();
         self.client
             .send(&HttpRequest { method: request.method, url: &url, headers: &headers, body })
-            .map_err(|reason| errors::unreachable(self, &reason))
+            .map_err(|reason| self.errors().unreachable(&reason))
     }
 
     /// Sends a request; any other status than 2xx is an error.
@@ -48,12 +52,12 @@ impl ProviderRepository {
         let response = self.send_request(request)?;
         match response.status {
             200..=299 => Ok(response),
-            _ => Err(errors::explain_response(self, &response)),
+            _ => Err(self.errors().explain_response(&response)),
         }
     }
 
     fn parse_json(&self, response: &HttpResponse) -> Result<Value, ProviderError> {
-        serde_json::from_slice(&response.body).map_err(|_| errors::not_this_api(self))
+        serde_json::from_slice(&response.body).map_err(|_| self.errors().not_this_api())
     }
 
     /// Returns the newest pull request between two branches.
@@ -68,7 +72,7 @@ impl ProviderRepository {
             let query = PullRequestQuery { head, base, only_open, page };
             let request = ApiRequest::without_body("GET", api.list_path(&self.slug, &query));
             let list = self.parse_json(&self.call(&request)?)?;
-            let items = api.list_items(&list).ok_or_else(|| errors::not_this_api(self))?;
+            let items = api.list_items(&list).ok_or_else(|| self.errors().not_this_api())?;
             if let Some(found) = items.iter().find_map(|item| api.read_item(item, &self.slug, &query)) {
                 return Ok(Some(found));
             }
@@ -122,12 +126,12 @@ impl PullRequestProvider for ProviderRepository {
         let response = self.send_request(&api.create_request(&self.slug, &content))?;
         if matches!(response.status, 200..=299) {
             let created = self.parse_json(&response)?;
-            let (number, url) = api.read_created(&created).ok_or_else(|| errors::not_this_api(self))?;
+            let (number, url) = api.read_created(&created).ok_or_else(|| self.errors().not_this_api())?;
             return Ok(OpenPullRequest { number, url, change: PullRequestChange::Created });
         }
-        let message = errors::message_of(self, &response);
+        let message = self.errors().message_of(&response);
         if !api.is_already_there(response.status, &message) {
-            return Err(errors::explain_response(self, &response));
+            return Err(self.errors().explain_response(&response));
         }
         // Another watcher has created it.
         match self.newest(head, base, true)? {
