@@ -198,6 +198,17 @@ codes! {
         "injectionStrategy: {paused: true}"
         "Remove `injectionStrategy`. `pillion hold` keeps a workload at its revision, and `pillion pause` stops a rollout."
 
+    /// A SidecarSet has something that only pillion can inject, and `runtime: Kruise` in pillion.yaml leaves injection to
+    /// Kruise.
+    UnsupportedByKruise "unsupported-by-kruise" [Error]
+        "pillion.dev/sidecar-mode: Native"
+        "Remove it from the SidecarSet, or remove `runtime: Kruise`."
+    /// The ledger of a SidecarSet has a revision deployed, and its file is missing. With `runtime: Kruise` the SidecarSet
+    /// would leave the cluster.
+    DeployedSetMissing "deployed-set-missing" [Error]
+        "git rm sidecars/log.yaml"
+        "Restore the file. To take the SidecarSet out of the cluster, remove its file and its ledger in one commit."
+
     /// The rendered files of the deploy branch differ from a render of its sources and ledgers: they were edited by hand.
     DeployBranchNotRendered "deploy-branch-not-rendered" [Error]
         "a new image in rendered/shop/web.yaml that no source has"

@@ -1,5 +1,6 @@
 //! Assigns a revision of each SidecarSet to a workload: from the files, or from ledgers.
 
+use super::deployed_set::DeployedSet;
 use super::replacements::{self, Replacements};
 use crate::inject::{LedgerTrace, PreparedSet, SidecarSetStore};
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, template_hash};
@@ -22,6 +23,8 @@ pub(crate) struct RevisionAssignments {
     ledgers: Vec<(Arc<str>, RevisionName, Option<RevisionName>)>,
     /// Sets that take the place of others.
     replacements: Replacements,
+    /// What the ledgers say of the SidecarSets themselves, where Kruise injects them.
+    deployed_sets: BTreeMap<Arc<str>, DeployedSet>,
     /// The sets as they are written.
     source_sets: BTreeMap<Arc<str>, Arc<SidecarSet>>,
 }
@@ -65,6 +68,7 @@ impl RevisionAssignments {
         let mut current = written;
         for ledger in ledgers {
             contents.add_replacements(&ledger.name, ledger.replaces.iter());
+            contents.deployed_sets.insert(Arc::clone(&ledger.name), DeployedSet::of(ledger));
             contents.ledgers.push((Arc::clone(&ledger.name), ledger.released.clone(), ledger.target.clone()));
             // `verify` asks what a workload was with a revision that is not in use any more.
             earlier.extend(ledger.history.iter().map(|r| contents.add_revision(&r.name, &r.set)));
@@ -119,6 +123,25 @@ impl RevisionAssignments {
         let (sets, replaced) = replacements::apply_replacements(assignment.sets, relation, selects);
         assignment.partitions.retain(|(set, _)| !replaced.contains(set));
         WorkloadAssignment { sets, ..assignment }
+    }
+
+    /// Returns the object of a SidecarSet as its ledger, or an `entry` in its place, has it deployed. None: it is not;
+    /// without a ledger and an entry it is as it is written.
+    pub(super) fn deployed_object(
+        &self,
+        name: &str,
+        written: &Value,
+        entry: Option<&LedgerEntry>,
+    ) -> Option<Value> {
+        let known = self.deployed_sets.get(name);
+        let deployed = match (known, entry) {
+            (None, None) => return Some(written.clone()),
+            (Some(known), None) => known.clone(),
+            (known, Some(entry)) => known.cloned().unwrap_or_default().with_entry(entry),
+        };
+        let content = &self.revisions.get(deployed.revision.as_ref()?)?.set().content;
+        let is_written = self.source_sets.get(name).is_some_and(|source| source.content == *content);
+        Some(deployed.object(written, (!is_written).then_some(content)))
     }
 
     /// Returns the names that the containers of a revision have in a pod.

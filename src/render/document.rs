@@ -36,7 +36,14 @@ impl Renderer {
     }
 
     fn render_parsed(&self, document: &Document, manifest: &Manifest<'_>) -> RenderedDocument {
-        let DocumentObjects { workloads, excluded } = self.find_objects(document, manifest);
+        let DocumentObjects { mut workloads, mut excluded } = self.find_objects(document, manifest);
+        workloads.retain(|located| match located {
+            Ok(workload) if self.is_undeployed_set(document, workload) => {
+                excluded.push(workload.path.clone());
+                false
+            }
+            _ => true,
+        });
         if excluded.first() == Some(&FieldPath::root()) {
             return RenderedDocument::excluded();
         }

@@ -5,9 +5,11 @@
 
 mod assignments;
 mod collect;
+mod deployed_set;
 mod document;
 mod file;
 mod find_objects;
+mod kruise;
 mod namespaces;
 mod prefilter;
 mod references;

@@ -20,6 +20,8 @@ pub struct Renderer {
     keeps_sidecar_sets: bool,
     keeps_all: bool,
     pub(super) skips_hooks: bool,
+    /// The kind of SidecarSets that Kruise injects; None: sidecars are part of the manifests.
+    kruise_sets: Option<Arc<WorkloadKind>>,
     /// The namespace if none is configured.
     pub(super) default_namespace: Arc<str>,
     prefilter: SelectorPrefilter,
@@ -65,6 +67,7 @@ impl Renderer {
             keeps_sidecar_sets,
             keeps_all: false,
             skips_hooks: false,
+            kruise_sets: None,
             default_namespace: "default".into(),
             prefilter,
         }
@@ -75,7 +78,19 @@ impl Renderer {
         let (kinds, namespaces) = (self.kinds.clone(), Arc::clone(&self.namespaces));
         let prefilter = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
         let default_namespace = Arc::clone(&self.default_namespace);
-        Self { assignments: contents, kinds, namespaces, prefilter, default_namespace, ..*self }
+        let kruise_sets = self.kruise_sets.clone();
+        Self { assignments: contents, kinds, namespaces, prefilter, default_namespace, kruise_sets, ..*self }
+    }
+
+    /// Returns a renderer for a cluster with Kruise: SidecarSets are rendered, and workloads stay as they are.
+    #[must_use]
+    pub(super) fn with_kruise(self) -> Self {
+        Self { kruise_sets: Some(Arc::new(WorkloadKind::sidecar_set())), ..self }
+    }
+
+    /// Returns whether Kruise injects the sidecars.
+    pub(crate) fn is_kruise_runtime(&self) -> bool {
+        self.kruise_sets.is_some()
     }
 
     /// Returns a renderer that drops no document; the caller decides about that.
@@ -108,6 +123,7 @@ impl Renderer {
                 match self.role(api_version, kind) {
                     DocumentRole::PassThrough => TextRole::PassThrough,
                     DocumentRole::Excluded => TextRole::Excluded,
+                    DocumentRole::Workload(kind) if kind.is_sidecar_set() => TextRole::Parse,
                     DocumentRole::Workload(_) if !is_all && !self.prefilter.may_match(text) => {
                         TextRole::PassThrough
                     }
@@ -131,10 +147,13 @@ impl Renderer {
 
     /// Returns the role of an object.
     pub(super) fn role(&self, api_version: &str, kind: &str) -> DocumentRole<'_> {
-        match (api_group(api_version), kind) {
-            (KRUISE_GROUP, "SidecarSet") if self.keeps_sidecar_sets => DocumentRole::PassThrough,
-            (KRUISE_GROUP, "SidecarSet") | (PILLION_GROUP, _) if !self.keeps_all => DocumentRole::Excluded,
-            ("kustomize.config.k8s.io", "Kustomization" | "Component") if !self.keeps_all => {
+        match (api_group(api_version), kind, &self.kruise_sets) {
+            (KRUISE_GROUP, "SidecarSet", Some(kind)) => DocumentRole::Workload(kind),
+            (KRUISE_GROUP, "SidecarSet", None) if self.keeps_sidecar_sets => DocumentRole::PassThrough,
+            (KRUISE_GROUP, "SidecarSet", _) | (PILLION_GROUP, ..) if !self.keeps_all => {
+                DocumentRole::Excluded
+            }
+            ("kustomize.config.k8s.io", "Kustomization" | "Component", _) if !self.keeps_all => {
                 DocumentRole::Excluded
             }
             _ => match self.kinds.find(api_version, kind) {

@@ -2,13 +2,14 @@
 
 use super::assignments::RevisionAssignments;
 use super::collect::CollectedObjects;
+use super::kruise;
 use super::namespaces::NamespaceIndex;
 use super::renderer::Renderer;
 use super::replacements::find_replacements;
 use super::sidecar_sets::{DocumentObject, read_sets, read_states, validate_sets};
 use crate::diagnostics::{Code, Diagnostic, Severity, Span};
 use crate::inject::{Options, PreparedSet};
-use crate::model::config::{self, RepositoryConfig};
+use crate::model::config::{self, RepositoryConfig, Runtime};
 use crate::model::ledger::{self, Ledger, revision_name};
 use crate::model::sidecar_set::{DecodeMode, SidecarSet};
 use crate::model::workload::WorkloadKinds;
@@ -33,6 +34,8 @@ pub(crate) struct RendererInputs<'a> {
     pub(crate) sidecar_set_paths: &'a [PathBuf],
     /// pillion.yaml.
     pub(crate) repository: &'a RepositoryConfig,
+    /// What puts sidecars into the pods of the cluster; None: the rendered manifests have them.
+    pub(crate) runtime: Option<Runtime>,
     /// Which annotations are written, where that is not left to pillion.yaml.
     pub(crate) annotations: Option<config::AnnotationMode>,
     /// SidecarSets stay in the output.
@@ -109,7 +112,7 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
     }
     for set in &sets {
         match ledgers.get(set.name.as_str()) {
-            Some(ledger) => diagnostics.extend(ledger_notes(set, ledger)),
+            Some(ledger) => diagnostics.extend(ledger_notes(set, ledger, from.runtime)),
             // Errors of a ledger are already reported.
             None if expects_ledgers && is_broken(set) => {}
             None if expects_ledgers => diagnostics.push(missing_ledger(set)),
@@ -117,6 +120,9 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
         }
     }
     diagnostics.extend(unread);
+    if from.runtime == Some(Runtime::Kruise) {
+        diagnostics.extend(kruise::check(&sets, &ledgers));
+    }
     let contents = assign_revisions(&sets, &ledgers, &history, expects_ledgers, None, None);
     // Where ledgers decide, plans name each workload before it gets a sidecar, and one Job must not stop all others.
     let has_ledgers = from.repository.ledgers.is_some() || !ledgers.is_empty();
@@ -137,6 +143,10 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
         },
         from.keeps_sidecar_sets,
     );
+    let renderer = match from.runtime {
+        Some(Runtime::Kruise) => renderer.with_kruise(),
+        None => renderer,
+    };
     (RendererSetup { renderer, sets, ledgers, history, expects_ledgers, declared_namespaces }, diagnostics)
 }
 
@@ -261,7 +271,7 @@ fn duplicate_ledger(name: &str, [second, first]: [&DocumentObject; 2]) -> Diagno
 }
 
 /// Notes on the parts of a SidecarSet's file that have no effect because of its ledger.
-fn ledger_notes(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
+fn ledger_notes(set: &SidecarSet, ledger: &Ledger, runtime: Option<Runtime>) -> Vec<Diagnostic> {
     let mut notes = Vec::new();
     let name = revision_name(set);
     let is = |other: Option<&Arc<str>>| other.is_some_and(|o| **o == *name);
@@ -279,7 +289,7 @@ fn ledger_notes(set: &SidecarSet, ledger: &Ledger) -> Vec<Diagnostic> {
             .help("`pillion plan` shows the rollout, `pillion stage` writes it"),
         );
     }
-    if set.is_injection_paused || set.injection_revision.is_some() {
+    if runtime.is_none() && (set.is_injection_paused || set.injection_revision.is_some()) {
         notes.push(
             Diagnostic::note(
                 Code::InjectionStrategyWithoutEffect,

@@ -8,7 +8,7 @@ use crate::inject::{self, InjectionOutcome, NamespaceLabels, PodTemplate, PodTem
 use crate::model::ledger::LedgerEntry;
 use crate::model::pod_annotations::INJECTED_LIST;
 use crate::model::sidecar_set::SidecarSet;
-use crate::model::workload::{self, WorkloadKind};
+use crate::model::workload::{self, NO_NAMESPACE, WorkloadKind};
 use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -107,6 +107,7 @@ impl Renderer {
         let text = |key: &str| object.get("metadata").and_then(|m| m.get(key)).and_then(Value::as_str);
         let explicit = text("namespace").filter(|n| !n.is_empty()).or(Some(manifest.namespace));
         let explicit = explicit.filter(|n| !n.is_empty());
+        let explicit = if kind.is_sidecar_set() { Some(NO_NAMESPACE) } else { explicit };
         let namespace = explicit.unwrap_or(&self.default_namespace);
         let name = text("name").or(text("generateName")).unwrap_or_default();
         let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
@@ -123,6 +124,9 @@ impl Renderer {
 
     /// Renders a workload as the ledgers say, or the files where there are none.
     pub(crate) fn inject(&self, document: &Document, workload: &WorkloadRef) -> InjectedWorkload {
+        if self.is_kruise_runtime() {
+            return self.deploy(document, workload, None);
+        }
         let template = workload.pod_template(document);
         let mut injected =
             self.inject_assigned(document, workload, self.assignments.for_workload(&workload.key, template));
@@ -140,6 +144,9 @@ impl Renderer {
         set: &str,
         entry: &LedgerEntry,
     ) -> InjectedWorkload {
+        if self.is_kruise_runtime() {
+            return self.deploy(document, workload, Some(entry).filter(|_| *workload.name == *set));
+        }
         let template = workload.pod_template(document);
         self.inject_assigned(
             document,
@@ -148,9 +155,38 @@ impl Renderer {
         )
     }
 
+    /// Renders a SidecarSet that Kruise injects, as its ledger or an entry in its place has it deployed. The new value of
+    /// one that is not deployed is null. Every other workload stays as it is.
+    fn deploy(
+        &self,
+        document: &Document,
+        workload: &WorkloadRef,
+        entry: Option<&LedgerEntry>,
+    ) -> InjectedWorkload {
+        if !workload.kind.is_sidecar_set() {
+            return InjectedWorkload::default();
+        }
+        let written = workload.object(document);
+        let mut outcome = InjectionOutcome::default();
+        let deployed = self.assignments.deployed_object(&workload.name, written, entry);
+        outcome.injected_sets.extend(deployed.as_ref().map(|_| (*workload.name).into()));
+        let new = deployed.unwrap_or(Value::Null);
+        let change = (new != *written).then(|| (workload.path.clone(), new));
+        InjectedWorkload { change, outcome }
+    }
+
+    /// Returns whether a SidecarSet that Kruise injects is not deployed.
+    pub(super) fn is_undeployed_set(&self, document: &Document, workload: &WorkloadRef) -> bool {
+        workload.kind.is_sidecar_set()
+            && self.deploy(document, workload, None).change.is_some_and(|(_, new)| new.is_null())
+    }
+
     /// Returns whether another renderer certainly renders a workload alike: it gives the same contents to it, which has no
     /// earlier injection that other known contents would clean up in another way.
     pub(crate) fn renders_same(&self, other: &Self, document: &Document, workload: &WorkloadRef) -> bool {
+        if self.is_kruise_runtime() {
+            return !workload.kind.is_sidecar_set();
+        }
         let template = workload.pod_template(document);
         template["metadata"]["annotations"].get(INJECTED_LIST).is_none()
             && self.assignments.assigns_same(&other.assignments, &workload.key, template)
@@ -158,7 +194,7 @@ impl Renderer {
 
     /// Returns whether a SidecarSet selects a workload; where labels of its namespace are not known, it may.
     pub(crate) fn selects(&self, document: &Document, workload: &WorkloadRef, set: &SidecarSet) -> bool {
-        inject::selects(&self.pod_template(document, workload, &[]), set)
+        !workload.kind.is_sidecar_set() && inject::selects(&self.pod_template(document, workload, &[]), set)
     }
 
     /// Returns the labels of a namespace, where they are known.
@@ -199,6 +235,10 @@ impl Renderer {
         document: &Document,
         workload: &WorkloadRef,
     ) -> (Option<WorkloadEdit>, InjectionOutcome) {
+        if self.is_kruise_runtime() {
+            let InjectedWorkload { change, outcome } = self.deploy(document, workload, None);
+            return (change.map(|(at, new)| WorkloadEdit::Value(at, new)), outcome);
+        }
         let template = workload.pod_template(document);
         let assignment = self.assignments.for_workload(&workload.key, template);
         let (edit, mut outcome) = self.inject_with(document, workload, assignment, |change, partition| {

@@ -1,6 +1,7 @@
 //! Selects the workloads of the next batch: order, partition, steps, `maxUnavailable`.
 
 use super::blocked::BlockedReason;
+use super::partition_selection::select_partition;
 use super::progress::{MatchedWorkload, RolloutProgress};
 use super::settings::PlanRules;
 use super::types::{ExternalState, RolloutContext, WorkloadUpdate};
@@ -42,6 +43,12 @@ pub(super) fn select_batch(
     let candidates = BatchCandidates::of(context, state, is_rollback, external);
     if candidates.is_empty() {
         return BatchSelection::Done;
+    }
+    if let (Some(selection), [only]) = (&context.kruise, &candidates.ready[..]) {
+        return match select_partition(context, selection, &state.matched[*only], is_rollback) {
+            Ok(update) => BatchSelection::Updates(vec![update]),
+            Err(reason) => BatchSelection::Blocked(reason),
+        };
     }
     let order = update_order(context, state, &candidates.ready, is_rollback);
     let first: Vec<usize> = order
@@ -119,7 +126,10 @@ impl BatchCandidates {
             let refused = || if is_rollback { None } else { batch_refusal(context, state, matched) };
             if let Some(reason) = broken.or_else(split).or_else(refused).or_else(waiting) {
                 found.blocked.push((Arc::clone(workload.key()), reason));
-            } else if is_rollback || context.settings.strategy.is_in_canary(&workload.labels) {
+            } else if is_rollback
+                || context.kruise.is_some()
+                || context.settings.strategy.is_in_canary(&workload.labels)
+            {
                 found.ready.push(i);
             } else {
                 found.outside_canary.push(Arc::clone(workload.key()));
@@ -389,6 +399,7 @@ fn update_some(matched: &MatchedWorkload<'_>, taken: u32, is_oversized: bool) ->
         updated_after: if counts { to } else { 0 },
         replicas,
         behavior: matched.change.behavior.clone(),
+        partition_percent: None,
         kept_by_partition: (counts && to < matched.target_pods()).then(|| replicas.unwrap_or(0) - to),
         effect: matched.change.effect,
         max_unavailable: if counts { matched.max_unavailable(taken) } else { 0 },

@@ -1,5 +1,6 @@
 //! The progress of a rollout: the revision of each workload, and the workloads that are not done.
 
+use super::kruise;
 use super::types::{Batch, RolloutContext};
 use super::update_method::UpdateMethod;
 use super::workload_set::{PlannedWorkload, TemplateChange};
@@ -30,6 +31,8 @@ pub(super) struct MatchedWorkload<'a> {
     pub(super) strategy: Arc<WorkloadStrategy>,
     /// Pods that have the target.
     pub(super) updated_pods: u32,
+    /// Of a SidecarSet that Kruise injects: the percentage of its pods that keeps what it was before the target.
+    pub(super) kept_percent: u32,
     /// Its template has the target, and no partition written by pillion keeps pods back.
     pub(super) is_done: bool,
     /// Its native partition may split it.
@@ -89,7 +92,7 @@ impl<'a> RolloutProgress<'a> {
         for (position, workload) in context.workloads.as_slice().iter().enumerate() {
             match evaluate(context, ledger, (position, workload), target, today) {
                 Evaluation::Uncounted => {}
-                Evaluation::Held(held) => state.held.push(held),
+                Evaluation::Held(held) => state.held.push(*held),
                 Evaluation::Matched(matched) => state.matched.push(*matched),
             }
         }
@@ -115,7 +118,7 @@ impl<'a> RolloutProgress<'a> {
                 Evaluation::Held(held) => {
                     self.matched.remove(index);
                     let at = self.held.partition_point(|h| h.position < position);
-                    self.held.insert(at, held);
+                    self.held.insert(at, *held);
                 }
                 Evaluation::Uncounted => {
                     self.matched.remove(index);
@@ -144,7 +147,7 @@ enum Evaluation<'a> {
     /// The target changes nothing for it.
     Uncounted,
     /// No rollout updates it.
-    Held(HeldWorkload<'a>),
+    Held(Box<HeldWorkload<'a>>),
     /// It counts.
     Matched(Box<MatchedWorkload<'a>>),
 }
@@ -161,7 +164,15 @@ fn evaluate<'a>(
     let has_ended = entry.as_ref().is_some_and(|l| l.is_hold_expired(today));
     let hold = |code, reason, entry: Option<Cow<'_, LedgerEntry>>, replaced_entry| {
         let (revision, entry) = (current.clone(), entry.map(Cow::into_owned));
-        Evaluation::Held(HeldWorkload { position, workload, revision, code, reason, entry, replaced_entry })
+        Evaluation::Held(Box::new(HeldWorkload {
+            position,
+            workload,
+            revision,
+            code,
+            reason,
+            entry,
+            replaced_entry,
+        }))
     };
     if let (Some(reason), false) = (entry.as_ref().and_then(|l| l.hold_reason.clone()), has_ended) {
         return hold(None, reason, entry, None);
@@ -223,6 +234,7 @@ impl<'a> MatchedWorkload<'a> {
             replicas,
             strategy,
             updated_pods: 0,
+            kept_percent: kruise::ALL_KEPT,
             is_done: false,
         };
         if let (Some(kept), true) =
@@ -231,10 +243,21 @@ impl<'a> MatchedWorkload<'a> {
             // In a rollback, pods that the partition kept were never updated.
             matched.updated_pods = kept.min(matched.target_pods());
         }
-        if let Some(partition) = matched.entry.as_ref().filter(|_| is_at_target).map(|l| l.partition) {
+        if let Some(percent) = matched.entry.as_ref().and_then(|l| l.partition_percent) {
+            let pods = matched.target_pods();
+            let kept = kruise::kept_pods(percent, pods);
+            let is_rollback = ledger.target == Some(ledger.released.clone());
+            matched.updated_pods = match (is_at_target, is_rollback) {
+                (true, _) => pods - kept,
+                (false, true) => kept,
+                (false, false) => 0,
+            };
+            matched.kept_percent = if is_at_target { percent } else { kruise::ALL_KEPT };
+        } else if let Some(partition) = matched.entry.as_ref().filter(|_| is_at_target).map(|l| l.partition) {
             let kept = partition.unwrap_or(0);
             matched.updated_pods = replicas.unwrap_or(0).saturating_sub(kept).min(matched.target_pods());
             matched.is_done = partition.is_none();
+            matched.kept_percent = 0;
         }
         matched
     }

@@ -84,6 +84,13 @@ impl RolloutSettings {
         }
     }
 
+    /// Kruise's controller keeps `maxUnavailable` by itself: batches follow the steps, the default ones where none are
+    /// written.
+    pub(crate) fn bound_by_steps(&mut self, rollout: &RolloutConfig) {
+        let written = rollout.steps.clone();
+        self.steps = Some(written.unwrap_or_else(|| STEPS.map(IntOrPercent::parse).to_vec()));
+    }
+
     /// `unknownPerBatch`: returns how many of `n` workloads of unknown replica count share a batch, at least 1.
     pub fn unknown_in_batch(&self, n: usize) -> usize {
         let share = self.unknown_per_batch.pods(n as u64, RoundingMode::Up).unwrap_or(1);

@@ -2,6 +2,7 @@
 
 use super::batch_selection::{BatchSelection, batch_refusal, select_batch};
 use super::blocked::BlockedReason;
+use super::kruise::ALL_KEPT;
 use super::progress::RolloutProgress;
 use super::saturating_sum;
 use super::scope::{CountedWorkloads, affects_any_workload};
@@ -233,7 +234,7 @@ pub fn approval_digest(
     let target = before.target.clone().unwrap_or_default();
     let workloads: Vec<_> = updates
         .iter()
-        .map(|m| json!([&*m.key, m.updated_before, m.updated_after, m.replicas, m.kept_by_partition]))
+        .map(|m| json!([&*m.key, m.updated_before, m.updated_after, m.replicas, m.partition()]))
         .collect();
     let sizes: BTreeMap<&str, u32> = before.replicas.iter().map(|(k, n)| (&**k, *n)).collect();
     let content = json!([
@@ -288,11 +289,32 @@ fn started_ledger(
             ledger.replicas.insert(Arc::clone(key), *pods);
         }
     }
+    hold_back_pods(context, &mut ledger, &source);
     ledger.target = Some(source);
     ledger.replaces.clone_from(&context.replaces);
     ledger.scope = rollout_scope(context, &ledger);
     ledger.archive_unused_revisions(context.settings.history_limit);
     ledger
+}
+
+/// Where Kruise injects the sidecars, Start deploys the target with a partition that keeps every pod as it is; a content
+/// that running pods cannot get follows in the batch.
+fn hold_back_pods(context: &RolloutContext<'_>, ledger: &mut Ledger, target: &RevisionName) {
+    if context.kruise.is_none() || *target == ledger.released {
+        return;
+    }
+    for workload in context.workloads.as_slice() {
+        let current = ledger
+            .entries
+            .get(workload.key())
+            .map_or_else(|| ledger.released.clone(), |l| l.revision.clone());
+        let change = context.workloads.change_to(workload, &current, target);
+        if change.behavior.method == UpdateMethod::InPlace {
+            let kept = LedgerEntry { partition_percent: Some(ALL_KEPT), ..LedgerEntry::default() };
+            let entry = LedgerEntry { revision: target.clone(), ..kept };
+            ledger.entries.insert_mut(Arc::clone(workload.key()), entry);
+        }
+    }
 }
 
 /// Returns the scope of a rollout, and how many of its workloads lose the sidecar.
@@ -373,6 +395,7 @@ fn build_batch(
                 revision: target.clone(),
                 batch: Some(number),
                 partition: update.kept_by_partition,
+                partition_percent: update.partition_percent,
                 template_hash: template.map(PlannedWorkload::template_hash),
                 ..LedgerEntry::default()
             },

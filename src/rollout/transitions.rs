@@ -152,6 +152,11 @@ pub(crate) fn roll_back_to_batch(
     back: &BatchRollback<'_>,
 ) -> Result<Ledger, TransitionError> {
     let (name, batch, last) = (&ledger.name, back.batch, ledger.last_batch());
+    if context.kruise.is_some() {
+        return refuse(format!(
+            "Kruise injects `{name}`, and a higher partition takes no pod back: `pillion rollback {name}` goes back to the released revision, and `pillion pause {name}` stops here"
+        ));
+    }
     let Some(target) = &ledger.target else { return refuse(format!("no rollout of `{name}` is open")) };
     if *target == ledger.released {
         return refuse(format!(
@@ -281,6 +286,12 @@ pub(crate) fn hold(
     workload: &PlannedWorkload,
     hold: &HoldRequest<'_>,
 ) -> Result<Ledger, TransitionError> {
+    if workload.manifest.kind.is_sidecar_set() {
+        return refuse(format!(
+            "Kruise injects `{}`, and no ledger holds single workloads: `injectionStrategy` and the selector of the SidecarSet decide",
+            ledger.name
+        ));
+    }
     if let Some(until) = hold.until {
         if !is_day(until) {
             return refuse(format!("`{until}` is not a date (expected `YYYY-MM-DD`)"));
@@ -320,6 +331,7 @@ pub(crate) fn hold(
         revision,
         batch: present.and_then(|l| l.batch),
         partition,
+        partition_percent: None,
         template_hash: partition.map(|_| workload.template_hash()),
         hold_reason: hold
             .reason

@@ -1,6 +1,7 @@
 //! The types that the files of a rollout share: its context, its steps, its batches.
 
 use super::blocked::BlockedReason;
+use super::kruise::KruiseSelection;
 use super::saturating_sum;
 use super::settings::{PlanRules, RolloutSettings};
 use super::update_method::{UpdateBehavior, UpdateMethod};
@@ -24,6 +25,8 @@ pub struct RolloutContext<'r> {
     pub settings: RolloutSettings,
     /// The workloads of the cluster.
     pub workloads: WorkloadSet<'r>,
+    /// Where Kruise injects the sidecars, what the SidecarSet selects: the SidecarSet itself is the one workload.
+    pub(crate) kruise: Option<KruiseSelection>,
     /// Workloads that the rollout of another SidecarSet has split, each with that SidecarSet: one partition cannot
     /// serve two templates.
     pub(crate) split_by_others: BTreeMap<Arc<str>, Arc<str>>,
@@ -233,6 +236,8 @@ pub struct WorkloadUpdate {
     pub behavior: UpdateBehavior,
     /// It is split: the pods that its own partition keeps on the old template.
     pub kept_by_partition: Option<u32>,
+    /// The percentage of the pods of a SidecarSet that its partition keeps, where Kruise injects it.
+    pub(crate) partition_percent: Option<u32>,
     /// What happens to the containers of the SidecarSet.
     pub(crate) effect: SidecarEffect,
     /// The most of its pods that are unavailable at once.
@@ -246,6 +251,14 @@ pub struct WorkloadUpdate {
 }
 
 impl WorkloadUpdate {
+    /// Returns what the partition keeps as data: a number of pods, or a percentage; null where it keeps none.
+    pub(crate) fn partition(&self) -> Value {
+        match self.partition_percent {
+            Some(percent) => format!("{percent}%").into(),
+            None => self.kept_by_partition.into(),
+        }
+    }
+
     /// Returns a note where the sidecar is removed, or added while other workloads are updated. `from` is the released
     /// revision.
     pub(crate) fn effect_note(&self, from: &RevisionName) -> Option<&'static str> {

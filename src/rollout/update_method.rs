@@ -66,6 +66,9 @@ pub fn update_behavior(
     new_template: &Value,
 ) -> UpdateBehavior {
     let kind = KindTraits::of(group, kind);
+    if kind.controller == WorkloadController::SidecarSet {
+        return sidecar_set_behavior(object, old_template, new_template);
+    }
     if kind.has_no_replicas(object) {
         return with_reason(UpdateMethod::NextRun, "no-pods", "it has no pods now (`replicas: 0`)");
     }
@@ -120,6 +123,42 @@ fn behavior_of(
             ),
         },
     }
+}
+
+/// Returns how pods get a new content of a SidecarSet: Kruise v1.9.0 sidecarset_hash.go and isPodSidecarUpdated change
+/// the images of running pods where nothing else of the containers differs.
+fn sidecar_set_behavior(object: &Value, old: &Value, new: &Value) -> UpdateBehavior {
+    if str_at(object, "spec.updateStrategy.type") == Some("NotUpdate") {
+        let reason = "`updateStrategy.type: NotUpdate`: only pods that are created later get it";
+        return with_reason(UpdateMethod::NextRun, "not-update", reason);
+    }
+    let [(old_images, old_rest), (new_images, new_rest)] = [old, new].map(images_and_rest);
+    if old.is_null() || new.is_null() {
+        let reason = "Kruise injects pods when they are created";
+        with_reason(UpdateMethod::NextRun, "at-creation", reason)
+    } else if old_rest != new_rest {
+        let reason = "Kruise updates only images of running pods; pods that are created later get it";
+        with_reason(UpdateMethod::NextRun, "more-than-images", reason)
+    } else if old_images == new_images {
+        let reason = "no container changes; pods that are created later get it";
+        with_reason(UpdateMethod::NextRun, "no-image", reason)
+    } else {
+        without_reason(UpdateMethod::InPlace)
+    }
+}
+
+/// Returns the images of the containers of a SidecarSet, and what else Kruise's hash is of.
+fn images_and_rest(set: &Value) -> (Vec<Value>, Vec<Value>) {
+    let list = |key: &str| set["spec"][key].as_array().cloned().unwrap_or_default();
+    let init = list("initContainers");
+    let has_native = init.iter().any(|container| container["restartPolicy"] == "Always");
+    let mut rest = list("containers");
+    let images = rest.iter().map(|container| container["image"].clone()).collect();
+    for container in rest.iter_mut().filter_map(Value::as_object_mut) {
+        container.shift_remove("image");
+    }
+    rest.extend(init.into_iter().filter(|_| has_native));
+    (images, rest)
 }
 
 /// The policy of a workload for in-place updates.

@@ -200,7 +200,11 @@ impl TemplateChange {
         Self {
             restarted_in_place: diff.restarts_in_place(new, kind.group == KRUISE_GROUP),
             effect: sidecar_effect([before, after]),
-            hot_upgrade_container: hot_upgrade::changed_hot_upgrade_container(old, new, &behavior),
+            // Kruise itself upgrades the pairs of the SidecarSets that it injects.
+            hot_upgrade_container: match workload.manifest.kind.is_sidecar_set() {
+                true => None,
+                false => hot_upgrade::changed_hot_upgrade_container(old, new, &behavior),
+            },
             had_sidecars: !before.sidecar_names.is_empty(),
             summaries: [summaries.share(old), summaries.share(new)],
             error: after.error.as_ref().map(|error| error.message.as_str().into()),

@@ -151,6 +151,8 @@ fn native_partition(kind: &KindTraits, object: &Value, pods: u64) -> Option<Nati
         WorkloadController::CloneSet => value
             .and_then(IntOrPercent::from_value)
             .map_or(0, |partition| kept_by_partition(&partition, pods)),
+        // The rollout decides about its partition.
+        WorkloadController::SidecarSet => 0,
         // Kruise v1.9.0 daemonset filterDaemonPodsNodeToUpdate: percentages are rounded down.
         WorkloadController::AdvancedDaemonSet => pods_of_field(value, pods, RoundingMode::Down).unwrap_or(0),
         _ => stateful_set_kept(object, whole_pods(value).unwrap_or(0)),
@@ -199,6 +201,11 @@ fn rolling_rules(controller: WorkloadController, object: &Value, pods: u64) -> R
             pods,
         ),
         WorkloadController::ArgoRollout => argo_rollout_rules(object, pods),
+        // Kruise v1.9.0 sidecarset calculateUpgradeCount: rounded up, 1 where it is not written.
+        WorkloadController::SidecarSet => {
+            let written = pods_of_field(field("spec.updateStrategy.maxUnavailable"), pods, RoundingMode::Up);
+            RollingRules::CloneSet { unavailable: written.unwrap_or(1), surge: 0 }
+        }
         WorkloadController::Job | WorkloadController::NewPodsOnly => RollingRules::NoUpdate,
         WorkloadController::Pod | WorkloadController::UnitedDeployment | WorkloadController::Unknown => {
             RollingRules::AllAtOnce

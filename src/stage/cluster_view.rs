@@ -5,6 +5,7 @@ use crate::model::api::ROLLOUT_ANNOTATION;
 use crate::model::config::{self, RolloutConfig};
 use crate::model::ledger::{Ledger, Revision};
 use crate::model::sidecar_set::SidecarSet;
+use crate::model::workload::sidecar_set_key;
 use crate::read::map_in_order;
 use crate::render::{
     FileRenderOptions, RenderedFile, Renderer, RendererSetup, SourceFile, WorkloadRef, render_file,
@@ -12,8 +13,8 @@ use crate::render::{
 use crate::rollout::settings::RolloutSettings;
 use crate::rollout::workload_set::{PlannedWorkload, WorkloadSet};
 use crate::rollout::{
-    ExternalState, PlanExtent, RelatedObject, RelatedObjects, RolloutContext, RolloutPlan,
-    may_contain_related_objects, related_objects_in,
+    ExternalState, KruiseSelection, PlanExtent, RelatedObject, RelatedObjects, RolloutContext, RolloutPlan,
+    SelectedWorkload, may_contain_related_objects, related_objects_in,
 };
 use crate::workspace::{
     ClusterInputs, ClusterSources, Configuration, Input, InputSource, UNSPECIFIED_NAMESPACE, WhatIf,
@@ -157,7 +158,10 @@ impl ClusterView {
         let name = &*ledger.name;
         let set = self.prepared.sets.iter().find(|s| s.name == name);
         let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
-        let units = located.map(|(document, located)| {
+        let own_key = sidecar_set_key(name);
+        let is_kruise = self.prepared.renderer.is_kruise_runtime();
+        let units = located.filter(|(_, located)| !is_kruise || *located.key == *own_key);
+        let units = units.map(|(document, located)| {
             let mut unit = PlannedWorkload::new(Arc::clone(document), located.clone());
             unit.is_autoscaled = self.related_objects.is_autoscaled(&unit.manifest);
             unit
@@ -166,12 +170,20 @@ impl ClusterView {
         let mut split_elsewhere = self.split_by_others(name);
         // Workloads that a replaced SidecarSet has split are whole again after it.
         split_elsewhere.retain(|_, other| !replaces.contains(other));
+        let mut settings = RolloutSettings::new(rollout, set.map(Arc::as_ref));
+        let kruise = is_kruise.then(|| self.kruise_selection(ledger, set, &settings));
+        let mut units: Vec<PlannedWorkload> = units.collect();
+        if let Some(selection) = &kruise {
+            settings.bound_by_steps(rollout);
+            units.iter_mut().for_each(|unit| unit.replicas = selection.pods());
+        }
         let mut context = RolloutContext {
             name: name.into(),
             cluster: self.cluster.clone(),
             source: set.map(Revision::from_set),
-            settings: RolloutSettings::new(rollout, set.map(Arc::as_ref)),
-            workloads: WorkloadSet::new(&self.prepared.renderer, name, units.collect()),
+            settings,
+            workloads: WorkloadSet::new(&self.prepared.renderer, name, units),
+            kruise,
             split_by_others: split_elsewhere,
             replaces_all_containers: self.replaces_all_containers(name, &replaces),
             held_by_replaced: self.held_entries(&replaces),
@@ -185,6 +197,27 @@ impl ClusterView {
             self.present_workloads(&held_by_people(ledger, |key| context.workloads.find(key).is_none()));
         self.warm_caches(&context);
         context
+    }
+
+    /// Returns the workloads with pods that a SidecarSet selects, where Kruise injects it.
+    fn kruise_selection(
+        &self,
+        ledger: &Ledger,
+        set: Option<&Arc<SidecarSet>>,
+        settings: &RolloutSettings,
+    ) -> KruiseSelection {
+        let Some(set) = set else { return KruiseSelection::default() };
+        let selected = self.workload_manifests().filter(|(d, l)| self.prepared.renderer.selects(d, l, set));
+        let workloads = selected.map(|(document, located)| {
+            let mut workload = PlannedWorkload::new(Arc::clone(document), located.clone());
+            workload.is_autoscaled = self.related_objects.is_autoscaled(&workload.manifest);
+            let key = workload.key();
+            let written = workload.replicas.or_else(|| settings.replicas.get(&**key).copied());
+            let pods = ledger.replicas.get(key).copied().or(written).or_else(|| workload.default_replicas());
+            let is_canary = settings.strategy.is_in_canary(&workload.labels);
+            SelectedWorkload { key: Arc::clone(key), pods, is_canary }
+        });
+        KruiseSelection { workloads: workloads.collect() }
     }
 
     /// Renders on all cores what the plan needs of every workload.

@@ -4,10 +4,12 @@
 use super::{ClusterView, DeployBranch, Error, message};
 use crate::diagnostics::Diagnostic;
 use crate::git::{Commit, CommitTime, NewCommit, ObjectId, Signature, Signing, TreeEditor};
-use crate::model::ledger::emit;
+use crate::model::file_list::{self, to_slash};
+use crate::model::ledger::{Ledger, emit};
+use crate::model::workload::sidecar_set_key;
 use crate::read::map_in_order;
 use crate::render::{RenderedFile, Renderer};
-use crate::rollout::{Batch, RolloutPlan, RolloutStep};
+use crate::rollout::{RolloutPlan, RolloutStep};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -94,6 +96,8 @@ struct StackWork<'a> {
     renderers: BTreeMap<usize, Renderer>,
     /// The renderers before and after each step that changes no rendered byte.
     renderer_pairs: BTreeMap<usize, [Renderer; 2]>,
+    /// Where Kruise injects the sidecars, the key of the SidecarSet: every step changes it, and nothing else.
+    kruise_key: Option<String>,
     tasks: Vec<StackTask>,
 }
 
@@ -126,16 +130,24 @@ impl<'a> StackWork<'a> {
     ) -> Self {
         let files = RolloutFiles::of(deploy_branch, view);
         let (renderers, pairs) = (BTreeMap::new(), BTreeMap::new());
-        let mut work = Self { view, steps, renderers, renderer_pairs: pairs, tasks: Vec::new() };
+        let kruise_key = rollout.context.kruise.as_ref().map(|_| sidecar_set_key(rollout.name()));
+        let tasks = Vec::new();
+        let mut work = Self { view, steps, renderers, renderer_pairs: pairs, kruise_key, tasks };
         for (step, taken) in steps.iter().enumerate() {
             let pieces = match taken {
-                RolloutStep::Batch(batch) => work.batch_tasks(step, batch, &files),
+                RolloutStep::Batch(batch) => {
+                    let keys = batch.updates.iter().map(|update| &*update.key);
+                    work.file_tasks(step, &batch.ledger, keys, &files)
+                }
                 RolloutStep::Start(after) | RolloutStep::Complete(after) | RolloutStep::Resume(after) => {
                     let before = rollout.ledger_before(step);
                     let pair = [before, after].map(|ledger| view.prepared.renderer_with(ledger, None));
                     work.renderer_pairs.insert(step, pair);
                     let documents = 0..view.workloads().len();
-                    documents.map(|document| StackTaskKind::Unchanged { document }).collect()
+                    let unchanged = documents.map(|document| StackTaskKind::Unchanged { document });
+                    let own = work.kruise_key.clone();
+                    let files = work.file_tasks(step, after, own.as_deref().into_iter(), &files);
+                    files.into_iter().chain(unchanged).collect()
                 }
                 RolloutStep::Idle | RolloutStep::Blocked(_) => Vec::new(),
             };
@@ -149,10 +161,17 @@ impl<'a> StackWork<'a> {
         work
     }
 
-    fn batch_tasks(&mut self, step: usize, batch: &Batch, files: &RolloutFiles<'_>) -> Vec<StackTaskKind> {
-        let (inputs, workloads) = files.files_of_batch(batch);
+    /// Returns the tasks for the rendered files of some workloads, with the ledger after a step.
+    fn file_tasks<'k>(
+        &mut self,
+        step: usize,
+        after: &Ledger,
+        keys: impl Iterator<Item = &'k str>,
+        files: &RolloutFiles<'_>,
+    ) -> Vec<StackTaskKind> {
+        let (inputs, workloads) = files.files_of_workloads(keys);
         if !inputs.is_empty() {
-            let renderer = self.view.prepared.renderer_with(&batch.ledger, Some(&workloads));
+            let renderer = self.view.prepared.renderer_with(after, Some(&workloads));
             self.renderers.insert(step, renderer);
         }
         inputs.into_iter().map(|(input, path)| StackTaskKind::File { input, path }).collect()
@@ -169,7 +188,9 @@ impl<'a> StackWork<'a> {
             StackTaskKind::Unchanged { document } => {
                 let (document, workloads) = &self.view.workloads()[*document];
                 let [before, after] = &self.renderer_pairs[&item.step];
-                for located in workloads.iter().filter(|w| !before.renders_same(after, document, w)) {
+                let own = self.kruise_key.as_deref();
+                let others = workloads.iter().filter(|w| Some(&*w.key) != own);
+                for located in others.filter(|w| !before.renders_same(after, document, w)) {
                     let [old, new] = [before, after].map(|r| r.inject(document, located).change);
                     assert!(old == new, "starting or completing a rollout changes `{}`", located.key);
                 }
@@ -205,10 +226,12 @@ impl<'s> RolloutFiles<'s> {
         files
     }
 
-    /// Returns the files that a batch changes, and all workloads in them.
-    fn files_of_batch(&self, batch: &Batch) -> (Vec<(usize, String)>, BTreeSet<Arc<str>>) {
-        let inputs: BTreeSet<usize> =
-            batch.updates.iter().filter_map(|m| self.inputs.get(&*m.key).copied()).collect();
+    /// Returns the files of some workloads, and all workloads in them.
+    fn files_of_workloads<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k str>,
+    ) -> (Vec<(usize, String)>, BTreeSet<Arc<str>>) {
+        let inputs: BTreeSet<usize> = keys.filter_map(|key| self.inputs.get(key).copied()).collect();
         let workloads = inputs.iter().flat_map(|i| &self.workloads[i]).map(|key| Arc::clone(key)).collect();
         (inputs.iter().map(|i| (*i, self.paths[i].clone())).collect(), workloads)
     }
@@ -224,6 +247,8 @@ struct StackBuilder<'a, 'r> {
     signed_commits: &'a [Commit],
     ledger_path: String,
     editor: TreeEditor<'r>,
+    /// The rendered files after the last step.
+    listed_files: BTreeSet<String>,
     stack: CommitStack,
     diagnostics: Vec<Diagnostic>,
 }
@@ -245,6 +270,7 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
             signed_commits: kept,
             ledger_path: path.ok_or(Error::NoLedgers)?,
             editor: deploy_branch.repository.editor(Some(deploy_branch.head.tree))?,
+            listed_files: deploy_branch.listed_files(),
             stack: CommitStack { base: deploy_branch.head.id, commits: Vec::new() },
             diagnostics: Vec::new(),
         })
@@ -256,14 +282,34 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
                 self.diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
                 let text = file.text.as_deref().unwrap_or(&self.view.inputs()[*input].1);
                 // A file with nothing but SidecarSets is not part of the output.
-                if !file.is_dropped {
-                    self.editor.put(path, text.as_bytes())?;
+                let name = &self.view.inputs()[*input].0.output_path;
+                match file.is_dropped {
+                    false => self.editor.put(path, text.as_bytes())?,
+                    true if self.listed_files.contains(&to_slash(name)) => {
+                        self.editor.remove(path)?;
+                    }
+                    true => {}
                 }
-                Ok(())
+                self.list_file(&to_slash(name), !file.is_dropped)
             }
             (StackTaskOutput::Ledger(text), _) => self.commit_step(item.step, &text),
             (StackTaskOutput::File(_) | StackTaskOutput::Unchanged, _) => Ok(()),
         }
+    }
+
+    /// Keeps the list of rendered files: a SidecarSet that Kruise injects is one of them once it is deployed.
+    fn list_file(&mut self, name: &str, is_rendered: bool) -> Result<(), Error> {
+        if self.rollout.context.kruise.is_none() || self.listed_files.contains(name) == is_rendered {
+            return Ok(());
+        }
+        match is_rendered {
+            true => self.listed_files.insert(name.to_owned()),
+            false => self.listed_files.remove(name),
+        };
+        if let Some(path) = self.deploy_branch.configuration.file_list_path() {
+            self.editor.put(&path, file_list::emit(&self.listed_files).as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Commits a step.

@@ -85,6 +85,9 @@ pub(crate) fn init_ledgers(
     let way = match released {
         Some(InitialRevision::Nothing) => ReleasedSubset(0),
         Some(InitialRevision::Current) => ReleasedSubset::all_sets(&missing),
+        None if view.prepared.renderer.is_kruise_runtime() => {
+            deployed_sets(deploy_branch, view, &missing, evidence)
+        }
         None if evidence == RevisionEvidence::Manifests && !known.is_empty() => ReleasedSubset(0),
         None => closest_subset(deploy_branch, view, &missing, evidence)?,
     };
@@ -182,6 +185,28 @@ fn find_evidence(deploy_branch: &DeployBranch<'_>, view: &ClusterView) -> Revisi
         && !places.iter().any(is_there)
         && (view.cluster.is_some() || deploy_branch.listed_files().is_empty());
     if is_fresh { RevisionEvidence::Sources } else { RevisionEvidence::Rendered }
+}
+
+/// Returns the SidecarSets that are deployed, where Kruise injects them: those with a rendered file; all of them, as they
+/// are written, where nothing was rendered yet.
+fn deployed_sets(
+    deploy_branch: &DeployBranch<'_>,
+    view: &ClusterView,
+    missing: &[Arc<SidecarSet>],
+    evidence: RevisionEvidence,
+) -> ReleasedSubset {
+    if evidence != RevisionEvidence::Rendered {
+        return ReleasedSubset::all_sets(missing);
+    }
+    let input_of = |set: &SidecarSet| {
+        let mut inputs = view.inputs().iter().map(|(input, _)| input);
+        inputs.find(|input| *input.name == **set.document.file())
+    };
+    let path =
+        |set: &SidecarSet| deploy_branch.configuration.rendered_path(view.cluster.as_deref(), input_of(set)?);
+    let is_there = |path: String| deploy_branch.rendered_files().file_id(Path::new(&path)).is_some();
+    let found = missing.iter().enumerate().filter(|(_, set)| path(set).is_some_and(is_there));
+    found.fold(ReleasedSubset(0), |way, (n, _)| way.with(n))
 }
 
 /// Which of the SidecarSets without a ledger are released: a bit for each.

@@ -5,6 +5,7 @@ use super::{ClusterView, CommitAction, DeployBranch, Error, StagedCommit};
 use crate::diagnostics::Diagnostic;
 use crate::git::{NewCommit, Signature, Signing, trailer};
 use crate::model::ledger::{Ledger, emit};
+use crate::model::workload::sidecar_set_key;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -44,7 +45,10 @@ pub(crate) fn commit_ledger(
         let text = &view.inputs()[input].1;
         let file = view.render_input(input, &renderer);
         diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
-        editor.put(&path, file.text.as_deref().unwrap_or(text).as_bytes())?;
+        // A SidecarSet that is not deployed has no file.
+        if !file.is_dropped {
+            editor.put(&path, file.text.as_deref().unwrap_or(text).as_bytes())?;
+        }
     }
     if !diagnostics.is_empty() {
         return Ok((None, diagnostics));
@@ -73,7 +77,13 @@ pub(super) fn changed_files(
     let keys: BTreeSet<&Arc<str>> =
         before.entries.keys().chain(after.entries.keys()).filter(|k| differs(k)).collect();
     let is_other = |key: &Arc<str>| before.released != after.released && !after.entries.contains_key(key);
-    let moves = |key: &Arc<str>| keys.contains(key) || is_other(key);
+    // Where Kruise injects the sidecars, the SidecarSet shows a pause, too.
+    let is_kruise = view.prepared.renderer.is_kruise_runtime();
+    let own = is_kruise.then(|| sidecar_set_key(&after.name));
+    let moves = |key: &Arc<str>| match &own {
+        Some(own) => **key == **own,
+        None => keys.contains(key) || is_other(key),
+    };
     let inputs = view.inputs_of_workloads().filter(|(key, _)| moves(key)).map(|(_, input)| input);
     let path = |input: usize| {
         Some((

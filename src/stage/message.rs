@@ -13,6 +13,9 @@ use crate::rollout::{Batch, RolloutPlan, RolloutStep, WorkloadUpdate, approval_d
 /// How many workloads a message lists; the diff of the commit has all of them.
 const MAX_LISTED: usize = 100;
 
+/// What a commit says that changes the ledger alone.
+const UNCHANGED: &str = "No rendered file changes with this commit.";
+
 /// Trailers: keys and values.
 pub(super) type TrailerList = Vec<(&'static str, String)>;
 
@@ -41,17 +44,24 @@ fn start_message(
 ) -> String {
     let wording = RolloutSummary::from_ledger(after);
     let first = rollout.batches().next();
+    let selected = rollout.context.kruise.as_ref().map(|selection| selection.workloads.len());
     let replicas = first.map(|b| {
+        let workloads = selected.unwrap_or(b.matched_workloads);
         let (pods, workloads) =
-            (pluralize(b.matched_pods.into(), "pod"), pluralize(b.matched_workloads as u64, "workload"));
+            (pluralize(b.matched_pods.into(), "pod"), pluralize(workloads as u64, "workload"));
         format!("{pods} of {workloads} in {}.", pluralize(rollout.batches().count() as u64, "batch"))
     });
     let removed = SidecarRemoval::of(&rollout.context, after).map_or_else(String::new, |removal| {
         format!("The sidecar is removed from {} ({}). ", removal.share(), removal.cause)
     });
     let mut body = vec![format!(
-        "{removed}{} No rendered file changes with this commit.",
-        replicas.unwrap_or_else(|| "No workload needs an update.".to_owned())
+        "{removed}{} {}",
+        replicas.unwrap_or_else(|| "No workload needs an update.".to_owned()),
+        match &rollout.context.kruise {
+            Some(_) =>
+                "Kruise keeps the running pods as they are, and gives it to pods that are created from now on.",
+            None => UNCHANGED,
+        }
     )];
     body.extend(superseded_note(before));
     let digest = approval_digest(&rollout.context, after, 0, &[]);
@@ -76,7 +86,12 @@ fn resume_message(
     after: &Ledger,
 ) -> String {
     let (batch, reason) = before.paused.as_ref().map_or((0, ""), |p| (p.batch, p.reason.as_str()));
-    let body = format!("It was paused: {reason}\nNo rendered file changes with this commit.");
+    let body = match &rollout.context.kruise {
+        Some(_) => {
+            format!("It was paused: {reason}\nKruise updates pods again, as far as the partition allows.")
+        }
+        None => format!("It was paused: {reason}\n{UNCHANGED}"),
+    };
     trailer::format_message(
         &format!("{}: resume at batch {batch}", rollout.name()),
         &body,
@@ -124,7 +139,10 @@ fn complete_message(
         })
         .collect();
     let mut body = truncate_lines(held);
-    body.push("No rendered file changes with this commit.".to_owned());
+    body.push(match &rollout.context.kruise {
+        Some(_) => "The SidecarSet has the `updateStrategy` of its file again; no pod changes.".to_owned(),
+        None => UNCHANGED.to_owned(),
+    });
     let number = before.last_batch().saturating_add(1);
     let mut trailers = ledger_trailers(deploy_branch, CommitAction::Complete, before);
     trailers.push((trailer::PLAN, approval_digest(&rollout.context, before, number, &[])));

@@ -124,7 +124,7 @@ pub(crate) fn describe_proposal(
 pub(crate) fn merging_effect(commit: &Commit) -> String {
     let what = match CommitAction::of(commit) {
         Some(CommitAction::Start) => {
-            "starts the rollout. It changes no rendered file: the batches follow, one by one."
+            "starts the rollout. No running pod changes: the batches follow, one by one."
         }
         Some(CommitAction::Batch) => {
             let batch = commit.trailer(trailer::BATCH);
@@ -137,7 +137,7 @@ pub(crate) fn merging_effect(commit: &Commit) -> String {
             };
         }
         Some(CommitAction::Complete) => {
-            "completes the rollout. It changes no rendered file: every workload has the target."
+            "completes the rollout. No pod changes: every workload has the target."
         }
         Some(CommitAction::Pause) => "pauses the rollout: nothing more is released until it is resumed.",
         Some(CommitAction::Resume) => "resumes the rollout: the next batch may follow.",

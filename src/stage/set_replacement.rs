@@ -12,6 +12,9 @@ impl ClusterView {
     /// Returns the SidecarSets that one replaces when its rollout starts. Once a workload has it, only its ledger
     /// counts, as far as there is something left to replace.
     pub(super) fn replaced_sets(&self, ledger: &Ledger) -> Vec<Arc<str>> {
+        if self.prepared.renderer.is_kruise_runtime() {
+            return Vec::new();
+        }
         self.replaced_sets_of(ledger, |name| self.prepared.ledgers.get(name))
     }
 
@@ -55,7 +58,7 @@ impl ClusterView {
 
     /// Returns the SidecarSets that replace the one of this ledger, on workloads that it no longer selects.
     pub(super) fn successors(&self, ledger: &Ledger) -> Vec<Successor> {
-        if !ledger.is_in_use() {
+        if !ledger.is_in_use() || self.prepared.renderer.is_kruise_runtime() {
             return Vec::new();
         }
         let find = |name: &str| {

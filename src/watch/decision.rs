@@ -141,6 +141,10 @@ fn newer_source_note(input: &DecisionInput<'_>) -> Option<String> {
 }
 
 fn decide_rollout(input: &DecisionInput<'_>) -> ExplainedDecision {
+    if input.context.kruise.is_some() {
+        let reason = "Kruise injects the sidecars, and watch does not judge the pods of a SidecarSet: `pillion promote` releases the next batch";
+        return ExplainedDecision::new(WatchDecision::Blocked, reason);
+    }
     let has_batch_out = input.ledger.last_batch() > 0;
     let is_paused = input.ledger.paused.is_some();
     // A newer revision repairs the released batch, which need not be healthy first.

@@ -420,7 +420,9 @@ fn commit_stop(
         lines.push(format!("and {more} more pods or containers"));
     }
     lines.push(String::new());
-    lines.push(if is_rollback {
+    lines.push(if is_rollback && watched.rollout.context.kruise.is_some() {
+        "Kruise updates no further pod until the next batch, which rolls them back.".to_owned()
+    } else if is_rollback {
         "This commit changes no rendered file: the next batches roll the workloads back.".to_owned()
     } else {
         let name = watched.rollout.context.command_arguments();

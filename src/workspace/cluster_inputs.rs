@@ -1,5 +1,6 @@
 //! Reads everything of one cluster: its manifests, SidecarSets and ledgers, from a folder or a commit.
 
+use super::deployed_sets::deployed_set_inputs;
 use super::duplicate_workloads::duplicate_workloads;
 use super::selection::{BuiltInputs, InputSelector};
 use super::texts::read_inputs;
@@ -74,6 +75,9 @@ impl ClusterInputs {
         }
         set_paths.extend_from_slice(&selection.sidecar_sets);
         let set_files = selector.select(&set_paths);
+        if selection.paths.is_empty() {
+            manifests.extend(deployed_set_inputs(configuration, cluster, &set_files, &manifests));
+        }
         let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == cluster);
         if let Some(cluster) = cluster {
             manifests.retain(|input| layout.cluster_contains(cluster, input));
@@ -99,6 +103,7 @@ impl ClusterInputs {
             history: CollectedObjects::default(),
             sidecar_set_paths: &set_paths,
             repository: &configuration.repository,
+            runtime: configuration.repository.runtime_of(sources.cluster),
             annotations: None,
             keeps_sidecar_sets: false,
             trace: false,

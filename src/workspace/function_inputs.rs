@@ -15,7 +15,7 @@ use crate::diagnostics::{Code, Diagnostic, LintLevels, Span};
 use crate::model::config::function_config::{
     FunctionConfig, KeepSidecarSets, SidecarsNamespace, SidecarsSpec,
 };
-use crate::model::config::{NamespaceRule, RepositoryConfig};
+use crate::model::config::{NamespaceRule, RepositoryConfig, Runtime};
 use crate::read::{Disk, FileKind, FileSource as _};
 use crate::render::{CollectedObjects, DocumentObject, RendererInputs, RendererSetup, build_renderer};
 use crate::sandbox::{RepositoryRoot, SandboxPath, or_current_dir};
@@ -138,6 +138,7 @@ impl FunctionInputs {
             diagnostics
                 .extend(items.ledgers.drain(..).map(|(document, path)| application_ledger(&document, &path)));
         }
+        diagnostics.extend(kruise_runtime(&configuration.repository, &options.span));
         let (ledgers, errors) = collect_ledgers(options, layout, &ledger_paths, root_folder.as_ref());
         diagnostics.extend(errors);
         let is_empty = [&sidecar_sets, &items].iter().all(|found| found.sidecar_sets.is_empty())
@@ -149,6 +150,7 @@ impl FunctionInputs {
             history: CollectedObjects::default(),
             sidecar_set_paths: &[set_paths, own_set_paths].concat(),
             repository: &merge_spec(&configuration.repository, spec),
+            runtime: None,
             annotations: spec.annotations,
             keeps_sidecar_sets: !matches!(spec.keep_sidecar_sets, None | Some(KeepSidecarSets::Strip)),
             trace: false,
@@ -161,6 +163,19 @@ impl FunctionInputs {
         let lint_levels = configuration.repository.lint_levels();
         (Some(Self { setup, namespace, sources, lint_levels }), diagnostics)
     }
+}
+
+/// Reports a repository with clusters where Kruise injects the sidecars: what a function renders has them already.
+fn kruise_runtime(repository: &RepositoryConfig, span: &Span) -> Option<Diagnostic> {
+    let clusters = repository.clusters.iter().map(|cluster| cluster.runtime);
+    let mut all = clusters.chain([repository.runtime]);
+    all.any(|runtime| runtime == Some(Runtime::Kruise)).then(|| {
+        let message = "a function or plugin injects sidecars, and `runtime: Kruise` in pillion.yaml leaves that to Kruise";
+        Diagnostic::error(Code::UnsupportedByKruise, message)
+            .at(span.clone())
+            .because("pods would have each sidecar twice")
+            .help("let the agent apply the folder of `rendered:`, or remove `runtime: Kruise`")
+    })
 }
 
 /// The pillion.yaml that applies; the defaults where there is none.

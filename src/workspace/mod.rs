@@ -6,6 +6,7 @@ mod cluster_inputs;
 mod config_lookup;
 mod config_paths;
 mod configuration;
+mod deployed_sets;
 mod duplicate_workloads;
 mod function_inputs;
 mod inputs;

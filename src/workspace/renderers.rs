@@ -62,6 +62,7 @@ impl Workspace {
                 history: history.clone(),
                 sidecar_set_paths: &self.sidecar_set_paths,
                 repository,
+                runtime: repository.runtime_of(cluster.as_ref().map(|cluster| &*cluster.name)),
                 annotations: options.annotations,
                 keeps_sidecar_sets: options.keeps_sidecar_sets,
                 trace: options.trace,

@@ -1,6 +1,7 @@
 //! Selects the files that a command reads: by its arguments, else by pillion.yaml.
 
 use super::config_lookup::namespace_of_folder;
+use super::deployed_sets::deployed_set_inputs;
 use super::{
     BuildPolicy, ClusterLayout, Configuration, Input, InputOptions, InputSource, ManifestSource,
     NamespaceRules, input_from_build, select_inputs,
@@ -85,6 +86,13 @@ impl Workspace {
             false => BuiltInputs::default(),
         };
         let mut manifests = selector.select_manifests(&paths, built, &configuration);
+        let sidecar_sets = selector.select(&sidecar_set_paths);
+        if is_complete || selection.paths.is_empty() {
+            for cluster in layout.selected_clusters(selection.cluster.as_deref()) {
+                let cluster = cluster.as_ref().map(|cluster| &*cluster.name);
+                manifests.extend(deployed_set_inputs(&configuration, cluster, &sidecar_sets, &manifests));
+            }
+        }
         let here = namespace_of_folder(Path::new("."), layout).filter(|_| selection.namespace.is_none());
         for input in manifests.iter_mut().filter(|input| input.source == InputSource::Stdin) {
             input.namespace = here.clone().unwrap_or_else(|| Arc::clone(&input.namespace));
@@ -92,7 +100,7 @@ impl Workspace {
         let workspace = Self {
             cluster: selection.cluster.clone(),
             manifests,
-            sidecar_sets: selector.select(&sidecar_set_paths),
+            sidecar_sets,
             history: selector.select(&selection.history),
             sidecar_set_paths,
             is_complete,

@@ -53,6 +53,8 @@ pub(super) fn read_inputs(
     let mut collected = CollectedObjects::default();
     let mut texts = Vec::with_capacity(inputs.len());
     let budget = AtomicUsize::new(max_bytes);
+    // A file with SidecarSets may be rendered for several clusters.
+    let (mut names, mut seen) = (inputs.iter().map(|input| &input.name), BTreeSet::new());
     let read = |input: &Input| {
         let text = read_input(input, files)?;
         let is_expected = input.is_explicit || sidecar_sets.contains(&*input.name);
@@ -65,7 +67,9 @@ pub(super) fn read_inputs(
         let (found, text) = result.unwrap_or_else(|error| {
             (CollectedObjects { diagnostics: vec![error], ..CollectedObjects::default() }, Some("".into()))
         });
-        collected.merge(found);
+        if names.next().is_some_and(|name| seen.insert(name)) {
+            collected.merge(found);
+        }
         texts.push(text);
     });
     (inputs.into_iter().zip(texts).collect(), collected)

@@ -42,7 +42,7 @@ pub(in crate::cli) fn run(
         };
         match args.batch {
             Some(batch) => roll_back_to_batch(args, context, &open, batch),
-            None => roll_back_to_released(args, &before, &open),
+            None => roll_back_to_released(args, context, &before, &open),
         }
         .map(|change| note_missing_workloads(args, context, change))
     })
@@ -81,6 +81,7 @@ fn reopen_last_rollout(context: &LedgerCommandContext<'_>, closed: &Ledger) -> R
 
 fn roll_back_to_released(
     args: &RollbackArgs,
+    context: &LedgerCommandContext<'_>,
     before: &Ledger,
     open: &Ledger,
 ) -> Result<LedgerChange, CommandError> {
@@ -91,9 +92,13 @@ fn roll_back_to_released(
         Some(_) => String::new(),
         None => format!("The rollout to {target} was complete, and is reopened to roll back.\n"),
     };
+    let unchanged = match context.cluster_view.prepared.renderer.is_kruise_runtime() {
+        true => "Kruise updates no further pod until the next batch, which rolls them back.",
+        false => "No rendered file changes with this commit: the next batches roll the workloads back.",
+    };
     let body = format!(
         "{again}{target} is not staged again until `pillion resume {}` or a change of its content.\n\
-         No rendered file changes with this commit: the next batches roll the workloads back.",
+         {unchanged}",
         args.name
     );
     let promote = format!("pillion promote {}", args.name);

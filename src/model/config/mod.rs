@@ -65,6 +65,8 @@ pub struct RepositoryConfig {
     /// overrides it.
     #[schemars(extend("default" = SidecarMode::default()))]
     pub(crate) sidecar_mode: Option<SidecarMode>,
+    /// What puts sidecars into pods. Without it, they are part of the rendered manifests.
+    pub(crate) runtime: Option<Runtime>,
     /// Version of the clusters (`"1.33"`). What it cannot run is an error. Without it, nothing is refused.
     pub(crate) kubernetes_version: Option<String>,
     /// Namespaces of manifests without one, and labels of namespaces. The first matching folder wins.
@@ -82,6 +84,14 @@ pub struct RepositoryConfig {
     pub(crate) git: Option<GitConfig>,
     /// Rollout settings. The annotation `pillion.dev/rollout` of a SidecarSet overrides them.
     pub(crate) rollout: Option<RolloutConfig>,
+}
+
+/// What puts sidecars into pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Runtime {
+    /// OpenKruise in the cluster. Manifests stay without sidecars, and a rollout changes the SidecarSet: its content,
+    /// and batch by batch the `partition` of its `updateStrategy`.
+    Kruise,
 }
 
 /// Annotations that `render` writes.
@@ -152,6 +162,8 @@ pub(crate) struct ClusterConfig {
     pub(crate) wave: Option<u32>,
     /// Command that prints the manifests of this cluster; overrides `build` above.
     pub(crate) build: Option<Vec<String>>,
+    /// What puts sidecars into the pods of this cluster; overrides `runtime` above.
+    pub(crate) runtime: Option<Runtime>,
     /// The cluster is out of service: later waves do not wait for it.
     #[serde(default)]
     pub(crate) disabled: bool,
@@ -347,6 +359,7 @@ pub fn decode(document: &Document) -> (RepositoryConfig, Vec<Diagnostic>) {
     found.extend(repository.git.iter().flat_map(|git| git.validate(document)));
     found.extend(lint::validate(&repository.lint, document));
     found.extend(validate::validate_kubernetes_version(&repository, document));
+    found.extend(validate::validate_runtime(&repository, document));
     (repository, found)
 }
 
@@ -389,6 +402,12 @@ impl RepositoryConfig {
     /// Returns the version of the clusters; None: unknown.
     pub(crate) fn cluster_version(&self) -> Option<KubernetesVersion> {
         KubernetesVersion::parse(self.kubernetes_version.as_deref()?)
+    }
+
+    /// Returns what puts sidecars into the pods of a cluster; None: the rendered manifests have them.
+    pub(crate) fn runtime_of(&self, cluster: Option<&str>) -> Option<Runtime> {
+        let cluster = self.clusters.iter().find(|c| Some(&*c.name) == cluster);
+        cluster.and_then(|cluster| cluster.runtime).or(self.runtime)
     }
 
     /// Returns the additional kinds.

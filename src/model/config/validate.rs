@@ -6,6 +6,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::model::duration;
 use crate::model::int_or_percent::IntOrPercent;
 use crate::model::kubernetes_version::KubernetesVersion;
+use crate::model::sidecar_set::SidecarMode;
 use crate::yaml::{Document, EntryPart, FieldPath};
 
 /// Reports a `kubernetesVersion` that is not a version.
@@ -25,6 +26,40 @@ pub(super) fn validate_kubernetes_version(
             .field(path.to_string())
             .help("write, for example, `kubernetesVersion: \"1.33\"`; `kubectl version` prints that of a cluster"),
     )
+}
+
+/// Reports a `runtime` without what it needs: the SidecarSets are deployed from the rendered files, by their ledgers.
+pub(super) fn validate_runtime(repository: &RepositoryConfig, document: &Document) -> Vec<Diagnostic> {
+    let in_clusters = repository.clusters.iter().enumerate().filter(|(_, c)| c.runtime.is_some());
+    let in_clusters = in_clusters.map(|(i, _)| FieldPath::dotted("clusters").child(i).child("runtime"));
+    let whole = repository.runtime.map(|_| FieldPath::dotted("runtime"));
+    let Some(path) = whole.into_iter().chain(in_clusters).next() else { return Vec::new() };
+    let report = |reason: &str, help: &str| {
+        Diagnostic::error(Code::InvalidConfiguration, format!("`{path}: Kruise` {reason}"))
+            .at(document.label(&path, EntryPart::Value, ""))
+            .field(path.to_string())
+            .help(help)
+    };
+    let mut found = Vec::new();
+    if repository.rendered.is_none() {
+        found.push(report(
+            "needs `rendered`",
+            "name the folder of the rendered files, which have the SidecarSets of the cluster",
+        ));
+    }
+    if repository.ledgers.is_none() {
+        found.push(report(
+            "needs `ledgers`",
+            "name the folder of the ledgers, which have the state of rollouts",
+        ));
+    }
+    if repository.sidecar_mode.is_some_and(|mode| mode != SidecarMode::Container) {
+        found.push(report(
+            "does not go with another `sidecarMode` than `Container`",
+            "remove `sidecarMode`: Kruise injects containers as the SidecarSet has them",
+        ));
+    }
+    found
 }
 
 impl RolloutConfig {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::document_schema::SchemaCheck;
+use crate::model::int_or_percent::IntOrPercent;
 use crate::model::sidecar_set::decode_content;
 use crate::model::timestamp::is_day;
 use crate::yaml::{Document, EntryPart, FieldPath};
@@ -81,6 +82,18 @@ impl LedgerDecoder<'_> {
             let key: Arc<str> = entry.workload.as_str().into();
             let path = at.child("workloads").child(i);
             self.check_workload_key(&key, &path.child("workload"));
+            let is_partition_read = match &entry.partition {
+                Some(IntOrPercent::Int(pods)) => u32::try_from(*pods).is_ok(),
+                Some(text) => whole_percent(text).is_some(),
+                None => true,
+            };
+            if !is_partition_read {
+                self.report(
+                    "`partition` is neither a number of pods nor a percentage".to_owned(),
+                    &path.child("partition"),
+                    "",
+                );
+            }
             let entry = entry_from_wire(entry);
             self.check_day(entry.held_since.as_deref(), &path.child("since"));
             self.check_day(entry.held_until.as_deref(), &path.child("until"));
@@ -178,11 +191,21 @@ fn parse_revision_name(text: &str) -> RevisionName {
     (text != NO_REVISION).then(|| text.into())
 }
 
+/// Returns a percentage as a ledger has it, from `0%` to `100%`.
+fn whole_percent(partition: &IntOrPercent) -> Option<u32> {
+    let IntOrPercent::Text(text) = partition else { return None };
+    text.strip_suffix('%')?.parse().ok().filter(|percent| *percent <= 100)
+}
+
 fn entry_from_wire(wire: wire::LedgerEntryWire) -> LedgerEntry {
     LedgerEntry {
         revision: parse_revision_name(&wire.revision),
         batch: wire.batch,
-        partition: wire.partition,
+        partition: match &wire.partition {
+            Some(IntOrPercent::Int(pods)) => u32::try_from(*pods).ok(),
+            _ => None,
+        },
+        partition_percent: wire.partition.as_ref().and_then(whole_percent),
         template_hash: wire.template.map(Into::into),
         hold_reason: wire.held.map(Into::into),
         held_by: wire.by.map(Into::into),

@@ -63,6 +63,9 @@ fn entry_value(key: &str, entry: &LedgerEntry) -> Value {
     value.insert("revision".into(), revision_text(&entry.revision).into());
     let numbers = [("batch", entry.batch), ("partition", entry.partition)];
     value.extend(numbers.into_iter().filter_map(|(key, n)| Some((key.to_owned(), n?.into()))));
+    if let Some(percent) = entry.partition_percent {
+        value.insert("partition".into(), format!("{percent}%").into());
+    }
     let texts = [
         ("template", &entry.template_hash),
         ("held", &entry.hold_reason),

@@ -110,6 +110,8 @@ pub struct LedgerEntry {
     pub batch: Option<u32>,
     /// Of a split workload: pods that its native partition keeps old.
     pub partition: Option<u32>,
+    /// Of a SidecarSet that Kruise injects: the percentage of its pods that `updateStrategy.partition` keeps old.
+    pub partition_percent: Option<u32>,
     /// Hash of the source's pod template ([`template_hash`]) that the line was made for, where it is split or held by
     /// the planner.
     pub template_hash: Option<Arc<str>>,

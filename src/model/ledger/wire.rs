@@ -1,5 +1,6 @@
 //! The file format of ledgers; the JSON Schema is generated from it.
 
+use crate::model::int_or_percent::IntOrPercent;
 use crate::model::sidecar_set::SidecarMode;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -150,8 +151,8 @@ pub(super) struct LedgerEntryWire {
     pub(super) revision: String,
     /// The batch that changed it.
     pub(super) batch: Option<u32>,
-    /// Pods that the workload's own partition keeps old.
-    pub(super) partition: Option<u32>,
+    /// Pods that the workload's own partition keeps old; of a SidecarSet a percentage (`75%`).
+    pub(super) partition: Option<IntOrPercent>,
     /// Hash of the source's pod template.
     pub(super) template: Option<String>,
     /// Why no rollout changes it.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Fields that control injection and rollout. They do not change what a ledger renders.
-const ROLLOUT_FIELDS: &[&str] =
+pub(crate) const ROLLOUT_FIELDS: &[&str] =
     &["updateStrategy", "injectionStrategy", "revisionHistoryLimit", "customVersion"];
 
 /// The maximum number of reported fields that crash Kruise.

@@ -18,6 +18,7 @@ mod type_check;
 mod v1alpha1;
 mod validate;
 
+pub(crate) use decode::ROLLOUT_FIELDS;
 pub use decode::decode_content;
 pub use decode::{decode, decode_for};
 pub(crate) use hash::content_revision_name;

@@ -4,6 +4,7 @@
 //! table; tests compare the files with it. A new kind is one row and a golden case.
 
 use super::value_at;
+use crate::model::api::KRUISE_GROUP;
 use crate::model::int_or_percent::whole_pods;
 use serde_json::Value;
 
@@ -75,6 +76,8 @@ pub enum WorkloadController {
     ArgoRollout,
     /// Job: its template is immutable.
     Job,
+    /// Kruise's controller of SidecarSets: it changes images of running pods.
+    SidecarSet,
     /// Running pods keep their template; later pods have the new one.
     NewPodsOnly,
     /// A kind of pillion.yaml.
@@ -345,6 +348,19 @@ pub(super) static KNOWN_KINDS: &[KindTraits] = &[
     },
 ];
 
+/// A SidecarSet, where Kruise injects it: its rollouts change the object itself, and the object is its own template.
+pub(super) static SIDECAR_SET: KindTraits = KindTraits {
+    group: KRUISE_GROUP,
+    kind: "SidecarSet",
+    plural: "sidecarsets",
+    short_names: &["scs"],
+    controller: WorkloadController::SidecarSet,
+    templates: &[""],
+    partition: Some("spec.updateStrategy.partition"),
+    max_unavailable: Some("spec.updateStrategy.maxUnavailable"),
+    ..UNKNOWN
+};
+
 /// Returns `spec.replicas` of an object, where git has it.
 pub(crate) fn replicas_of(object: &Value) -> Option<u64> {
     whole_pods(value_at(object, "spec.replicas"))
@@ -353,7 +369,8 @@ pub(crate) fn replicas_of(object: &Value) -> Option<u64> {
 impl KindTraits {
     /// Returns what is known of a kind; a kind of pillion.yaml has no paths and an unknown controller.
     pub(crate) fn of(group: &str, kind: &str) -> &'static Self {
-        KNOWN_KINDS.iter().find(|known| known.kind == kind && known.group == group).unwrap_or(&UNKNOWN)
+        let mut all = KNOWN_KINDS.iter().chain([&SIDECAR_SET]);
+        all.find(|known| known.kind == kind && known.group == group).unwrap_or(&UNKNOWN)
     }
 
     /// Returns whether the kind is in the table.

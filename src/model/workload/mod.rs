@@ -7,8 +7,9 @@ pub(crate) use kinds::replicas_of;
 pub use kinds::{KindTraits, RevisionSource, WorkloadController};
 pub(crate) use query::{WorkloadQuery, WorkloadQueryError, complete_workload};
 
+use crate::model::api::KRUISE_GROUP;
 use crate::yaml::FieldPath;
-use kinds::KNOWN_KINDS;
+use kinds::{KNOWN_KINDS, SIDECAR_SET};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -30,6 +31,16 @@ pub struct WorkloadKind {
 }
 
 impl WorkloadKind {
+    /// Returns the kind SidecarSet, which is a workload where Kruise injects it.
+    pub(crate) fn sidecar_set() -> Self {
+        (&SIDECAR_SET).into()
+    }
+
+    /// Returns whether the object is a SidecarSet, which Kruise rolls out.
+    pub(crate) fn is_sidecar_set(&self) -> bool {
+        self.traits.controller == WorkloadController::SidecarSet
+    }
+
     /// Returns whether the object is itself the pod.
     pub fn is_pod(&self) -> bool {
         self.group.is_empty() && self.kind == "Pod"
@@ -104,6 +115,19 @@ pub(crate) fn workload_key(api_version: &str, kind: &str, namespace: &str, name:
     let group = api_group(api_version);
     let dot = if group.is_empty() { "" } else { "." };
     format!("{kind}{dot}{group}/{namespace}/{name}")
+}
+
+/// The namespace in the keys of SidecarSets, which have none; no namespace has this name.
+pub(crate) const NO_NAMESPACE: &str = "-";
+
+/// Returns the key of a SidecarSet that is rolled out as a whole.
+pub(crate) fn sidecar_set_key(name: &str) -> String {
+    format!("SidecarSet.{KRUISE_GROUP}/{NO_NAMESPACE}/{name}")
+}
+
+/// Returns whether a key is that of a SidecarSet.
+pub(crate) fn is_sidecar_set_key(key: &str) -> bool {
+    key.split('/').nth(1) == Some(NO_NAMESPACE)
 }
 
 /// Returns whether kustomize follows changed names in a kind, of whatever group it is

@@ -1,6 +1,6 @@
 //! A workload as a person names it, in the forms of kubectl and of ledgers.
 
-use super::kinds::KNOWN_KINDS;
+use super::kinds::{KNOWN_KINDS, SIDECAR_SET};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -190,7 +190,8 @@ fn is_kind(word: &str, kind: &str) -> bool {
 /// Returns the names that kubectl takes for a kind besides its own.
 fn names_of(kind: &str) -> impl Iterator<Item = &'static str> {
     let (plain, group) = kind.split_once('.').unwrap_or((kind, ""));
-    let known = KNOWN_KINDS.iter().find(|known| known.kind == plain && known.group == group);
+    let known =
+        KNOWN_KINDS.iter().chain([&SIDECAR_SET]).find(|known| known.kind == plain && known.group == group);
     known.into_iter().flat_map(|known| known.short_names.iter().copied().chain([known.plural]))
 }
 

@@ -8,6 +8,7 @@ use super::super::update_method::UpdateMethod;
 use super::super::workload_set::PlannedWorkload;
 use crate::diagnostics::escape;
 use crate::model::ledger::{Ledger, RevisionName};
+use crate::model::workload::NO_NAMESPACE;
 
 /// One batch.
 #[derive(Debug)]
@@ -66,6 +67,8 @@ impl WorkloadReport {
 /// Returns kind, namespace and name for people: `StatefulSet data/events` for `StatefulSet.apps/data/events`.
 pub(crate) fn workload_title(key: &str) -> String {
     let (kind, name) = key.split_once('/').unwrap_or((key, ""));
+    let name =
+        name.split_once('/').filter(|(namespace, _)| *namespace == NO_NAMESPACE).map_or(name, |(_, n)| n);
     escape::line(&format!("{} {name}", kind.split('.').next().unwrap_or(kind))).into_owned()
 }
 
@@ -162,6 +165,7 @@ mod tests {
     fn titles_are_for_people() {
         assert_eq!(workload_title("StatefulSet.apps/data/events"), "StatefulSet data/events");
         assert_eq!(workload_title("Pod/shop/one"), "Pod shop/one");
+        assert_eq!(workload_title("SidecarSet.apps.kruise.io/-/log"), "SidecarSet log");
         assert_eq!(workload_title("name"), "name ");
         assert_eq!(workload_title("Pod/shop/a\n\u{1b}[2J"), "Pod shop/a\\n\\u001b[2J");
     }

@@ -31,7 +31,10 @@ pub(super) fn warnings(
         diagnostics.extend(plan.too_many_batches());
     }
     diagnostics.extend(hot_upgrade_errors(context, report, state));
-    diagnostics.extend(unknown_replica_warnings(plan, state));
+    // The percentages of a SidecarSet hold for any number of pods.
+    if context.kruise.is_none() {
+        diagnostics.extend(unknown_replica_warnings(plan, state));
+    }
     diagnostics.extend(native_partition_note(state));
     let changes: Vec<Arc<TemplateChange>> =
         context.workloads.as_slice().iter().map(|u| whole_change(plan, report, u)).collect();
@@ -52,7 +55,7 @@ pub(super) fn warnings(
         .iter()
         .filter_map(|m| subjects.get(*index.get(&**m.workload.key())?).cloned())
         .collect();
-    if !report.is_rollback {
+    if !report.is_rollback && context.kruise.is_none() {
         diagnostics.extend(canary_warning(context, &matched));
     }
     diagnostics.extend(oversized_warnings(context, report, &subjects, &index));

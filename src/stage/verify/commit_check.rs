@@ -87,7 +87,8 @@ pub(super) fn check_commit(
     }
     let is_kept = |name: &Arc<str>| moved.iter().any(|(_, kept)| kept == name);
     for (key, ledger) in earlier.iter().filter(|(key, _)| !later.contains_key(*key)) {
-        if is_in_use(ledger) && !is_kept(&key.1) && !is_cluster_removed(new, old, key) {
+        let is_settled = is_kept(&key.1) || is_cluster_removed(new, old, key) || is_set_removed(&views, key);
+        if is_in_use(ledger) && !is_settled {
             checked.diagnostics.push((Some(key.clone()), removed_ledger(&new.head, ledger)));
         }
     }
@@ -152,6 +153,15 @@ fn is_cluster_removed(
     let Some(folder) = known.and_then(|cluster| cluster.folder.as_ref()) else { return false };
     !new.clusters().contains(&Some(&**name))
         && new.source_files().entries_at_or_below(&normalize_path(&layout.root.join(folder))).is_empty()
+}
+
+/// Returns whether a SidecarSet that Kruise injects was taken out of the cluster: its file and its ledger were removed.
+fn is_set_removed(views: &[(ClusterView, Vec<Diagnostic>)], (cluster, name): &LedgerKey) -> bool {
+    let view = views.iter().map(|(view, _)| view).find(|view| view.cluster == *cluster);
+    view.is_some_and(|view| {
+        let is_written = view.prepared.sets.iter().any(|set| *set.name == **name);
+        view.prepared.renderer.is_kruise_runtime() && !is_written
+    })
 }
 
 fn removed_ledger(commit: &Commit, ledger: &Ledger) -> Diagnostic {

@@ -36,6 +36,9 @@ pub(super) fn check_mixed_commit(
         let ledgers = view.and_then(|view| Some((view, earlier.get(key)?, view.prepared.ledgers.get(name)?)));
         if let Some((view, before, after)) = ledgers {
             own.extend(changed_files(new, view, before, after).into_iter().map(|(_, place)| place.into()));
+            // The first batch of a SidecarSet that Kruise injects adds its file.
+            let list = new.configuration.file_list_path();
+            own.extend(list.filter(|_| view.prepared.renderer.is_kruise_runtime()).map(PathBuf::from));
         }
     }
     let mut others: Vec<PathBuf> = differing_files(old.rendered_files(), new.rendered_files());

@@ -4,6 +4,7 @@ use super::ClusterRolloutPlan;
 use crate::diagnostics::pluralize;
 use crate::model::duration;
 use crate::model::ledger::revision_text;
+use crate::model::workload::is_sidecar_set_key;
 use crate::rollout::pod_resources::PodResources;
 use crate::rollout::report::{BatchReport, SetChanges, WorkloadReport, workload_title};
 use crate::rollout::workload_set::SidecarEffect;
@@ -54,7 +55,8 @@ fn summary(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
     }
     let effects = report.effects();
     let count = |effect| effects.get(&effect).copied().unwrap_or(0);
-    let updated = pluralize(count(SidecarEffect::Updated) as u64, "workload");
+    let noun = if plan.rollout.context.kruise.is_some() { "SidecarSet" } else { "workload" };
+    let updated = pluralize(count(SidecarEffect::Updated) as u64, noun);
     let mut parts = vec![format!(
         "Plan: {updated} updated, {} added, {} removed",
         count(SidecarEffect::Added),
@@ -77,13 +79,20 @@ fn summary(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
 /// What counts, and what bounds it.
 pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
     let report = &plan.report;
-    let (settings, pods) = (&plan.rollout.context.settings, report.matched_pods);
-    let counted = match (report.unknown_replicas, pods) {
+    let settings = &plan.rollout.context.settings;
+    let (unknown, pods) = match &plan.rollout.context.kruise {
+        Some(selection) => (usize::from(selection.pods().is_none()), selection.pods().unwrap_or(0)),
+        None => (report.unknown_replicas, report.matched_pods),
+    };
+    let counted = match (unknown, pods) {
         (0, pods) => pluralize(pods.into(), "pod"),
         (_, 0) => "number of pods unknown".to_owned(),
         (_, pods) => format!(">={}", pluralize(pods.into(), "pod")),
     };
-    let workloads = pluralize(report.matched_workloads as u64, "workload");
+    let workloads = match &plan.rollout.context.kruise {
+        Some(selection) => format!("{} in git", pluralize(selection.workloads.len() as u64, "workload")),
+        None => pluralize(report.matched_workloads as u64, "workload"),
+    };
     let mut parts = vec![format!("{workloads}, {counted}; ")];
     if report.is_rollback {
         parts.push("latest batch first, free of steps".to_owned());
@@ -145,6 +154,9 @@ pub(super) fn pod_count(workload: &WorkloadReport) -> String {
     let moved = &workload.update;
     match moved.replicas {
         _ if !workload.counts_pods() => "-".to_owned(),
+        None if is_sidecar_set_key(&moved.key) => {
+            format!("{}%", 100 - moved.partition_percent.unwrap_or(0).min(100))
+        }
         None => "?".to_owned(),
         Some(of) if workload.is_partial() => format!("{}/{of}", moved.updated_after),
         Some(of) => of.to_string(),
@@ -257,10 +269,20 @@ pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
             lines.push(format!("{}: {rest}", if is_empty { "blocked" } else { "then blocked" }));
         }
         RolloutEnd::MoreSteps if plan.rollout.starts_rollout() => {
-            lines.push("next is Start, which changes no rendered file; this batch follows it".to_owned());
+            lines.push("next is Start, which changes no running pod; this batch follows it".to_owned());
         }
         RolloutEnd::MoreSteps => lines.push("this batch is next; leave out `--next` to see all".to_owned()),
         RolloutEnd::Complete | RolloutEnd::Idle | RolloutEnd::TooManyBatches { .. } => {}
+    }
+    let is_in_place = |batch: &BatchReport| batch.workloads.iter().any(WorkloadReport::counts_pods);
+    if plan.rollout.context.kruise.is_some()
+        && plan.rollout.starts_rollout()
+        && report.batches.first().is_some_and(is_in_place)
+    {
+        lines.push(
+            "pods that are created from Start on get it at once: Kruise's webhook knows no partition"
+                .to_owned(),
+        );
     }
     if let Some(paused) = &report.paused {
         let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
