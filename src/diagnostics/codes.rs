@@ -503,6 +503,30 @@ codes! {
         "limits: {memory: '1.5'}"
         "Write a quantity, such as `64Mi`."
 
+    // ---- inject: SidecarOverrides
+    /// A SidecarOverride changes a field that `overrides:` of pillion.yaml does not allow there, or a variable that
+    /// injection decides by.
+    OverrideNotAllowed "override-not-allowed" [Error]
+        "kind: SidecarOverride\nspec: {sidecarSet: log, exclude: true}"
+        "Remove the field, or ask the owners of pillion.yaml to allow it: `overrides: {allow: [exclude]}`, or a rule for the folder."
+    /// A SidecarOverride sets more than the maximum of pillion.yaml, or removes a limit that has a maximum.
+    OverrideAboveLimit "override-above-limit" [Error]
+        "overrides: {allow: [resources], maximum: {limits: {memory: 1Gi}}} and an override with memory 2Gi"
+        "Lower the amount, or ask the owners of pillion.yaml to raise the maximum."
+    /// Two SidecarOverrides of the same precedence change the same field for one workload.
+    OverrideConflict "override-conflict" [Error]
+        "two SidecarOverrides with `selector` that both set `resources.limits.memory` for Deployment web"
+        "Remove the field from one of the two. An override with `workload` has precedence over one with `selector`, and that over one with neither."
+    /// A SidecarOverride names a SidecarSet or container that does not exist.
+    OverrideUnknownName "override-unknown-name" [Error]
+        "kind: SidecarOverride\nspec: {sidecarSet: lgo}"
+        "Correct the name, or remove the override if the SidecarSet no longer has the container."
+    /// A SidecarOverride changes nothing: no workload that its SidecarSet selects matches, the SidecarSet no longer has
+    /// the container, or it holds workloads of a SidecarSet without a ledger.
+    OverrideWithoutEffect "override-without-effect" [Error Warning]
+        "kind: SidecarOverride\nspec: {sidecarSet: log, workload: {kind: Deployment, name: wbe}}"
+        "Correct what the message names, move the file into the folder of the workloads, or remove it."
+
     // ---- inject: modes and launch order
     /// A container cannot be a native sidecar, which its mode or a launch order asks for.
     CannotBeNative "cannot-be-native" [Error]

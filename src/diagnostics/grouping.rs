@@ -49,6 +49,7 @@ fn cause_kind(code: Code) -> CauseKind {
         | Code::LaunchOrderImpossible
         | Code::LaunchOrderUnknown
         | Code::NamespaceLabelsUnknown
+        | Code::OverrideConflict
         | Code::PatchNotJson
         | Code::PercentageByWorkload
         | Code::ResourcesExpression

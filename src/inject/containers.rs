@@ -8,7 +8,7 @@ use super::types::{
     ContainerDisposition, ContainerSlot, HotUpgradeRole, InjectionContext, MergedContainers, NewContainer,
     PodDispositions, SelectedSet, SetSelection,
 };
-use super::{hot_upgrade, resources, set_store, volumes};
+use super::{hot_upgrade, overrides, resources, set_store, volumes};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::{InjectPolicy, SidecarContainer};
 use crate::yaml::{EntryPart, FieldPath};
@@ -45,6 +45,7 @@ pub(super) fn build_containers<'a>(
                         context,
                     );
                 }
+                overrides::apply_overrides(selected, &mut one, context);
                 new_containers.extend(expand_hot_upgrade(one));
             }
         }

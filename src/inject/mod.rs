@@ -14,6 +14,7 @@
 //! - Where a mode asks for it, containers of a set become native sidecars (`native_sidecars.rs`).
 //! - A launch order puts native sidecars into that order (`launch_order.rs`).
 //! - A sidecar that keeps a Job from completing is refused (`job_completion.rs`).
+//! - SidecarOverrides change the containers of a set for some workloads (`overrides.rs`).
 
 mod app_containers;
 mod cleanup;
@@ -30,6 +31,7 @@ mod metadata_patches;
 mod name_conflicts;
 mod native_sidecars;
 mod order;
+mod overrides;
 mod pull_secrets;
 mod resources;
 mod revision;
@@ -135,6 +137,7 @@ fn build_template<'a>(
         launch_priority::apply_barriers(pod, &annotations, previous, &mut main, context);
     }
     let volumes = volumes::merge_volumes(pod, sets, choice, previous, &dispositions, [&init, &main], context);
+    overrides::check_mounts(pod, choice, &volumes, context);
     let image_pull_secrets = pull_secrets::merge_secrets(pod, sets, choice, previous, &dispositions, context);
     let record = context.trace.as_mut().map(|trace| TraceRecorder { pod, selection: choice, trace });
     if let Some(mut record) = record {

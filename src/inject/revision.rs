@@ -5,6 +5,7 @@ use super::template::PodView;
 use super::types::{InjectionContext, RevisionReason, SelectedSet};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::int_or_percent::IntOrPercent;
+use crate::model::sidecar_override::ResolvedOverrides;
 use crate::model::sidecar_set::{InjectionRevision, SidecarSet};
 use crate::yaml::{EntryPart, FieldPath};
 use serde_json::Value;
@@ -29,6 +30,7 @@ pub(super) fn select_revision<'s>(
             reason: why,
             native_reason: None,
             is_registered,
+            overrides: ResolvedOverrides::default(),
         })
     };
     let Some(wanted) = &set.injection_revision else { return latest(RevisionReason::LatestRevision) };
@@ -49,6 +51,7 @@ pub(super) fn select_revision<'s>(
         reason: RevisionReason::NamedRevision,
         native_reason: None,
         is_registered: true,
+        overrides: ResolvedOverrides::default(),
     })
 }
 

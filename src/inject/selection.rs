@@ -3,11 +3,12 @@
 use super::set_store::SidecarSetStore;
 use super::template::{NamespaceLabels, PodTemplate, PodView};
 use super::trace::SetTrace;
-use super::types::{InjectionContext, SetSelection};
+use super::types::{InjectionContext, SelectedSet, SetSelection};
 use super::{order, revision};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::api::NAMESPACE_NAME_LABEL;
 use crate::model::selector::{Selector, SelectorOperator};
+use crate::model::sidecar_override::ResolvedOverrides;
 use crate::model::sidecar_set::SidecarSet;
 use crate::yaml::EntryPart;
 use serde_json::Value;
@@ -18,7 +19,7 @@ const CONTROL_PLANE_LABEL: &str = "control-plane";
 
 /// Finds the sets that apply and the content each of them gives.
 pub(super) fn select_sets<'s>(
-    pod: &PodView<'_>,
+    pod: &PodView<'s>,
     sets: &'s SidecarSetStore,
     context: &mut InjectionContext<'_>,
 ) -> SetSelection<'s> {
@@ -43,11 +44,25 @@ pub(super) fn select_sets<'s>(
                 Some(SetTrace::skipped(set.name.as_str(), "`injectionStrategy.paused` is set"))
             }
             SelectorMatch::Selected => {
-                revision::select_revision(pod, prepared, sets, context).map(|chosen| {
-                    let verdict = SetTrace::injected(set.name.as_str(), chosen.reason.description());
-                    selection.selected.push(chosen);
-                    verdict
-                })
+                let template = pod.template;
+                let (overrides, conflicts) =
+                    ResolvedOverrides::choose(template.overrides, &set.name, template.key);
+                conflicts.into_iter().for_each(|conflict| context.report(conflict));
+                match overrides.exclusion() {
+                    Some(exclusion) => {
+                        let why = format!(
+                            "SidecarOverride `{}` excludes it ({})",
+                            exclusion.source.name,
+                            exclusion.label("")
+                        );
+                        Some(SetTrace::skipped(set.name.as_str(), why))
+                    }
+                    None => revision::select_revision(pod, prepared, sets, context).map(|chosen| {
+                        let verdict = SetTrace::injected(set.name.as_str(), chosen.reason.description());
+                        selection.selected.push(SelectedSet { overrides, ..chosen });
+                        verdict
+                    }),
+                }
             }
             SelectorMatch::Unknown(key) => {
                 context.report(namespace_labels_unknown(set, pod.template.namespace, key));

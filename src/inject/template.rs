@@ -2,10 +2,12 @@
 
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::json::object_entry;
+use crate::model::sidecar_override::SidecarOverride;
 use crate::yaml::{Document, EntryPart, FieldPath, PartChange, PartContent, PathSegment};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(super) use crate::model::json::{JsonObject, text_at};
 
@@ -30,6 +32,8 @@ pub struct PodTemplate<'a> {
     pub volume_claims: &'a [&'a str],
     /// The labels of that namespace.
     pub namespace_labels: NamespaceLabels<'a>,
+    /// The SidecarOverrides for it.
+    pub overrides: &'a [Arc<SidecarOverride>],
 }
 
 /// The labels of a namespace. `kubernetes.io/metadata.name` is always known and need not be among them.

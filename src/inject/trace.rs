@@ -1,6 +1,7 @@
 //! Records the origin of each injected line, for `pillion explain`.
 
 use crate::model::ledger::{LedgerEntry, RevisionName};
+use crate::model::sidecar_override::OverrideHold;
 use crate::yaml::{Document, FieldPath};
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct LedgerTrace {
     pub(crate) target: Option<RevisionName>,
     /// The workload's line, as far as it counts.
     pub(crate) entry: Option<LedgerEntry>,
+    /// A SidecarOverride that holds the workload.
+    pub(crate) override_hold: Option<OverrideHold>,
 }
 
 /// What became of one set.

@@ -1,5 +1,6 @@
 //! Records where the parts of a new template came from, for `pillion explain`.
 
+use super::overrides;
 use super::template::{JsonObject, PodView, container_path, item_name};
 use super::trace::{InjectionTrace, PartOrigin};
 use super::types::{ContainerSlot, MergedContainers, NewContainer, ProbeSource, SelectedSet, SetSelection};
@@ -52,6 +53,33 @@ impl TraceRecorder<'_> {
             if one.sidecar.resources_policy.is_some() {
                 let from = one.sidecar.path.child("resourcesPolicy");
                 self.record_origin(place.child("resources"), selected, "`resourcesPolicy`", Some(from));
+            }
+            self.record_overrides(&place, selected, &one.sidecar.name, &merged.values[at]);
+        }
+    }
+
+    /// Records what SidecarOverrides changed in a container, and what they removed.
+    fn record_overrides(
+        &mut self,
+        place: &FieldPath,
+        selected: &SelectedSet<'_>,
+        name: &str,
+        container: &Value,
+    ) {
+        for (field, chosen) in overrides::container_changes(selected, name) {
+            let reason = format!("SidecarOverride `{}`", chosen.source.name);
+            match overrides::changed_path(container, field) {
+                Some(path) => self.trace.origins.push(PartOrigin {
+                    path: place.join(&path),
+                    set: Some(selected.name().to_owned()),
+                    reason,
+                    from: Some((Arc::clone(&chosen.source.document), chosen.change.path.clone())),
+                }),
+                None => {
+                    let path = place.join(&overrides::removed_path(field));
+                    let reason = format!("{reason} removes {} ({})", chosen.change.field, chosen.label(""));
+                    self.trace.removed.push((path, reason));
+                }
             }
         }
     }

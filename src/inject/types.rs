@@ -6,6 +6,7 @@ use super::trace::{InjectionTrace, ItemSource, SetTrace};
 use crate::diagnostics::{Diagnostic, Severity, Span};
 use crate::model::config::AnnotationMode;
 use crate::model::kubernetes_version::KubernetesVersion;
+use crate::model::sidecar_override::ResolvedOverrides;
 use crate::model::sidecar_set::SidecarContainer;
 use crate::yaml::EntryPart;
 use serde_json::Value;
@@ -113,6 +114,8 @@ pub(super) struct SelectedSet<'s> {
     pub(super) native_reason: Option<NativeReason>,
     /// Kruise would know this content by a ControllerRevision.
     pub(super) is_registered: bool,
+    /// What SidecarOverrides change for this workload.
+    pub(super) overrides: ResolvedOverrides<'s>,
 }
 
 impl SelectedSet<'_> {

@@ -15,6 +15,9 @@ pub mod ledger;
 /// SidecarSets: decoding, defaults, hashes, validation.
 pub mod sidecar_set;
 
+/// SidecarOverrides: what an application changes in its sidecars.
+pub mod sidecar_override;
+
 /// The `.pillion-files` list of a folder.
 pub mod file_list;
 

@@ -3,6 +3,7 @@
 use super::api::{KRUISE_GROUP, PILLION_GROUP};
 use super::config::{self, function_config};
 use super::ledger;
+use super::sidecar_override;
 use super::suggestion::closest_match;
 use serde_json::Value;
 
@@ -26,6 +27,8 @@ pub(crate) enum RenderInput {
     SidecarSet,
     /// A ledger.
     Ledger,
+    /// A SidecarOverride.
+    Override,
 }
 
 /// A JSON Schema, as `pillion schema` prints it.
@@ -65,6 +68,16 @@ pub(crate) static OWN_KINDS: &[OwnKind] = &[
             name: "sidecars",
             about: "The configuration of a kustomize transformer or a KRM function (Sidecars)",
             json: function_config::json_schema,
+        }),
+    },
+    OwnKind {
+        group: PILLION_GROUP,
+        kind: sidecar_override::KIND,
+        input: Some(RenderInput::Override),
+        schema: Some(OwnSchema {
+            name: "override",
+            about: "What an application changes in its sidecars (SidecarOverride)",
+            json: sidecar_override::json_schema,
         }),
     },
     OwnKind { group: KRUISE_GROUP, kind: "SidecarSet", input: Some(RenderInput::SidecarSet), schema: None },

@@ -3,7 +3,7 @@
 use super::deployed_set::DeployedSet;
 use super::replacements::{self, Replacements};
 use crate::inject::{LedgerTrace, PreparedSet, SidecarSetStore};
-use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, template_hash};
+use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
 use crate::model::sidecar_set::SidecarSet;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -170,21 +170,23 @@ impl RevisionAssignments {
     }
 
     /// Returns the revisions of a workload; an entry for another template than the source's has no effect.
-    pub(super) fn for_workload(&self, key: &str, template: &Value) -> WorkloadAssignment<'_> {
-        self.assign(key, template, None)
+    /// `hash` returns that of the source.
+    pub(super) fn for_workload(&self, key: &str, hash: impl Fn() -> Arc<str>) -> WorkloadAssignment<'_> {
+        self.assign(key, hash, None)
     }
 
     /// Returns what the ledgers say of a workload.
-    pub(super) fn ledger_traces(&self, key: &str, template: &Value) -> Vec<LedgerTrace> {
+    pub(super) fn ledger_traces(&self, key: &str, hash: impl Fn() -> Arc<str>) -> Vec<LedgerTrace> {
         let of = |(set, released, target): &(Arc<str>, RevisionName, Option<RevisionName>)| {
             let lines = self.entries.get(key).into_iter().flatten();
             let written = lines.filter(|own| own.set == *set).map(|own| &own.entry).next();
-            let line = written.and_then(|line| line.effective(released, || template_hash(template).into()));
+            let line = written.and_then(|line| line.effective(released, &hash));
             LedgerTrace {
                 set: Arc::clone(set),
                 released: released.clone(),
                 target: target.clone(),
                 entry: line.map(Cow::into_owned),
+                override_hold: None,
             }
         };
         self.ledgers.iter().map(of).collect()
@@ -194,19 +196,19 @@ impl RevisionAssignments {
     pub(super) fn for_workload_with(
         &self,
         key: &str,
-        template: &Value,
+        hash: impl Fn() -> Arc<str>,
         set: &str,
         line: &LedgerEntry,
     ) -> WorkloadAssignment<'_> {
-        self.assign(key, template, Some((set, line)))
+        self.assign(key, hash, Some((set, line)))
     }
 
     /// Returns whether a workload certainly gets the same contents from other assignments.
-    pub(super) fn assigns_same(&self, other: &Self, key: &str, template: &Value) -> bool {
+    pub(super) fn assigns_same(&self, other: &Self, key: &str, hash: impl Fn() -> Arc<str>) -> bool {
         if !self.replacements.is_empty() || !other.replacements.is_empty() {
             return false;
         }
-        let [one, two] = [self, other].map(|assignments| assignments.for_workload(key, template));
+        let [one, two] = [self, other].map(|assignments| assignments.for_workload(key, &hash));
         let contents = |of: &WorkloadAssignment<'_>| -> Vec<*const SidecarSet> {
             of.sets.current().iter().map(|set| Arc::as_ptr(set.set())).collect()
         };
@@ -216,7 +218,7 @@ impl RevisionAssignments {
     fn assign(
         &self,
         key: &str,
-        template: &Value,
+        hash: impl Fn() -> Arc<str>,
         replacement: Option<(&str, &LedgerEntry)>,
     ) -> WorkloadAssignment<'_> {
         let mut lines: Vec<(&str, Cow<'_, LedgerEntry>)> = Vec::new();
@@ -224,7 +226,7 @@ impl RevisionAssignments {
         for WorkloadEntry { set, released, entry: line } in
             others.filter(|o| replacement.is_none_or(|(n, _)| n != &*o.set))
         {
-            let line = line.effective(released, || template_hash(template).into());
+            let line = line.effective(released, &hash);
             lines.extend(line.map(|line| (&**set, line)));
         }
         lines.extend(replacement.map(|(set, line)| (set, Cow::Borrowed(line))));

@@ -8,6 +8,7 @@ use crate::model::workload::{api_group, item_type_meta, type_meta};
 use crate::yaml::{Document, EntryPart, FieldPath, is_certainly_readable, split_documents};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The objects of one file.
@@ -17,12 +18,29 @@ pub struct CollectedObjects {
     pub(crate) sidecar_sets: Vec<(Arc<Document>, FieldPath)>,
     /// Ledgers: the document and the place in it.
     pub(crate) ledgers: Vec<(Arc<Document>, FieldPath)>,
+    /// SidecarOverrides.
+    pub(crate) overrides: Vec<CollectedOverride>,
     /// Namespaces: name and labels.
     pub(crate) namespaces: Vec<(String, BTreeMap<String, String>)>,
     /// Their errors.
     pub diagnostics: Vec<Diagnostic>,
     /// Unreadable documents: errors, or warnings for documents that are certainly not objects.
     pub unreadable: Vec<Diagnostic>,
+}
+
+/// A SidecarOverride as it was found.
+#[derive(Debug, Clone)]
+pub(crate) struct CollectedOverride {
+    /// The document.
+    pub(crate) document: Arc<Document>,
+    /// The place in it.
+    pub(crate) path: FieldPath,
+    /// The folder of its file; None: it came in a stream, or a command built it.
+    pub(crate) folder: Option<PathBuf>,
+    /// Manifests in that folder and below, by other names of their files.
+    pub(crate) reached: Vec<Arc<str>>,
+    /// The folder that rules of pillion.yaml compare with theirs; None: unknown.
+    pub(crate) rule_folder: Option<PathBuf>,
 }
 
 /// Finds the SidecarSets, ledgers and Namespaces of one file, and everything in it that Kubernetes cannot read.
@@ -70,9 +88,19 @@ impl CollectedObjects {
     pub(crate) fn merge(&mut self, other: Self) {
         self.sidecar_sets.extend(other.sidecar_sets);
         self.ledgers.extend(other.ledgers);
+        self.overrides.extend(other.overrides);
         self.namespaces.extend(other.namespaces);
         self.diagnostics.extend(other.diagnostics);
         self.unreadable.extend(other.unreadable);
+    }
+
+    /// Sets the folder of the SidecarOverrides.
+    #[must_use]
+    pub(crate) fn in_folder(mut self, folder: Option<&Path>) -> Self {
+        for found in &mut self.overrides {
+            (found.folder, found.rule_folder) = (folder.map(Path::to_owned), folder.map(Path::to_owned));
+        }
+        self
     }
 
     fn add_document(&mut self, document: &Arc<Document>) {
@@ -100,6 +128,16 @@ impl CollectedObjects {
             KindMatch::Own(own) => match own.input {
                 Some(RenderInput::SidecarSet) => self.sidecar_sets.push((Arc::clone(document), path)),
                 Some(RenderInput::Ledger) => self.ledgers.push((Arc::clone(document), path)),
+                Some(RenderInput::Override) => {
+                    let document = Arc::clone(document);
+                    self.overrides.push(CollectedOverride {
+                        document,
+                        path,
+                        folder: None,
+                        reached: Vec::new(),
+                        rule_folder: None,
+                    });
+                }
                 None => {}
             },
             KindMatch::Foreign if (group, kind) == ("", "Namespace") => {

@@ -2,6 +2,7 @@
 
 use super::assignments::RevisionAssignments;
 use super::namespaces::NamespaceIndex;
+use super::overrides::OverrideIndex;
 use super::prefilter::SelectorPrefilter;
 use super::scan::{ObjectScan, scan_object};
 use crate::inject::Options;
@@ -16,6 +17,7 @@ pub struct Renderer {
     pub(super) assignments: RevisionAssignments,
     kinds: WorkloadKinds,
     pub(super) namespaces: Arc<NamespaceIndex>,
+    pub(crate) overrides: OverrideIndex,
     pub(super) options: Options,
     keeps_sidecar_sets: bool,
     keeps_all: bool,
@@ -63,6 +65,7 @@ impl Renderer {
             assignments: contents,
             kinds,
             namespaces: Arc::new(namespaces),
+            overrides: OverrideIndex::default(),
             options,
             keeps_sidecar_sets,
             keeps_all: false,
@@ -77,9 +80,24 @@ impl Renderer {
     pub(crate) fn with_assignments(&self, contents: RevisionAssignments) -> Self {
         let (kinds, namespaces) = (self.kinds.clone(), Arc::clone(&self.namespaces));
         let prefilter = SelectorPrefilter::new(contents.all_sets().map(|s| &s.set().selector));
-        let default_namespace = Arc::clone(&self.default_namespace);
+        let (overrides, default_namespace) = (self.overrides.clone(), Arc::clone(&self.default_namespace));
         let kruise_sets = self.kruise_sets.clone();
-        Self { assignments: contents, kinds, namespaces, prefilter, default_namespace, kruise_sets, ..*self }
+        Self {
+            assignments: contents,
+            kinds,
+            namespaces,
+            overrides,
+            prefilter,
+            default_namespace,
+            kruise_sets,
+            ..*self
+        }
+    }
+
+    /// Returns a renderer that obeys SidecarOverrides.
+    #[must_use]
+    pub(super) fn with_overrides(self, overrides: OverrideIndex) -> Self {
+        Self { overrides, ..self }
     }
 
     /// Returns a renderer for a cluster with Kruise: SidecarSets are rendered, and workloads stay as they are.

@@ -4,6 +4,8 @@ use super::assignments::RevisionAssignments;
 use super::collect::CollectedObjects;
 use super::kruise;
 use super::namespaces::NamespaceIndex;
+use super::override_rules::OverrideRules;
+use super::overrides::{KnownSets, OverrideIndex};
 use super::renderer::Renderer;
 use super::replacements::find_replacements;
 use super::sidecar_sets::{DocumentObject, read_sets, read_states, validate_sets};
@@ -36,6 +38,8 @@ pub(crate) struct RendererInputs<'a> {
     pub(crate) repository: &'a RepositoryConfig,
     /// What puts sidecars into the pods of the cluster; None: the rendered manifests have them.
     pub(crate) runtime: Option<Runtime>,
+    /// What SidecarOverrides may change.
+    pub(crate) override_rules: OverrideRules,
     /// Which annotations are written, where that is not left to pillion.yaml.
     pub(crate) annotations: Option<config::AnnotationMode>,
     /// SidecarSets stay in the output.
@@ -120,8 +124,12 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
         }
     }
     diagnostics.extend(unread);
+    let known = KnownSets { written: &sets, ledgers: &ledgers, expects_ledgers };
+    let (overrides, problems) = OverrideIndex::read(&collected.overrides, &from.override_rules, &known);
+    diagnostics.extend(problems);
     if from.runtime == Some(Runtime::Kruise) {
         diagnostics.extend(kruise::check(&sets, &ledgers));
+        diagnostics.extend(overrides.ignored_by_kruise());
     }
     let contents = assign_revisions(&sets, &ledgers, &history, expects_ledgers, None, None);
     // Where ledgers decide, plans name each workload before it gets a sidecar, and one Job must not stop all others.
@@ -145,7 +153,7 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
     );
     let renderer = match from.runtime {
         Some(Runtime::Kruise) => renderer.with_kruise(),
-        None => renderer,
+        None => renderer.with_overrides(overrides),
     };
     (RendererSetup { renderer, sets, ledgers, history, expects_ledgers, declared_namespaces }, diagnostics)
 }

@@ -2,17 +2,19 @@
 
 use super::Manifest;
 use super::assignments::WorkloadAssignment;
+use super::overrides::source_hash;
 use super::renderer::Renderer;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::inject::{self, InjectionOutcome, NamespaceLabels, PodTemplate, PodTemplateChange};
+use crate::inject::{self, InjectionOutcome, LedgerTrace, NamespaceLabels, PodTemplate, PodTemplateChange};
 use crate::model::ledger::LedgerEntry;
 use crate::model::pod_annotations::INJECTED_LIST;
+use crate::model::sidecar_override::{OverrideHold, ResolvedOverrides, SidecarOverride};
 use crate::model::sidecar_set::SidecarSet;
 use crate::model::workload::{self, NO_NAMESPACE, WorkloadKind};
 use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A workload and its place in a document.
@@ -32,6 +34,8 @@ pub struct WorkloadRef {
     pub(crate) path: FieldPath,
     /// Where its pod template is in the document.
     pub(crate) template_path: FieldPath,
+    /// The SidecarOverrides for it.
+    pub(crate) overrides: Vec<Arc<SidecarOverride>>,
 }
 
 /// What a workload becomes.
@@ -76,6 +80,26 @@ impl WorkloadRef {
         self.template_path.find(document.value()).unwrap_or(&Value::Null)
     }
 
+    /// Returns the hash of its source, as entries of ledgers have it.
+    pub(crate) fn source_hash(&self, document: &Document) -> Arc<str> {
+        source_hash(self.pod_template(document), &self.overrides).into()
+    }
+
+    /// Reports SidecarOverrides of it that conflict.
+    pub(crate) fn override_conflicts(&self) -> Vec<Diagnostic> {
+        let sets: BTreeSet<&str> = self.overrides.iter().map(|source| source.sidecar_set.as_str()).collect();
+        let conflicts = |set: &str| ResolvedOverrides::choose(&self.overrides, set, &self.key).1;
+        sets.into_iter().flat_map(conflicts).collect()
+    }
+
+    /// Returns its hold by a SidecarOverride in the rollouts of a SidecarSet.
+    pub(crate) fn override_hold(&self, set: &str) -> Option<OverrideHold> {
+        if self.overrides.is_empty() {
+            return None;
+        }
+        ResolvedOverrides::choose(&self.overrides, set, &self.key).0.hold()
+    }
+
     /// Returns the object in the document.
     pub(crate) fn object<'d>(&self, document: &'d Document) -> &'d Value {
         self.path.find(document.value()).unwrap_or(&Value::Null)
@@ -111,8 +135,10 @@ impl Renderer {
         let namespace = explicit.unwrap_or(&self.default_namespace);
         let name = text("name").or(text("generateName")).unwrap_or_default();
         let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        let key = workload::workload_key(api_version, &kind.kind, namespace, name);
         Ok(WorkloadRef {
-            key: workload::workload_key(api_version, &kind.kind, namespace, name).into(),
+            overrides: self.overrides.for_workload(document.file(), &key, value),
+            key: key.into(),
             kind: Arc::clone(kind),
             namespace: namespace.into(),
             is_namespace_guessed: explicit.is_none(),
@@ -127,11 +153,11 @@ impl Renderer {
         if self.is_kruise_runtime() {
             return self.deploy(document, workload, None);
         }
-        let template = workload.pod_template(document);
+        let hash = || workload.source_hash(document);
         let mut injected =
-            self.inject_assigned(document, workload, self.assignments.for_workload(&workload.key, template));
+            self.inject_assigned(document, workload, self.assignments.for_workload(&workload.key, hash));
         if self.options.trace {
-            injected.outcome.trace.ledgers = self.assignments.ledger_traces(&workload.key, template);
+            injected.outcome.trace.ledgers = self.ledger_traces(document, workload);
         }
         injected
     }
@@ -147,11 +173,11 @@ impl Renderer {
         if self.is_kruise_runtime() {
             return self.deploy(document, workload, Some(entry).filter(|_| *workload.name == *set));
         }
-        let template = workload.pod_template(document);
+        let hash = || workload.source_hash(document);
         self.inject_assigned(
             document,
             workload,
-            self.assignments.for_workload_with(&workload.key, template, set, entry),
+            self.assignments.for_workload_with(&workload.key, hash, set, entry),
         )
     }
 
@@ -189,7 +215,17 @@ impl Renderer {
         }
         let template = workload.pod_template(document);
         template["metadata"]["annotations"].get(INJECTED_LIST).is_none()
-            && self.assignments.assigns_same(&other.assignments, &workload.key, template)
+            && self
+                .assignments
+                .assigns_same(&other.assignments, &workload.key, || workload.source_hash(document))
+    }
+
+    /// Returns what ledgers and SidecarOverrides say of the revisions of a workload.
+    fn ledger_traces(&self, document: &Document, workload: &WorkloadRef) -> Vec<LedgerTrace> {
+        let traces = self.assignments.ledger_traces(&workload.key, || workload.source_hash(document));
+        let with_hold =
+            |trace: LedgerTrace| LedgerTrace { override_hold: workload.override_hold(&trace.set), ..trace };
+        traces.into_iter().map(with_hold).collect()
     }
 
     /// Returns whether a SidecarSet selects a workload; where labels of its namespace are not known, it may.
@@ -226,6 +262,7 @@ impl Renderer {
             runs_to_completion: workload.kind.traits.runs_to_completion,
             volume_claims: claims,
             namespace_labels: self.namespaces.labels_of(&workload.namespace),
+            overrides: &workload.overrides,
         }
     }
 
@@ -239,8 +276,7 @@ impl Renderer {
             let InjectedWorkload { change, outcome } = self.deploy(document, workload, None);
             return (change.map(|(at, new)| WorkloadEdit::Value(at, new)), outcome);
         }
-        let template = workload.pod_template(document);
-        let assignment = self.assignments.for_workload(&workload.key, template);
+        let assignment = self.assignments.for_workload(&workload.key, || workload.source_hash(document));
         let (edit, mut outcome) = self.inject_with(document, workload, assignment, |change, partition| {
             let parts = change.as_ref().map(PodTemplateChange::parts).filter(|_| partition.is_none());
             let text = parts.and_then(|parts| document.rewrite_parts(&workload.template_path, parts));
@@ -257,7 +293,7 @@ impl Renderer {
             }
         });
         if self.options.trace {
-            outcome.trace.ledgers = self.assignments.ledger_traces(&workload.key, template);
+            outcome.trace.ledgers = self.ledger_traces(document, workload);
         }
         (edit.flatten(), outcome)
     }

@@ -405,6 +405,6 @@ fn update_some(matched: &MatchedWorkload<'_>, taken: u32, is_oversized: bool) ->
         max_unavailable: if counts { matched.max_unavailable(taken) } else { 0 },
         is_oversized,
         is_repair: false,
-        hold_ended: matched.expired_hold.clone(),
+        ended_hold: matched.ended_hold.clone(),
     }
 }

@@ -116,6 +116,6 @@ fn update(matched: &MatchedWorkload<'_>, percent: u32) -> WorkloadUpdate {
         max_unavailable: if counts { matched.max_unavailable(after - before) } else { 0 },
         is_oversized: false,
         is_repair: false,
-        hold_ended: None,
+        ended_hold: None,
     }
 }

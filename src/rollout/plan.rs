@@ -116,7 +116,12 @@ impl<'s> RolloutPlan<'s> {
     pub(crate) fn last_hold_expiry(&self) -> Option<i64> {
         let today = self.external.today.as_deref();
         let expired = self.ledger.entries.values().filter(|entry| entry.is_hold_expired(today));
-        expired.filter_map(|entry| end_of_day(entry.held_until.as_deref()?)).max()
+        let by_ledger = expired.filter(|entry| !entry.is_held_by_override()).map(|entry| &entry.held_until);
+        let workloads = self.context.workloads.as_slice().iter();
+        let over = workloads.filter(|workload| workload.active_override_hold(today).is_none());
+        let by_overrides =
+            over.filter_map(|workload| workload.override_hold.as_ref()).map(|hold| &hold.until);
+        by_ledger.flatten().chain(by_overrides).filter_map(|until| end_of_day(until)).max()
     }
 
     /// Returns the name of the SidecarSet.

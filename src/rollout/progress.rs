@@ -1,12 +1,13 @@
 //! The progress of a rollout: the revision of each workload, and the workloads that are not done.
 
 use super::kruise;
-use super::types::{Batch, RolloutContext};
+use super::types::{Batch, EndedHold, RolloutContext};
 use super::update_method::UpdateMethod;
 use super::workload_set::{PlannedWorkload, TemplateChange};
 use super::workload_strategy::WorkloadStrategy;
 use super::{saturating_sum, to_u32};
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
+use crate::model::sidecar_override::OverrideHold;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ pub(super) struct MatchedWorkload<'a> {
     pub(super) workload: &'a PlannedWorkload,
     /// Its entry in the ledger, where it has a valid one.
     pub(super) entry: Option<LedgerEntry>,
-    /// The last day of a person's expired hold, where the workload still has the held content.
-    pub(super) expired_hold: Option<Arc<str>>,
+    /// How its hold ended, where the workload still has the held content.
+    pub(super) ended_hold: Option<EndedHold>,
     /// Its revision.
     pub(super) revision: RevisionName,
     /// What changes for it from its revision to the target.
@@ -71,12 +72,28 @@ pub(super) struct HeldWorkload<'a> {
     pub(super) entry: Option<LedgerEntry>,
     /// The entry in the ledger of a replaced SidecarSet, where a person holds the workload there.
     pub(super) replaced_entry: Option<&'a LedgerEntry>,
+    /// The SidecarOverride that holds it, where the ledger does not have that yet.
+    pub(super) override_hold: Option<&'a OverrideHold>,
 }
 
 impl HeldWorkload<'_> {
     /// Returns whether the ledger of this SidecarSet has the hold already.
     pub(super) fn is_in_ledger(&self) -> bool {
-        self.code.is_none() && self.replaced_entry.is_none()
+        self.code.is_none() && self.replaced_entry.is_none() && self.override_hold.is_none()
+    }
+
+    /// Returns the entry of its hold, unless that is one of the planner.
+    pub(super) fn hold_entry(&self) -> Option<LedgerEntry> {
+        let Some(hold) = self.override_hold else {
+            return self.replaced_entry.or(self.entry.as_ref()).cloned();
+        };
+        Some(LedgerEntry {
+            hold_reason: Some(Arc::clone(&hold.reason)),
+            held_by: Some(Arc::clone(&hold.by)),
+            held_until: Some(Arc::clone(&hold.until)),
+            images: self.entry.as_ref().map(|entry| entry.images.clone()).unwrap_or_default(),
+            ..LedgerEntry::with_revision(self.revision.clone())
+        })
     }
 }
 
@@ -161,21 +178,15 @@ fn evaluate<'a>(
 ) -> Evaluation<'a> {
     let entry = workload.active_entry(ledger);
     let current = entry.as_ref().map_or(&ledger.released, |l| &l.revision).clone();
-    let has_ended = entry.as_ref().is_some_and(|l| l.is_hold_expired(today));
+    let has_ended =
+        entry.as_ref().is_some_and(|l| l.hold_reason.is_some() && workload.is_hold_over(l, today));
     let hold = |code, reason, entry: Option<Cow<'_, LedgerEntry>>, replaced_entry| {
         let (revision, entry) = (current.clone(), entry.map(Cow::into_owned));
-        Evaluation::Held(Box::new(HeldWorkload {
-            position,
-            workload,
-            revision,
-            code,
-            reason,
-            entry,
-            replaced_entry,
-        }))
+        let override_hold = None;
+        HeldWorkload { position, workload, revision, code, reason, entry, replaced_entry, override_hold }
     };
     if let (Some(reason), false) = (entry.as_ref().and_then(|l| l.hold_reason.clone()), has_ended) {
-        return hold(None, reason, entry, None);
+        return Evaluation::Held(Box::new(hold(None, reason, entry, None)));
     }
     let has_images = entry.as_ref().is_some_and(|l| !l.images.is_empty());
     let is_back = has_ended && current == ledger.released && !has_images;
@@ -197,12 +208,16 @@ fn evaluate<'a>(
     }
     if change.behavior.method == UpdateMethod::Never && !is_at_target {
         let reason = change.behavior.reason.as_deref().unwrap_or_default().into();
-        return hold(change.behavior.code, reason, entry, None);
+        return Evaluation::Held(Box::new(hold(change.behavior.code, reason, entry, None)));
+    }
+    if let Some(override_hold) = workload.active_override_hold(today).filter(|_| !is_at_target) {
+        let held = hold(None, Arc::clone(&override_hold.reason), entry, None);
+        return Evaluation::Held(Box::new(HeldWorkload { override_hold: Some(override_hold), ..held }));
     }
     let elsewhere = context.held_by_replaced.get(workload.key());
     let elsewhere = elsewhere.filter(|there| !is_at_target && !there.is_hold_expired(today));
     if let Some((there, reason)) = elsewhere.and_then(|l| Some((l, l.hold_reason.as_ref()?))) {
-        return hold(None, Arc::clone(reason), entry, Some(there));
+        return Evaluation::Held(Box::new(hold(None, Arc::clone(reason), entry, Some(there))));
     }
     let entry = entry.map(Cow::into_owned);
     let matched = MatchedWorkload::new(context, ledger, (position, workload), entry, change, is_at_target);
@@ -224,10 +239,7 @@ impl<'a> MatchedWorkload<'a> {
             position,
             workload,
             revision: entry.as_ref().map_or_else(|| ledger.released.clone(), |l| l.revision.clone()),
-            expired_hold: entry
-                .as_ref()
-                .filter(|l| l.hold_reason.is_some())
-                .and_then(|l| l.held_until.clone()),
+            ended_hold: EndedHold::of(entry.as_ref(), workload),
             entry,
             can_split: context.settings.may_split && context.can_split(workload, replicas),
             change,

@@ -23,8 +23,10 @@ impl CountedWorkloads {
         let Some(target) = &ledger.target else { return Self::default() };
         // Expired holds count too: the scope does not depend on the date.
         let state = RolloutProgress::of(context, ledger, target, None);
+        // Nor does it depend on SidecarOverrides, which come and go with their applications.
+        let by_overrides = state.held.iter().filter(|h| h.override_hold.is_some()).map(|h| h.workload.key());
         Self {
-            keys: state.matched.iter().map(|m| Arc::clone(m.workload.key())).collect(),
+            keys: state.matched.iter().map(|m| m.workload.key()).chain(by_overrides).cloned().collect(),
             held: state
                 .held
                 .iter()

@@ -186,10 +186,10 @@ fn is_rejected(ledger: &Ledger, source: &RevisionName) -> bool {
     ledger.rejected.iter().any(|r| **r == *revision_text(source))
 }
 
-/// Returns whether a workload with an expired hold has another revision than the released one.
+/// Returns whether a workload with a hold that is over has another revision than the released one.
 fn has_expired_hold(context: &RolloutContext<'_>, ledger: &Ledger, external: &ExternalState) -> bool {
     let today = external.today.as_deref();
-    let ended = ledger.entries.iter().filter(|(_, entry)| entry.is_hold_expired(today));
+    let ended = ledger.entries.iter().filter(|(key, entry)| context.is_hold_over(key, entry, today));
     ended.filter_map(|(key, _)| context.workloads.find(key)).any(|workload| {
         let entry = workload.active_entry(ledger);
         entry.is_some_and(|entry| {
@@ -421,10 +421,14 @@ fn completed_ledger(
     external: &ExternalState,
 ) -> Ledger {
     let mut after = context.without_stale_entries(ledger);
-    after.retain_workloads(|_, entry| {
-        entry.hold_reason.is_some() && !entry.is_hold_expired(external.today.as_deref())
+    after.retain_workloads(|key, entry| {
+        entry.hold_reason.is_some() && !context.is_hold_over(key, entry, external.today.as_deref())
     });
     for held in state.held.iter().filter(|h| !h.is_in_ledger()) {
+        if let Some(entry) = held.hold_entry().filter(|_| held.override_hold.is_some()) {
+            after.entries.insert_mut(Arc::clone(held.workload.key()), entry);
+            continue;
+        }
         let entry = LedgerEntry {
             revision: held.revision.clone(),
             template_hash: Some(held.workload.template_hash()),

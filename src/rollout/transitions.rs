@@ -325,7 +325,10 @@ pub(crate) fn hold(
     }
     let mut images = present.map_or_else(BTreeMap::new, |l| l.images.clone());
     images.extend(hold.images.iter().map(|(name, image)| (name.clone(), image.clone())));
-    let lasting = present.filter(|l| l.is_held_by_person() && !l.is_hold_expired(Some(hold.today)));
+    let is_lasting = |l: &&LedgerEntry| {
+        l.is_held_by_person() && !l.is_held_by_override() && !l.is_hold_expired(Some(hold.today))
+    };
+    let lasting = present.filter(is_lasting);
     let partition = present.and_then(|l| l.partition);
     let entry = LedgerEntry {
         revision,
@@ -354,7 +357,7 @@ pub(crate) fn has_containers<'n>(
     workload: &PlannedWorkload,
     mut names: impl Iterator<Item = &'n String>,
 ) -> bool {
-    let present = ledger.entry(workload.key(), workload.manifest.pod_template(&workload.document));
+    let present = workload.active_entry(ledger);
     let revision = present.map_or_else(|| ledger.released.clone(), |entry| entry.revision.clone());
     let content = revision.as_ref().and_then(|name| ledger.revision(name));
     let has = |name: &String| {

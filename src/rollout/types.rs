@@ -10,6 +10,7 @@ use crate::model::ledger::{Ledger, LedgerEntry, Revision, RevisionName};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 /// Everything about one rollout that does not change while it progresses.
@@ -246,8 +247,49 @@ pub struct WorkloadUpdate {
     pub is_oversized: bool,
     /// It is unhealthy on a revision that was given up, and is updated before all others.
     pub(crate) is_repair: bool,
-    /// The last day of the hold that kept it until now.
-    pub(crate) hold_ended: Option<Arc<str>>,
+    /// How the hold ended that kept it until now.
+    pub(crate) ended_hold: Option<EndedHold>,
+}
+
+/// How a hold ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EndedHold {
+    /// Its last day, `YYYY-MM-DD`, is over.
+    Expired(Arc<str>),
+    /// The SidecarOverride no longer holds the workload.
+    Withdrawn(Arc<str>),
+}
+
+impl EndedHold {
+    /// Returns how the hold of a workload ended, provided that it has.
+    pub(super) fn of(entry: Option<&LedgerEntry>, workload: &PlannedWorkload) -> Option<Self> {
+        let by_override =
+            || workload.override_hold.as_ref().map(|hold| Self::Expired(Arc::clone(&hold.until)));
+        match entry.filter(|entry| entry.hold_reason.is_some()) {
+            None => by_override(),
+            Some(entry) if entry.is_held_by_override() => {
+                by_override().or_else(|| entry.held_by.clone().map(Self::Withdrawn))
+            }
+            Some(entry) => entry.held_until.clone().map(Self::Expired),
+        }
+    }
+
+    /// Returns it as data: the day, or `Withdrawn`.
+    pub(crate) fn to_json(&self) -> Value {
+        match self {
+            Self::Expired(day) => json!(&**day),
+            Self::Withdrawn(_) => json!("Withdrawn"),
+        }
+    }
+}
+
+impl fmt::Display for EndedHold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired(day) => write!(f, "its hold expired on {day}"),
+            Self::Withdrawn(by) => write!(f, "{by} no longer holds it"),
+        }
+    }
 }
 
 impl WorkloadUpdate {
@@ -315,6 +357,14 @@ impl RolloutContext<'_> {
             }
         }
         after
+    }
+
+    /// Returns whether the hold of the entry of a workload is over.
+    pub(crate) fn is_hold_over(&self, key: &str, entry: &LedgerEntry, today: Option<&str>) -> bool {
+        match self.workloads.find(key) {
+            Some(workload) => entry.hold_reason.is_some() && workload.is_hold_over(entry, today),
+            None => entry.is_hold_expired(today),
+        }
     }
 
     /// Returns whether the native partition of a workload can split it.

@@ -8,7 +8,8 @@ use super::workload_strategy::{self, WorkloadStrategy};
 use super::{LabelMap, template_labels};
 use crate::diagnostics::Diagnostic;
 use crate::model::api::KRUISE_GROUP;
-use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, template_hash};
+use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
+use crate::model::sidecar_override::OverrideHold;
 use crate::render::{Renderer, WorkloadRef};
 use crate::yaml::{Document, FieldPath};
 use serde_json::Value;
@@ -50,6 +51,8 @@ pub struct PlannedWorkload {
     has_default_replicas: bool,
     /// A HorizontalPodAutoscaler in git sets its replicas.
     pub(crate) is_autoscaled: bool,
+    /// Its hold by a SidecarOverride, whether its last day is over or not.
+    pub(crate) override_hold: Option<OverrideHold>,
     change_cache: Mutex<Vec<(RevisionPair, Arc<TemplateChange>)>>,
     // A plan of a hundred batches asks each workload a hundred times.
     strategy_cache: Mutex<Vec<(StrategyKey, Arc<WorkloadStrategy>)>>,
@@ -122,6 +125,7 @@ impl PlannedWorkload {
             replicas: if located.kind.is_pod() { Some(1) } else { replicas },
             has_default_replicas,
             is_autoscaled: false,
+            override_hold: None,
             document,
             manifest: located,
             change_cache: Mutex::default(),
@@ -143,15 +147,28 @@ impl PlannedWorkload {
         default.filter(|_| self.has_default_replicas && !self.is_autoscaled)
     }
 
-    /// Returns the hash of its pod template in the sources.
+    /// Returns the hash of its source.
     pub(crate) fn template_hash(&self) -> Arc<str> {
-        let hash = || template_hash(self.manifest.pod_template(&self.document)).into();
+        let hash = || self.manifest.source_hash(&self.document);
         Arc::clone(self.template_hash_cache.get_or_init(hash))
     }
 
     /// Returns its valid entry in a ledger ([`LedgerEntry::effective`]).
     pub(crate) fn active_entry<'l>(&self, ledger: &'l Ledger) -> Option<Cow<'l, LedgerEntry>> {
         ledger.entries.get(self.key())?.effective(&ledger.released, || self.template_hash())
+    }
+
+    /// Returns its hold by a SidecarOverride, if its last day is not over.
+    pub(crate) fn active_override_hold(&self, today: Option<&str>) -> Option<&OverrideHold> {
+        self.override_hold.as_ref().filter(|hold| today.is_none_or(|today| *hold.until >= *today))
+    }
+
+    /// Returns whether the hold of its entry is over. One by a SidecarOverride lasts as long as that says.
+    pub(crate) fn is_hold_over(&self, entry: &LedgerEntry, today: Option<&str>) -> bool {
+        match entry.is_held_by_override() {
+            true => self.active_override_hold(today).is_none(),
+            false => entry.is_hold_expired(today),
+        }
     }
 
     /// Returns its own update strategy, for a number of pods and an update method.

@@ -164,6 +164,7 @@ impl ClusterView {
         let units = units.map(|(document, located)| {
             let mut unit = PlannedWorkload::new(Arc::clone(document), located.clone());
             unit.is_autoscaled = self.related_objects.is_autoscaled(&unit.manifest);
+            unit.override_hold = unit.manifest.override_hold(name);
             unit
         });
         let replaces = self.replaced_sets(ledger);

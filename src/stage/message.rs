@@ -186,8 +186,7 @@ fn update_line(update: &WorkloadUpdate, released: &RevisionName) -> String {
         (_, None) => format!("its pods (number unknown), {}", how.description()),
     };
     let mark = update.effect_note(released).map_or_else(String::new, |mark| format!(", {mark}"));
-    let ended = update.hold_ended.as_ref();
-    let ended = ended.map_or_else(String::new, |day| format!("; its hold expired on {day}"));
+    let ended = update.ended_hold.as_ref().map_or_else(String::new, |ended| format!("; {ended}"));
     format!("{}: {what}{mark}{ended}", workload_title(&update.key))
 }
 

@@ -14,6 +14,7 @@ mod ledger_commit;
 mod ledger_history;
 mod message;
 mod missing_workloads;
+mod override_checks;
 mod preconditions;
 #[cfg_attr(
     not(feature = "watch"),
@@ -53,6 +54,7 @@ pub(crate) use ledger_history::{
 };
 pub(crate) use message::source_trailers_of;
 pub(crate) use missing_workloads::{LedgerHistory, missing_after_change, missing_workloads};
+pub(crate) use override_checks::unreached_overrides;
 pub use preconditions::{foreign_commits, reverted_batch, rewritten_branch, sidecar_removal};
 pub use proposal::ProposalBranch;
 #[cfg(feature = "watch")]

@@ -55,7 +55,7 @@ impl ClusterView {
             return 0;
         };
         let has_revision = |(document, located): &(&Arc<Document>, &WorkloadRef)| {
-            let entry = ledger.entry(&located.key, located.pod_template(document));
+            let entry = ledger.entry(&located.key, || located.source_hash(document));
             let revision = entry.map_or_else(|| ledger.released.clone(), |entry| entry.revision.clone());
             let content = revision.as_deref().and_then(|name| ledger.revision(name));
             content.is_some_and(|r| self.prepared.renderer.selects(document, located, &r.set))

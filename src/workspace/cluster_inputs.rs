@@ -3,7 +3,7 @@
 use super::deployed_sets::deployed_set_inputs;
 use super::duplicate_workloads::duplicate_workloads;
 use super::selection::{BuiltInputs, InputSelector};
-use super::texts::read_inputs;
+use super::texts::{collect_overrides, read_inputs};
 use super::{Configuration, Input, WhatIf, input_from_build, manifests_of, read_ledgers, shared_files};
 use crate::diagnostics::{Diagnostic, Span};
 use crate::read::{FileSource, IgnoreRules, map_in_order};
@@ -82,6 +82,10 @@ impl ClusterInputs {
         if let Some(cluster) = cluster {
             manifests.retain(|input| layout.cluster_contains(cluster, input));
         }
+        let override_files = match selection.paths.is_empty() {
+            true => Vec::new(),
+            false => selector.select_override_files(&manifests, configuration),
+        };
         diagnostics.append(&mut selector.diagnostics);
         diagnostics.extend(ledger_errors.into_iter().chain(missing_sets));
         diagnostics.extend(shared_files(configuration, sources.cluster, &manifests));
@@ -89,6 +93,7 @@ impl ClusterInputs {
         let set_names: BTreeSet<Arc<str>> = set_files.iter().map(|s| Arc::clone(&s.name)).collect();
         let set_names: BTreeSet<&str> = set_names.iter().map(|name| &**name).collect();
         let (texts, mut collected) = read_inputs(manifests, files, &set_names, usize::MAX, || ());
+        collected.merge(collect_overrides(&override_files, files));
         let texts: Vec<_> =
             texts.into_iter().map(|(input, text)| (input, text.unwrap_or_else(|| "".into()))).collect();
         let further = set_files.into_iter().filter(|s| !known.contains(&s.name)).collect();
@@ -104,6 +109,7 @@ impl ClusterInputs {
             sidecar_set_paths: &set_paths,
             repository: &configuration.repository,
             runtime: configuration.repository.runtime_of(sources.cluster),
+            override_rules: configuration.override_rules(),
             annotations: None,
             keeps_sidecar_sets: false,
             trace: false,
@@ -116,7 +122,14 @@ impl ClusterInputs {
         let inputs = Self { cluster, setup, texts, workloads, first_workload_indexes };
         diagnostics.extend(duplicate_workloads(&inputs.workloads, &inputs.texts, &inputs.setup.renderer));
         diagnostics.extend(inputs.namespace_errors(sources.built.is_some()));
+        diagnostics.extend(inputs.override_conflicts());
         (inputs, diagnostics)
+    }
+
+    /// Finds SidecarOverrides that conflict on a workload.
+    fn override_conflicts(&self) -> Vec<Diagnostic> {
+        let workloads = self.workloads.iter().flat_map(|(_, all)| all);
+        workloads.flat_map(WorkloadRef::override_conflicts).collect()
     }
 
     /// Finds workloads with an unspecified namespace; and of built manifests, those that ledgers know by another one.

@@ -26,14 +26,16 @@ fn config_paths(document: &Document) -> Vec<(yaml::FieldPath, String)> {
     let root = yaml::FieldPath::root();
     let mut all = vec![root.child("rendered"), root.child("ledgers")];
     let mut lists = |key: &str, inner: Option<&str>| {
-        let count = document.value()[key].as_array().map_or(0, Vec::len);
-        let at = |i| inner.iter().fold(root.child(key).child(i), |at, key| at.child(*key));
+        let list = yaml::FieldPath::dotted(key);
+        let count = list.find(document.value()).and_then(|found| found.as_array()).map_or(0, Vec::len);
+        let at = |i| inner.iter().fold(list.child(i), |at, key| at.child(*key));
         all.extend((0..count).map(at));
     };
     lists("sources", None);
     lists("sidecarSets", None);
     lists("clusters", Some("folder"));
     lists("namespaces", Some("folder"));
+    lists("overrides.rules", Some("folder"));
     let text = |at: yaml::FieldPath| {
         let text = at.find(document.value())?.as_str()?.to_owned();
         Some((at, text))

@@ -5,7 +5,8 @@ use super::config_paths::check_config_paths;
 use super::{ClusterLayout, InputOptions, Layout};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::{self, NamespaceRule, RepositoryConfig};
-use crate::read::{Disk, FileSource};
+use crate::read::{Disk, FileSource, normalize_path};
+use crate::render::OverrideRules;
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use crate::yaml::Document;
 use std::path::{Path, PathBuf};
@@ -93,6 +94,12 @@ impl Configuration {
     pub(crate) fn path(&self) -> PathBuf {
         let document = self.document.as_ref().map(|document| Path::new(&**document.file()));
         self.layout.root.join(document.and_then(Path::file_name).unwrap_or("pillion.yaml".as_ref()))
+    }
+
+    /// Returns what SidecarOverrides may change.
+    pub(crate) fn override_rules(&self) -> OverrideRules {
+        let folder = |folder: &str| normalize_path(&self.layout.root.join(folder));
+        OverrideRules::new(self.repository.overrides.as_ref(), self.document.as_ref(), folder)
     }
 
     /// Returns how inputs are selected; nothing below the `output` folder is one.

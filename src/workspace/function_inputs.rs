@@ -17,7 +17,9 @@ use crate::model::config::function_config::{
 };
 use crate::model::config::{NamespaceRule, RepositoryConfig, Runtime};
 use crate::read::{Disk, FileKind, FileSource as _};
-use crate::render::{CollectedObjects, DocumentObject, RendererInputs, RendererSetup, build_renderer};
+use crate::render::{
+    CollectedObjects, DocumentObject, OverrideRules, RendererInputs, RendererSetup, build_renderer,
+};
 use crate::sandbox::{RepositoryRoot, SandboxPath, or_current_dir};
 use crate::yaml::{Document, EntryPart, FieldPath};
 use std::collections::BTreeSet;
@@ -139,6 +141,11 @@ impl FunctionInputs {
                 .extend(items.ledgers.drain(..).map(|(document, path)| application_ledger(&document, &path)));
         }
         diagnostics.extend(kruise_runtime(&configuration.repository, &options.span));
+        // A stream has no folder of its own: its owner is who owns the kustomization.
+        for found in &mut items.overrides {
+            let folder = found.folder.as_deref().unwrap_or(&options.folder);
+            found.rule_folder = or_current_dir(folder).canonicalize().ok();
+        }
         let (ledgers, errors) = collect_ledgers(options, layout, &ledger_paths, root_folder.as_ref());
         diagnostics.extend(errors);
         let is_empty = [&sidecar_sets, &items].iter().all(|found| found.sidecar_sets.is_empty())
@@ -151,6 +158,7 @@ impl FunctionInputs {
             sidecar_set_paths: &[set_paths, own_set_paths].concat(),
             repository: &merge_spec(&configuration.repository, spec),
             runtime: None,
+            override_rules: canonical_override_rules(&configuration),
             annotations: spec.annotations,
             keeps_sidecar_sets: !matches!(spec.keep_sidecar_sets, None | Some(KeepSidecarSets::Strip)),
             trace: false,
@@ -353,6 +361,15 @@ fn default_namespace(options: &FunctionOptions, layout: &Layout) -> Arc<str> {
         return name.into();
     }
     namespace_of_folder(&options.folder, layout).unwrap_or_else(|| UNSPECIFIED_NAMESPACE.into())
+}
+
+/// Returns what SidecarOverrides may change, with canonical folders; one that does not exist has no SidecarOverrides.
+fn canonical_override_rules(configuration: &Configuration) -> OverrideRules {
+    let folder = |folder: &str| {
+        let path = configuration.layout.root.join(folder);
+        or_current_dir(&path).canonicalize().unwrap_or(path)
+    };
+    OverrideRules::new(configuration.repository.overrides.as_ref(), configuration.document.as_ref(), folder)
 }
 
 /// Returns pillion.yaml with the namespaces and the ledgers of the configuration.

@@ -54,6 +54,11 @@ impl Input {
         }
     }
 
+    /// Returns the folder of its file.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.file().map(|file| file.parent().unwrap_or(Path::new("")))
+    }
+
     /// Returns whether its text can be read again: standard input and pipes (`<(kustomize build …)`) give it once.
     pub(crate) fn is_rereadable(&self, files: &dyn FileSource) -> bool {
         match &self.source {

@@ -63,6 +63,7 @@ impl Workspace {
                 sidecar_set_paths: &self.sidecar_set_paths,
                 repository,
                 runtime: repository.runtime_of(cluster.as_ref().map(|cluster| &*cluster.name)),
+                override_rules: self.configuration.override_rules(),
                 annotations: options.annotations,
                 keeps_sidecar_sets: options.keeps_sidecar_sets,
                 trace: options.trace,

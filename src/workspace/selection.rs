@@ -43,8 +43,18 @@ pub(crate) struct Workspace {
     pub(crate) history: Vec<Input>,
     /// The paths of SidecarSets that the command line or pillion.yaml names.
     pub(crate) sidecar_set_paths: Vec<PathBuf>,
+    /// Files beside the manifests that may have SidecarOverrides for them.
+    pub(super) override_files: Vec<OverrideFile>,
     /// Everything that pillion.yaml names is read, and nothing else.
     pub(crate) is_complete: bool,
+}
+
+/// A file that may have SidecarOverrides, and is not among the manifests.
+pub(super) struct OverrideFile {
+    /// The file.
+    pub(super) input: Input,
+    /// The names of the manifests that they are for.
+    pub(super) reached: Vec<Arc<str>>,
 }
 
 impl Workspace {
@@ -97,10 +107,15 @@ impl Workspace {
         for input in manifests.iter_mut().filter(|input| input.source == InputSource::Stdin) {
             input.namespace = here.clone().unwrap_or_else(|| Arc::clone(&input.namespace));
         }
+        let override_files = match is_complete || selection.paths.is_empty() {
+            true => Vec::new(),
+            false => selector.select_override_files(&manifests, &configuration),
+        };
         let workspace = Self {
             cluster: selection.cluster.clone(),
             manifests,
             sidecar_sets,
+            override_files,
             history: selector.select(&selection.history),
             sidecar_set_paths,
             is_complete,
@@ -183,6 +198,31 @@ impl<'a> InputSelector<'a> {
         self.diagnostics.extend(selected.diagnostics);
         self.has_missing_path |= selected.has_missing_path;
         selected.inputs
+    }
+
+    /// Selects the files of the sources that are beside some manifests, or in a folder above, and not among them: their
+    /// SidecarOverrides count although a person named only a part of the sources.
+    pub(super) fn select_override_files(
+        &self,
+        manifests: &[Input],
+        configuration: &Configuration,
+    ) -> Vec<OverrideFile> {
+        if configuration.repository.overrides.is_none() {
+            return Vec::new();
+        }
+        let resolve = |path: &Path| self.files.resolve(or_current_dir(path)).ok();
+        let named: Vec<(PathBuf, &Input)> =
+            manifests.iter().filter_map(|input| Some((resolve(input.file()?)?, input))).collect();
+        // What is wrong with other files does not concern these manifests.
+        let sources = select_inputs(self.files, &configuration.layout.source_paths(), &self.options).inputs;
+        let with_reach = |input: Input| {
+            let (file, folder) = (resolve(input.file()?)?, resolve(input.folder()?)?);
+            let is_named = named.iter().any(|(path, _)| *path == file);
+            let reached = named.iter().filter(|(path, _)| path.starts_with(&folder));
+            let reached: Vec<Arc<str>> = reached.map(|(_, input)| Arc::clone(&input.name)).collect();
+            (!is_named && !reached.is_empty()).then_some(OverrideFile { input, reached })
+        };
+        sources.into_iter().filter_map(with_reach).collect()
     }
 
     /// Selects the manifests of some paths that no build replaces, followed by those of the builds.

@@ -1,7 +1,9 @@
 //! Reads inputs and finds the SidecarSets, Namespaces and ledgers in their texts.
 
+use super::selection::OverrideFile;
 use super::{Input, Workspace, read_input};
 use crate::diagnostics::Diagnostic;
+use crate::model::sidecar_override;
 use crate::read::{Disk, FileSource, map_in_order};
 use crate::render::{CollectedObjects, collect_objects};
 use crate::yaml::{Document, split_documents};
@@ -28,7 +30,8 @@ impl Workspace {
     pub(crate) fn collect_inputs(&mut self, on_file: impl FnMut()) -> CollectedInputs {
         let manifests = std::mem::take(&mut self.manifests);
         let names = self.sidecar_sets.iter().map(|input| &*input.name).collect();
-        let (texts, collected) = read_inputs(manifests, &Disk, &names, MAX_RETAINED_BYTES, on_file);
+        let (texts, mut collected) = read_inputs(manifests, &Disk, &names, MAX_RETAINED_BYTES, on_file);
+        collected.merge(collect_overrides(&self.override_files, &Disk));
         CollectedInputs { texts, collected }
     }
 }
@@ -58,7 +61,7 @@ pub(super) fn read_inputs(
     let read = |input: &Input| {
         let text = read_input(input, files)?;
         let is_expected = input.is_explicit || sidecar_sets.contains(&*input.name);
-        let found = collect_objects(&input.name, &text, is_expected);
+        let found = collect_objects(&input.name, &text, is_expected).in_folder(input.folder());
         let is_kept = !input.is_rereadable(files) || try_spend(&budget, text.len());
         Ok((found, is_kept.then(|| text.into())))
     };
@@ -88,6 +91,21 @@ pub(crate) fn collect_manifests(inputs: &[Input], files: &dyn FileSource) -> Col
     collect_all(inputs, files, |input| input.is_explicit)
 }
 
+/// Collects the SidecarOverrides of files, and what is wrong with files that mention some.
+pub(super) fn collect_overrides(found: &[OverrideFile], files: &dyn FileSource) -> CollectedObjects {
+    let mut collected = CollectedObjects::default();
+    for OverrideFile { input, reached } in found {
+        let Ok(text) = read_input(input, files) else { continue };
+        if text.contains(sidecar_override::KIND) {
+            let found = collect_objects(&input.name, &text, false).in_folder(input.folder());
+            let CollectedObjects { mut overrides, unreadable, .. } = found;
+            overrides.iter_mut().for_each(|found| found.reached.clone_from(reached));
+            collected.merge(CollectedObjects { overrides, unreadable, ..CollectedObjects::default() });
+        }
+    }
+    collected
+}
+
 fn collect_all<'i>(
     inputs: impl IntoIterator<Item = &'i Input>,
     files: &dyn FileSource,
@@ -96,7 +114,10 @@ fn collect_all<'i>(
     let mut collected = CollectedObjects::default();
     for input in inputs {
         match read_input(input, files) {
-            Ok(text) => collected.merge(collect_objects(&input.name, &text, is_expected(input))),
+            Ok(text) => {
+                let found = collect_objects(&input.name, &text, is_expected(input));
+                collected.merge(found.in_folder(input.folder()));
+            }
             Err(error) => collected.diagnostics.push(error),
         }
     }

@@ -10,6 +10,7 @@ use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, explain_code};
 use crate::inject::{InjectionTrace, InjectionVerdict, LedgerTrace};
 use crate::model::ledger::LedgerEntry;
+use crate::model::sidecar_override::OverrideHold;
 use crate::model::suggestion::closest_match;
 use crate::model::workload::{WorkloadQuery, WorkloadQueryError};
 use crate::render::FileRenderOptions;
@@ -146,10 +147,13 @@ fn explain_workload(key: &str, file: &str, trace: &InjectionTrace, today: &str) 
 
 /// Which revision a workload is at, and why.
 fn describe_revision(ledger: &LedgerTrace, today: &str) -> String {
-    let LedgerTrace { released, target, entry, .. } = ledger;
+    let LedgerTrace { released, target, entry, override_hold, .. } = ledger;
+    let override_hold = override_hold.as_ref().filter(|hold| *hold.until >= *today);
     let at = revision_with_images(entry.as_ref().map_or(released, |e| &e.revision), entry.as_ref());
     let Some(entry) = entry else {
-        return match (released, target) {
+        let held =
+            override_hold.map_or_else(String::new, |hold| format!("; {}", describe_override_hold(hold)));
+        let revision = match (released, target) {
             (Some(_), None) => format!("{at}, which is released"),
             (None, None) => "nothing is released".to_owned(),
             (_, Some(target)) if target == released => {
@@ -162,10 +166,13 @@ fn describe_revision(ledger: &LedgerTrace, today: &str) -> String {
                 )
             }
         };
+        return format!("{revision}{held}");
     };
     let batch = entry.batch.map_or_else(String::new, |n| format!(" (batch {n})"));
-    match (&entry.hold_reason, target) {
-        (Some(reason), _) => format!("{at}, {}", describe_hold(entry, reason, today)),
+    let held = override_hold.filter(|_| entry.hold_reason.is_none());
+    let held = held.map_or_else(String::new, |hold| format!("; {}", describe_override_hold(hold)));
+    let revision = match (&entry.hold_reason, target) {
+        (Some(reason), _) => format!("{at}, {}", describe_hold(entry, reason, today, override_hold)),
         (None, Some(target)) if *target == entry.revision => {
             let kept = entry.partition.map_or_else(String::new, |n| {
                 format!("; its partition keeps {n} pods on {}", revision_with_images(released, None))
@@ -177,12 +184,23 @@ fn describe_revision(ledger: &LedgerTrace, today: &str) -> String {
             format!("{at}{batch}; the open rollout goes to {}", revision_with_images(target, None))
         }
         (None, None) => format!("{at}{batch}"),
-    }
+    };
+    format!("{revision}{held}")
 }
 
 /// Who holds a workload, since when and until when.
-fn describe_hold(entry: &LedgerEntry, reason: &str, today: &str) -> String {
+fn describe_hold(
+    entry: &LedgerEntry,
+    reason: &str,
+    today: &str,
+    override_hold: Option<&OverrideHold>,
+) -> String {
     let Some(by) = &entry.held_by else { return format!("held: {reason}") };
+    match (entry.is_held_by_override(), override_hold) {
+        (true, Some(hold)) => return describe_override_hold(hold),
+        (true, None) => return format!("where it was held by {by}; a batch moves it on"),
+        (false, _) => {}
+    }
     if entry.is_hold_expired(Some(today)) {
         let until = entry.held_until.as_deref().unwrap_or_default();
         return format!("where it was held by {by} until {until}; a batch moves it on");
@@ -190,6 +208,10 @@ fn describe_hold(entry: &LedgerEntry, reason: &str, today: &str) -> String {
     let since = entry.held_since.as_ref().map_or_else(String::new, |day| format!(" since {day}"));
     let until = entry.held_until.as_ref().map_or_else(String::new, |day| format!(" until {day}"));
     format!("held by {by}{since}{until}: {reason}")
+}
+
+fn describe_override_hold(hold: &OverrideHold) -> String {
+    format!("held by {} until {}: {} ({})", hold.by, hold.until, hold.reason, hold.place)
 }
 
 /// In a ledger the content of a set stands under another key than in a SidecarSet.

@@ -61,7 +61,19 @@ pub(in crate::cli) fn run(
         let before = find_ledger(context.cluster_view, &name)?;
         let (rollout, _) = context.cluster_view.rollout_context(&name);
         let mut change = match args.off {
-            true => release_workload(&before, &key)?,
+            true => {
+                let workload = rollout.workloads.find(&key);
+                let held = before.entries.get(key.as_str()).filter(|entry| entry.is_held_by_override());
+                let hold = workload.and_then(|w| w.active_override_hold(Some(context.today)));
+                if let (Some(_), Some(hold)) = (held, hold) {
+                    return Err(TransitionError(format!(
+                        "`{key}` is held by {} ({}) until {}: remove `hold` from it",
+                        hold.by, hold.place, hold.until
+                    ))
+                    .into());
+                }
+                release_workload(&before, &key)?
+            }
             false => hold_workload(args, &images, context, (&rollout, &before), &key)?,
         };
         change.notes.extend(voided_approvals(context, &rollout, &before, &change.ledger));

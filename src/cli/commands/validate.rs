@@ -6,15 +6,16 @@ use crate::cli::reporter::Reporter;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, EXIT_USAGE, GlobalArgs, OutputFormat, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span, json, pluralize, sarif};
 use crate::model::ledger::decode;
-use crate::model::sidecar_set::{DecodeMode, lint};
+use crate::model::sidecar_set::{DecodeMode, SidecarSet, lint};
 use crate::read::Disk;
-use crate::render::{read_sets, read_states, validate_sets};
-use crate::stage::{ClusterView, settings_of_set, unmatched_selector};
+use crate::render::{CollectedObjects, KnownSets, OverrideIndex, read_sets, read_states, validate_sets};
+use crate::stage::{ClusterView, settings_of_set, unmatched_selector, unreached_overrides};
 use crate::workspace::{
     ClusterSources, Configuration, Workspace, collect_files, inputs_from_paths, read_ledger_files,
 };
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Arguments of `pillion validate`.
 #[derive(Debug, Args)]
@@ -89,10 +90,14 @@ fn validate_inputs(
     collected.merge(inputs.collect_additional(&workspace.sidecar_sets));
     let states = collect_files(&workspace.history, &Disk);
     let old = collect_files(&inputs_from_paths(&args.old), &Disk);
-    let mut diagnostics = collected.diagnostics;
-    for unreadable in
-        [collected.unreadable, states.diagnostics, states.unreadable, old.diagnostics, old.unreadable]
-    {
+    let mut diagnostics = std::mem::take(&mut collected.diagnostics);
+    for unreadable in [
+        std::mem::take(&mut collected.unreadable),
+        states.diagnostics,
+        states.unreadable,
+        old.diagnostics,
+        old.unreadable,
+    ] {
         diagnostics.extend(unreadable);
     }
     if collected.sidecar_sets.is_empty() && !diagnostics.iter().any(Diagnostic::is_error) {
@@ -114,6 +119,7 @@ fn validate_inputs(
     if workspace.is_complete {
         diagnostics.extend(check_ledgers(&workspace.configuration));
     }
+    diagnostics.extend(check_overrides(workspace, &collected, &sets));
     if !diagnostics.iter().any(Diagnostic::is_error) {
         diagnostics.extend(sets.iter().flat_map(|set| lint(set)));
         if workspace.is_complete {
@@ -121,6 +127,28 @@ fn validate_inputs(
         }
     }
     (sets.len(), diagnostics)
+}
+
+/// Reports what is wrong with SidecarOverrides, whatever the workloads are.
+fn check_overrides(
+    workspace: &Workspace,
+    collected: &CollectedObjects,
+    sets: &[Arc<SidecarSet>],
+) -> Vec<Diagnostic> {
+    if collected.overrides.is_empty() {
+        return Vec::new();
+    }
+    let configuration = &workspace.configuration;
+    let (ledgers, _) = configuration.layout.find_ledgers(&Disk);
+    let (gathered, _) = read_ledger_files(ledgers.iter().map(|ledger| &ledger.input), &Disk);
+    let ledgers = gathered.ledgers.iter().filter_map(|(document, path)| decode(document, path).0);
+    let ledgers = ledgers.map(|ledger| (Arc::clone(&ledger.name), ledger)).collect();
+    let known = KnownSets {
+        written: sets,
+        ledgers: &ledgers,
+        expects_ledgers: configuration.repository.ledgers.is_some(),
+    };
+    OverrideIndex::read(&collected.overrides, &configuration.override_rules(), &known).1
 }
 
 /// Finds SidecarSets that select nothing, in a repository that has workloads; what a command builds is not looked at.
@@ -143,6 +171,11 @@ fn check_selections(workspace: &Workspace) -> Vec<Diagnostic> {
             let unmatched = unmatched_selector(view, &all, &set.name);
             found.extend(unmatched.filter(|diagnostic| !found.contains(diagnostic)));
         }
+    }
+    for view in &views {
+        let unreached = unreached_overrides(view, &all, None);
+        let new: Vec<_> = unreached.into_iter().filter(|diagnostic| !found.contains(diagnostic)).collect();
+        found.extend(new);
     }
     found
 }

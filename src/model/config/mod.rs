@@ -17,8 +17,13 @@ pub(crate) mod function_config;
 /// Levels of diagnostic codes.
 mod lint;
 
+/// What SidecarOverrides may change.
+mod overrides;
+
 /// The values that the schema cannot check.
 mod validate;
+
+pub(crate) use overrides::{OverridableField, OverridesConfig, ResourceMaximum};
 
 use super::defaults::{
     DEPLOY_BRANCH, IDENTITY_EMAIL, IDENTITY_NAME, MAX_BATCHES, PROGRESS_DEADLINE_SECONDS, REMOTE,
@@ -78,6 +83,8 @@ pub struct RepositoryConfig {
     pub(crate) build: Option<Vec<String>>,
     /// Levels of warnings and notes, by code: `allow` hides them, `deny` makes them errors. Errors cannot be allowed.
     pub(crate) lint: BTreeMap<String, LintLevel>,
+    /// What SidecarOverrides may change. Without it, nothing.
+    pub(crate) overrides: Option<OverridesConfig>,
     /// Clusters. Without it, there is one, without a name.
     pub(crate) clusters: Vec<ClusterConfig>,
     /// Branches, remote and identity of commits.
@@ -360,6 +367,7 @@ pub fn decode(document: &Document) -> (RepositoryConfig, Vec<Diagnostic>) {
     found.extend(lint::validate(&repository.lint, document));
     found.extend(validate::validate_kubernetes_version(&repository, document));
     found.extend(validate::validate_runtime(&repository, document));
+    found.extend(repository.overrides.iter().flat_map(|overrides| overrides.validate(document)));
     (repository, found)
 }
 

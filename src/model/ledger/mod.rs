@@ -10,6 +10,7 @@ pub(crate) use wire::json_schema;
 
 use crate::model::go_json::to_sorted_go_json;
 use crate::model::image;
+use crate::model::sidecar_override::HOLDER_PREFIX;
 use crate::model::sidecar_set::{SidecarSet, content_revision_name};
 use rpds::RedBlackTreeMapSync;
 use serde_json::Value;
@@ -185,6 +186,11 @@ impl LedgerEntry {
         self.hold_reason.is_some() && self.held_by.is_some()
     }
 
+    /// Returns whether a SidecarOverride holds the workload: its document decides how long.
+    pub(crate) fn is_held_by_override(&self) -> bool {
+        self.hold_reason.is_some() && self.held_by.as_ref().is_some_and(|by| by.starts_with(HOLDER_PREFIX))
+    }
+
     /// Returns whether the last day of the hold is over. Days are those of UTC, `YYYY-MM-DD`; where today is not known,
     /// no hold has ended.
     pub(crate) fn is_hold_expired(&self, today: Option<&str>) -> bool {
@@ -218,8 +224,9 @@ impl Ledger {
     }
 
     /// Returns the line of a workload as far as it counts ([`LedgerEntry::effective`]).
-    pub(crate) fn entry(&self, key: &str, template: &Value) -> Option<Cow<'_, LedgerEntry>> {
-        self.entries.get(key)?.effective(&self.released, || template_hash(template).into())
+    /// `hash` returns that of the source.
+    pub(crate) fn entry(&self, key: &str, hash: impl FnOnce() -> Arc<str>) -> Option<Cow<'_, LedgerEntry>> {
+        self.entries.get(key)?.effective(&self.released, hash)
     }
 
     /// Returns whether the workload of an entry is at a target and never left it, so that nothing is to be done.

@@ -34,6 +34,8 @@ pub(crate) enum HoldState {
     Unselected,
     /// Its last day is over.
     Expired,
+    /// The SidecarOverride no longer holds it.
+    Withdrawn,
     /// The workload was removed from git; the next step removes its entry.
     WorkloadRemoved,
 }
@@ -52,11 +54,20 @@ pub(crate) fn ledger_holds(
             // An entry of the planner belongs to a template that is no longer in the sources.
             None => Some(Cow::Borrowed(written)).filter(|l| l.is_held_by_person()),
         };
-        let Some(entry) = entry.map(Cow::into_owned) else { continue };
+        let Some(mut entry) = entry.map(Cow::into_owned) else { continue };
+        // The SidecarOverride may have changed since.
+        let hold = workload.and_then(|workload| workload.override_hold.as_ref());
+        if let Some(hold) = hold.filter(|_| entry.is_held_by_override()) {
+            (entry.held_by, entry.held_until) = (Some(Arc::clone(&hold.by)), Some(Arc::clone(&hold.until)));
+            entry.hold_reason = Some(Arc::clone(&hold.reason));
+        }
         let lasts = match workload {
             None if context.unselected_holds.contains(key) => HoldState::Unselected,
             None => HoldState::WorkloadRemoved,
-            Some(_) if entry.is_hold_expired(today) => HoldState::Expired,
+            Some(workload) if workload.is_hold_over(&entry, today) => match hold {
+                None if entry.is_held_by_override() => HoldState::Withdrawn,
+                _ => HoldState::Expired,
+            },
             Some(_) => HoldState::Active,
         };
         found.push(HeldWorkloadReport::from_entry(key, entry, lasts));
@@ -76,7 +87,7 @@ pub(super) fn held_in_plan(
         code: held.code,
         reason: Arc::clone(&held.reason),
         revision: held.revision.clone(),
-        entry: held.replaced_entry.or(held.entry.as_ref()).cloned(),
+        entry: held.hold_entry(),
         hold_state: HoldState::Active,
     });
     let is_elsewhere = |held: &HeldWorkloadReport| {
@@ -106,7 +117,7 @@ impl HeldWorkloadReport {
     pub(crate) fn state_label(&self) -> &'static str {
         match self.hold_state {
             HoldState::Active | HoldState::Unselected => "held",
-            HoldState::Expired | HoldState::WorkloadRemoved => "ended",
+            HoldState::Expired | HoldState::Withdrawn | HoldState::WorkloadRemoved => "ended",
         }
     }
 
@@ -123,6 +134,9 @@ impl HeldWorkloadReport {
                     text(&entry.held_by),
                     self.reason
                 )
+            }
+            HoldState::Withdrawn => {
+                format!("{} no longer holds it ({}); at {current}", text(&entry.held_by), self.reason)
             }
             HoldState::Expired => {
                 format!(
@@ -168,6 +182,7 @@ impl HeldWorkloadReport {
             HoldState::Active => {}
             HoldState::Unselected => value["unselected"] = json!(true),
             HoldState::WorkloadRemoved => value["ended"] = json!("Gone"),
+            HoldState::Withdrawn => value["ended"] = json!("Withdrawn"),
             HoldState::Expired => value["ended"] = json!("Date"),
         }
         value

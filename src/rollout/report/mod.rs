@@ -77,7 +77,7 @@ impl PlanReport {
         let started = plan.started_ledger();
         let target = started.target.clone().unwrap_or_else(|| context.source_revision());
         let state = RolloutProgress::of(context, started, &target, today);
-        let from = source_of_rollout(&plan.ledger, &target, today);
+        let from = source_of_rollout(&plan.context, &plan.ledger, &target, today);
         let steps = plan.steps_within(extent);
         let batches = batch::batch_reports(plan, steps);
         let unknown = state.matched.iter().filter(|m| m.replicas.is_none() && !m.counts_no_pods());
@@ -147,18 +147,26 @@ impl PlanReport {
 
 /// Returns the entry of a workload, or one for the released revision.
 fn entry_of(ledger: &Ledger, workload: &PlannedWorkload) -> LedgerEntry {
-    let entry = ledger.entry(workload.key(), workload.manifest.pod_template(&workload.document));
+    let entry = workload.active_entry(ledger);
     entry.map_or_else(|| LedgerEntry::with_revision(ledger.released.clone()), Cow::into_owned)
 }
 
 /// Returns the revision that workloads have; in a rollback the one that most remaining workloads have.
-fn source_of_rollout(ledger: &Ledger, target: &RevisionName, today: Option<&str>) -> RevisionName {
+fn source_of_rollout(
+    context: &RolloutContext<'_>,
+    ledger: &Ledger,
+    target: &RevisionName,
+    today: Option<&str>,
+) -> RevisionName {
     if ledger.released != *target {
         return ledger.released.clone();
     }
     let mut away: BTreeMap<&RevisionName, usize> = BTreeMap::new();
-    let updates = |entry: &&LedgerEntry| entry.hold_reason.is_none() || entry.is_hold_expired(today);
-    for entry in ledger.entries.values().filter(|l| updates(l) && l.revision != *target) {
+    let updates = |key: &str, entry: &LedgerEntry| {
+        entry.hold_reason.is_none() || context.is_hold_over(key, entry, today)
+    };
+    let moving = ledger.entries.iter().filter(|(key, l)| updates(key, l) && l.revision != *target);
+    for entry in moving.map(|(_, entry)| entry) {
         *away.entry(&entry.revision).or_default() += 1;
     }
     let most = away.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name)));

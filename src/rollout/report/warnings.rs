@@ -77,7 +77,8 @@ fn whole_change(
     let entry = workload.active_entry(&plan.ledger);
     let released = plan.ledger.released.clone();
     let present = entry.as_ref().map_or_else(|| released.clone(), |l| l.revision.clone());
-    let is_held = entry.is_some_and(|l| l.hold_reason.is_some() && !l.is_hold_expired(today));
+    let is_held = entry.is_some_and(|l| l.hold_reason.is_some() && !workload.is_hold_over(&l, today))
+        || (workload.active_override_hold(today).is_some() && present != report.to);
     let old = if present == report.to && !report.is_rollback { released } else { present.clone() };
     let new = if is_held { present } else { report.to.clone() };
     plan.context.workloads.change_to(workload, &old, &new)

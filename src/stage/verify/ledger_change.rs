@@ -7,6 +7,7 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::git;
 use crate::model::ledger::{self, Ledger, LedgerEntry, Revision};
 use crate::rollout::transitions::{self, BatchRollback, HoldRequest};
+use crate::rollout::workload_set::PlannedWorkload;
 use crate::rollout::{
     ExternalState, RolloutContext, RolloutStep, approval_digest, can_start, next_step, required_approval,
     with_current_scope,
@@ -254,7 +255,13 @@ impl LedgerDiff<'_> {
             more.iter_mut().for_each(change);
             found.extend(more);
         };
-        if old.entries.values().any(|l| l.is_hold_expired(Some(&self.today))) {
+        let today = Some(self.today.as_str());
+        let is_over = |workload: &PlannedWorkload| {
+            workload.override_hold.is_some() && workload.active_override_hold(today).is_none()
+        };
+        if old.entries.iter().any(|(key, l)| self.context.is_hold_over(key, l, today))
+            || self.context.workloads.as_slice().iter().any(is_over)
+        {
             also(&|external| external.today = Some(self.today.clone()));
         }
         // A person has started what the sources contain.

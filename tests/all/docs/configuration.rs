@@ -40,6 +40,7 @@ metadata:
       approve: [1]
 ```
 
+What SidecarOverrides may change, and how: [overrides.md](overrides.md).
 The annotations `pillion.dev/sidecar-mode` and `pillion.dev/after` set the mode and the launch order of one SidecarSet: [sidecar-modes.md](sidecar-modes.md).
 
 `lint` sets the level of warnings and notes by their code, which messages have in brackets:
@@ -121,6 +122,11 @@ fn kind_of(property: &Value) -> String {
     match kind.unwrap_or("object") {
         "integer" => "number".to_owned(),
         "array" if property["items"]["properties"].is_object() => "list".to_owned(),
+        "array" if !variants(&property["items"]).is_empty() => {
+            let names: Vec<String> =
+                variants(&property["items"]).iter().map(|(name, _)| format!("`{name}`")).collect();
+            format!("list of {}", names.join(", "))
+        }
         "array" => format!(
             "list of {}s",
             kind_of(&property["items"]).replace(" or ", "s or ").replace("percentages", "percentage")

@@ -94,6 +94,7 @@ pub(super) fn inject_into(
         runs_to_completion: false,
         volume_claims: &[],
         namespace_labels,
+        overrides: &[],
     };
     inject(&template, sets, &Options { annotations, trace: true, ..Options::default() })
 }
@@ -458,6 +459,7 @@ fn templates_get_what_pods_get_but_for_barriers() {
                 .namespaces
                 .get(namespace)
                 .map_or(NamespaceLabels::Unknown, NamespaceLabels::Known),
+            overrides: &[],
         };
         let got = inject(&template, sets, &Options::default());
         let (wanted, got) =

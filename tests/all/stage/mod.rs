@@ -10,6 +10,7 @@ mod hostile_sources;
 mod initial_ledgers;
 mod layouts;
 pub(crate) mod missing_workloads;
+mod overrides;
 mod remote;
 #[cfg(feature = "watch")]
 mod renames;

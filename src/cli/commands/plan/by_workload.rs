@@ -18,7 +18,7 @@ use crate::model::ledger::RevisionName;
 use crate::rollout::cluster_state::ClusterState;
 use crate::rollout::report::PlanReport;
 use crate::rollout::{ExternalState, PlanExtent, RelatedObject, RolloutContext, RolloutPlan};
-use crate::stage::{ClusterView, unmatched_selector};
+use crate::stage::{ClusterView, unmatched_selector, unreached_overrides};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -116,6 +116,7 @@ fn plan_rollouts<'s>(
         let rollout = RolloutPlan::new(context, ledger, external.clone(), extent);
         let mut report = PlanReport::of(&rollout, paused, &near, extent);
         report.warnings.extend(unmatched_selector(view, &all, name));
+        report.warnings.extend(unreached_overrides(view, &all, Some(name)));
         report.warnings.extend(injection_errors(&rollout.context, &report.to));
         report.warnings = reporter.apply_lint_levels(report.warnings);
         plans.push(ClusterRolloutPlan { cluster_view: view, rollout, report });

@@ -128,8 +128,8 @@ fn workload_json(
     if let Some(reason) = &update.behavior.reason {
         value["reason"] = json!(reason);
     }
-    if let Some(day) = &update.hold_ended {
-        value["holdEnded"] = json!(&**day);
+    if let Some(ended) = &update.ended_hold {
+        value["holdEnded"] = ended.to_json();
     }
     if let Some(planned) = plan.rollout.context.workloads.find(&update.key) {
         let place = places.locate(planned);

@@ -181,8 +181,8 @@ pub(super) fn update_method(plan: &ClusterRolloutPlan<'_>, workload: &WorkloadRe
         Some(reason) => format!("{}{mark}: {reason}", taking.method.description()),
         None => format!("{}{mark}", taking.method.description()),
     };
-    match &workload.update.hold_ended {
-        Some(day) => format!("{how}; its hold expired on {day}"),
+    match &workload.update.ended_hold {
+        Some(ended) => format!("{how}; {ended}"),
         None => how,
     }
 }

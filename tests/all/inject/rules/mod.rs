@@ -103,6 +103,7 @@ impl InjectionCase {
             runs_to_completion: false,
             volume_claims: &[],
             namespace_labels: self.labels.as_ref().map_or(NamespaceLabels::Unknown, NamespaceLabels::Known),
+            overrides: &[],
         };
         let sets = SidecarSetStore::new(self.sets.clone(), self.history.clone());
         inject(

@@ -1,0 +1,50 @@
+//! Checks SidecarOverrides against the workloads of their clusters.
+
+use super::ClusterView;
+use crate::diagnostics::Diagnostic;
+use crate::model::sidecar_override::SidecarOverride;
+use crate::model::sidecar_set::SidecarSet;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Where a SidecarOverride is: file, index of the document, field path.
+type OverridePlace = (Arc<str>, usize, String);
+
+/// Reports SidecarOverrides of a cluster that are for no workload that their SidecarSets select, in any of the clusters;
+/// of one SidecarSet where `name` is given.
+pub(crate) fn unreached_overrides(
+    view: &ClusterView,
+    views: &[&ClusterView],
+    name: Option<&str>,
+) -> Vec<Diagnostic> {
+    if view.prepared.renderer.overrides.is_empty() {
+        return Vec::new();
+    }
+    let mut reached: BTreeSet<OverridePlace> = BTreeSet::new();
+    for view in views.iter().filter(|view| !view.prepared.renderer.overrides.is_empty()) {
+        for (document, located) in view.workload_manifests() {
+            let selects = |set: &SidecarSet| view.prepared.renderer.selects(document, located, set);
+            let found =
+                located.overrides.iter().filter(|over| view.contents_of(&over.sidecar_set).any(selects));
+            reached.extend(found.map(|over| place_of(over)));
+        }
+    }
+    let is_reached = |over: &SidecarOverride| {
+        name.is_some_and(|name| name != over.sidecar_set) || reached.contains(&place_of(over))
+    };
+    let names = view.workload_manifests().map(|(_, located)| &*located.name).collect();
+    view.prepared.renderer.overrides.unreached(is_reached, &names)
+}
+
+impl ClusterView {
+    /// Returns every content of a SidecarSet that a workload may have: that of its file, and those of its ledger.
+    fn contents_of(&self, name: &str) -> impl Iterator<Item = &SidecarSet> {
+        let written = self.prepared.sets.iter().filter(move |set| set.name == name).map(Arc::as_ref);
+        let revisions = self.prepared.ledgers.get(name).into_iter().flat_map(|l| l.revisions.values());
+        written.chain(revisions.map(|revision| &*revision.set))
+    }
+}
+
+fn place_of(over: &SidecarOverride) -> OverridePlace {
+    (Arc::clone(over.document.file()), over.document.index(), over.path.to_string())
+}
