@@ -77,7 +77,12 @@ pub(crate) fn render_file(
             (None, None) => {}
             (Some(new), None) => new.push_str(text),
             (None, Some(replacement)) => {
-                whole.text = Some(format!("{}{replacement}", &file.text[..piece.span.start]));
+                let unchanged = &file.text[..piece.span.start];
+                whole.text = Some(if unchanged.is_empty() {
+                    replacement
+                } else {
+                    [unchanged, &*replacement].concat()
+                });
             }
             (Some(new), Some(replacement)) => new.push_str(&replacement),
         }
