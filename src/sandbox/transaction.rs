@@ -4,7 +4,7 @@ use super::{AccessError, SandboxPath, open_base, open_subfolder, path_steps};
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -39,13 +39,13 @@ struct FileChange {
     new_file: Option<(usize, usize)>,
 }
 
-/// What was done, to be taken back.
+/// What was done, to be taken back. It holds no open folder: there may be more changes than a program may open files.
 enum UndoStep {
-    CreatedFolder(Dir, OsString),
+    CreatedFolder(SandboxPath),
     /// A file that was not there.
-    CreatedFile(Dir, OsString),
+    CreatedFile(SandboxPath),
     /// A file with its earlier state kept under another name.
-    ReplacedFile(Dir, OsString, usize, String),
+    ReplacedFile(SandboxPath, usize, String),
 }
 
 impl FileTransaction {
@@ -170,20 +170,20 @@ impl FileTransaction {
         let mut steps = path_steps(&change.place.relative)?;
         let Some(name) = steps.pop() else { return Err(AccessError::NotRegularFile) };
         let mut folder = open_base(&change.place.base)?;
-        let mut at = change.place.base.to_path_buf();
+        let mut at = SandboxPath { relative: PathBuf::new(), ..change.place.clone() };
         for step in steps {
-            at.push(&step);
+            at.relative.push(&step);
             if change.new_file.is_some() && folder.symlink_metadata(&step).is_err() {
                 folder.create_dir(&step)?;
-                done.push(UndoStep::CreatedFolder(folder.try_clone()?, step.clone()));
+                done.push(UndoStep::CreatedFolder(at.clone()));
             }
-            folder = match open_subfolder(&folder, &step, &at) {
+            folder = match open_subfolder(&folder, &step, &at.path()) {
                 Err(AccessError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 opened => opened?,
             };
         }
         let Some((waiting, number)) = change.new_file else {
-            return self.apply_removal(&folder, name, done);
+            return self.apply_removal(&change.place, (&folder, &name), done);
         };
         let waiting_files = &self.scratch_dirs[waiting];
         match folder.symlink_metadata(&name) {
@@ -191,26 +191,26 @@ impl FileTransaction {
             Ok(_) => {
                 let kept = format!("old-{}", done.len());
                 back_up(&folder, &name, &waiting_files.dir, &kept)?;
-                done.push(UndoStep::ReplacedFile(folder.try_clone()?, name.clone(), waiting, kept));
+                done.push(UndoStep::ReplacedFile(change.place.clone(), waiting, kept));
             }
-            Err(_) => done.push(UndoStep::CreatedFile(folder.try_clone()?, name.clone())),
+            Err(_) => done.push(UndoStep::CreatedFile(change.place.clone())),
         }
         Ok(waiting_files.dir.rename(number.to_string(), &folder, &name)?)
     }
 
     fn apply_removal(
         &self,
-        folder: &Dir,
-        name: OsString,
+        place: &SandboxPath,
+        (folder, name): (&Dir, &OsStr),
         done: &mut Vec<UndoStep>,
     ) -> Result<(), AccessError> {
         let Some(last) = self.scratch_dirs.len().checked_sub(1) else { return Ok(()) };
-        if folder.symlink_metadata(&name).is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
+        if folder.symlink_metadata(name).is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
             return Err(AccessError::NotRegularFile);
         }
         let kept = format!("old-{}", done.len());
-        match folder.rename(&name, &self.scratch_dirs[last].dir, &kept) {
-            Ok(()) => done.push(UndoStep::ReplacedFile(folder.try_clone()?, name, last, kept)),
+        match folder.rename(name, &self.scratch_dirs[last].dir, &kept) {
+            Ok(()) => done.push(UndoStep::ReplacedFile(place.clone(), last, kept)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
@@ -220,10 +220,14 @@ impl FileTransaction {
     /// Takes back what was done, last first. What cannot be taken back stays: there is nothing else to be done.
     fn undo(&self, done: Vec<UndoStep>) {
         for done in done.into_iter().rev() {
+            let (UndoStep::CreatedFolder(place)
+            | UndoStep::CreatedFile(place)
+            | UndoStep::ReplacedFile(place, ..)) = &done;
+            let Ok((folder, name)) = place.parent() else { continue };
             drop(match done {
-                UndoStep::CreatedFolder(folder, name) => folder.remove_dir(name),
-                UndoStep::CreatedFile(folder, name) => folder.remove_file(name),
-                UndoStep::ReplacedFile(folder, name, waiting, kept) => {
+                UndoStep::CreatedFolder(_) => folder.remove_dir(name),
+                UndoStep::CreatedFile(_) => folder.remove_file(name),
+                UndoStep::ReplacedFile(_, waiting, kept) => {
                     self.scratch_dirs[waiting].dir.rename(kept, &folder, name)
                 }
             });

@@ -145,6 +145,22 @@ fn a_folder_of_output_mirrors_the_sources_and_forgets_what_is_gone() {
     assert_eq!(folder.text("rendered/notes.txt"), "somebody else's");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_of_output_gets_more_files_than_a_program_may_open() {
+    let folder = Folder::new();
+    for number in 0..300 {
+        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a{number}\n");
+        folder.put(&format!("apps/{number}/a.yaml"), text);
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_pillion")]);
+    command.args(["render", "apps", "--out", "out"]).current_dir(folder.0.path());
+    let answer = Answer::from(command.output().unwrap());
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert!((0..300).all(|number| folder.path(&format!("out/{number}/a.yaml")).is_file()));
+}
+
 #[test]
 fn the_output_is_no_input_of_the_next_run() {
     let folder = Folder::new();
