@@ -45,6 +45,6 @@ impl KruiseSelection {
 }
 
 /// Returns the pods that a percentage keeps old.
-pub(super) fn kept_pods(percent: u32, pods: u32) -> u32 {
+pub(crate) fn kept_by_percent(percent: u32, pods: u32) -> u32 {
     to_u32(kept_by_partition(&IntOrPercent::Text(format!("{percent}%")), pods.into()))
 }

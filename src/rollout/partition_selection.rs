@@ -1,7 +1,7 @@
 //! Selects the `partition` of the next batch of a SidecarSet that Kruise injects.
 
 use super::blocked::BlockedReason;
-use super::kruise::{ALL_KEPT, KruiseSelection, kept_pods};
+use super::kruise::{ALL_KEPT, KruiseSelection, kept_by_percent};
 use super::progress::MatchedWorkload;
 use super::types::{RolloutContext, WorkloadUpdate};
 use super::{saturating_sum, to_u32};
@@ -40,7 +40,7 @@ pub(super) fn select_partition(
     };
     let floor = written_percent(context, matched.replicas);
     let next = next.max(floor);
-    if kept_pods(next, pods) >= kept_pods(current, pods) {
+    if kept_by_percent(next, pods) >= kept_by_percent(current, pods) {
         let (updated, pods) = (matched.updated_pods, matched.replicas.unwrap_or(0));
         let workloads = selection.workloads.iter().map(|workload| Arc::clone(&workload.key)).collect();
         return Err(BlockedReason::Partition { updated, pods, workloads });
@@ -50,9 +50,9 @@ pub(super) fn select_partition(
 
 /// Returns the percentage that the next step keeps: the largest one that updates a pod; 0 after the last step.
 fn next_percent(context: &RolloutContext<'_>, current: u32, pods: u32) -> u32 {
-    let kept = kept_pods(current, pods);
+    let kept = kept_by_percent(current, pods);
     let steps = context.settings.steps.iter().flatten().map(|step| percent_of_step(step, pods));
-    steps.filter(|percent| kept_pods(*percent, pods) < kept).max().unwrap_or(0)
+    steps.filter(|percent| kept_by_percent(*percent, pods) < kept).max().unwrap_or(0)
 }
 
 /// Returns the percentage that a step keeps: of pods, the largest one that updates as many.
@@ -64,7 +64,7 @@ fn percent_of_step(step: &IntOrPercent, pods: u32) -> u32 {
         }
         IntOrPercent::Int(number) => {
             let wanted = to_u32(u64::try_from(*number).unwrap_or(0)).min(pods);
-            let updates = |percent: &u32| pods - kept_pods(*percent, pods) >= wanted;
+            let updates = |percent: &u32| pods - kept_by_percent(*percent, pods) >= wanted;
             (0..ALL_KEPT).rev().find(updates).unwrap_or(0)
         }
     }
@@ -75,7 +75,7 @@ fn canary_percent(selection: &KruiseSelection, pods: Option<u32>) -> u32 {
     let Some(pods) = pods else { return ALL_KEPT - 1 };
     let outside = selection.workloads.iter().filter(|workload| !workload.is_canary);
     let outside = saturating_sum(outside.filter_map(|workload| workload.pods));
-    (1..ALL_KEPT).find(|percent| kept_pods(*percent, pods) >= outside).unwrap_or(ALL_KEPT - 1)
+    (1..ALL_KEPT).find(|percent| kept_by_percent(*percent, pods) >= outside).unwrap_or(ALL_KEPT - 1)
 }
 
 /// Returns the smallest percentage that keeps what the written `partition` keeps; a number of unknown pods keeps all.
@@ -93,7 +93,7 @@ fn written_percent(context: &RolloutContext<'_>, pods: Option<u32>) -> u32 {
         (Some(_), pods) => {
             let pods = pods.unwrap_or(NOMINAL_PODS);
             let kept = to_u32(strategy.kept_pods(pods.into()));
-            (0..=ALL_KEPT).find(|percent| kept_pods(*percent, pods) >= kept).unwrap_or(ALL_KEPT)
+            (0..=ALL_KEPT).find(|percent| kept_by_percent(*percent, pods) >= kept).unwrap_or(ALL_KEPT)
         }
     }
 }
@@ -102,7 +102,7 @@ fn written_percent(context: &RolloutContext<'_>, pods: Option<u32>) -> u32 {
 fn update(matched: &MatchedWorkload<'_>, percent: u32) -> WorkloadUpdate {
     let counts = !matched.counts_no_pods();
     let (before, pods) = (matched.updated_pods, matched.replicas.unwrap_or(0));
-    let after = (pods - kept_pods(percent, pods)).max(before);
+    let after = (pods - kept_by_percent(percent, pods)).max(before);
     WorkloadUpdate {
         key: Arc::clone(matched.workload.key()),
         previous: matched.revision.clone(),

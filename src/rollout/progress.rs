@@ -257,7 +257,7 @@ impl<'a> MatchedWorkload<'a> {
         }
         if let Some(percent) = matched.entry.as_ref().and_then(|l| l.partition_percent) {
             let pods = matched.target_pods();
-            let kept = kruise::kept_pods(percent, pods);
+            let kept = kruise::kept_by_percent(percent, pods);
             let is_rollback = ledger.target == Some(ledger.released.clone());
             matched.updated_pods = match (is_at_target, is_rollback) {
                 (true, _) => pods - kept,

@@ -7,10 +7,11 @@ use super::rate;
 use crate::model::config::freeze::FreezeWindows;
 use crate::model::config::{OnFailure, RolloutConfig, StartMode};
 use crate::model::ledger::Ledger;
+use crate::model::workload::is_sidecar_set_key;
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::{
-    Batch, BlockedReason, Gate, RolloutContext, RolloutStep, approval_reason, is_repair, newer_source,
-    rate_text,
+    Batch, BlockedReason, Gate, RolloutContext, RolloutStep, approval_reason, is_repair, kept_by_percent,
+    newer_source, rate_text,
 };
 use jiff::Timestamp;
 use std::fmt;
@@ -141,10 +142,6 @@ fn newer_source_note(input: &DecisionInput<'_>) -> Option<String> {
 }
 
 fn decide_rollout(input: &DecisionInput<'_>) -> ExplainedDecision {
-    if input.context.kruise.is_some() {
-        let reason = "Kruise injects the sidecars, and watch does not judge the pods of a SidecarSet: `pillion promote` releases the next batch";
-        return ExplainedDecision::new(WatchDecision::Blocked, reason);
-    }
     let has_batch_out = input.ledger.last_batch() > 0;
     let is_paused = input.ledger.paused.is_some();
     // A newer revision repairs the released batch, which need not be healthy first.
@@ -285,7 +282,8 @@ fn check_max_unavailable(
     let down = u64::from(health.unavailable);
     let more: u64 = batch.updates.iter().map(|m| u64::from(m.max_unavailable)).sum();
     let is_alone = batch.updates.iter().any(|m| m.is_oversized);
-    if is_repair(batch) {
+    // Kruise's controller counts the pods that are not ready itself.
+    if is_repair(batch) || input.context.kruise.is_some() {
         return None;
     }
     let fits = if is_alone { down == 0 } else { down + more <= bound };
@@ -365,9 +363,10 @@ fn decide_failure(
     }
 }
 
-/// Returns `shop/cart` for `CloneSet.apps.kruise.io/shop/cart`.
+/// Returns `shop/cart` for `CloneSet.apps.kruise.io/shop/cart`, and `log` for a SidecarSet.
 fn namespaced_name(key: &str) -> &str {
-    key.split_once('/').map_or(key, |(_, name)| name)
+    let name = key.split_once('/').map_or(key, |(_, name)| name);
+    if is_sidecar_set_key(key) { name.rsplit('/').next().unwrap_or(name) } else { name }
 }
 
 impl DecisionInput<'_> {
@@ -378,7 +377,8 @@ impl DecisionInput<'_> {
         let moved = units.filter_map(|workload| {
             let entry = workload.active_entry(self.ledger).filter(|l| l.batch == Some(last))?;
             let replicas = self.context.replicas(workload, self.ledger)?;
-            Some(replicas.saturating_sub(entry.partition.unwrap_or(0)))
+            let kept = entry.partition_percent.map(|percent| kept_by_percent(percent, replicas));
+            Some(replicas.saturating_sub(kept.or(entry.partition).unwrap_or(0)))
         });
         moved.fold(0, u32::saturating_add)
     }

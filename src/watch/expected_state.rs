@@ -52,6 +52,19 @@ pub struct ExpectedWorkload {
     pub request_increase: Option<String>,
     /// Memory limits of sidecars, by container.
     pub memory_limits: Vec<(Arc<str>, String)>,
+    /// Of a SidecarSet that Kruise injects.
+    pub set: Option<ExpectedSet>,
+}
+
+/// What is expected of a SidecarSet that Kruise injects, besides its strategy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpectedSet {
+    /// Kruise's hash of its content.
+    pub hash: Arc<str>,
+    /// The percentage of its pods that its partition keeps.
+    pub kept_percent: u32,
+    /// `updateStrategy.selector` keeps pods, and not the partition.
+    pub is_canary: bool,
 }
 
 /// Derives the expected state from the ledger alone.
@@ -116,8 +129,17 @@ fn expected_workload(
         let sets = revision.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
         sets.map(|c| Arc::from(c.name.as_str())).collect()
     };
-    let sidecars = names(target);
-    let template = match workload.manifest.kind.is_pod() {
+    let kind = &workload.manifest.kind;
+    let set = kind.is_sidecar_set().then(|| expected_set(context, ledger, entry)).flatten();
+    // Kruise changes no init container of a running pod, and has two containers for one with a hot upgrade.
+    let in_place = |name: &RevisionName| -> BTreeSet<Arc<str>> {
+        let revision = name.as_ref().and_then(|name| ledger.revision(name));
+        let containers = revision.iter().flat_map(|r| &r.set.containers);
+        let single = containers.filter(|c| c.hot_upgrade_empty_image.is_none());
+        single.map(|c| Arc::from(c.name.as_str())).collect()
+    };
+    let sidecars = if set.is_some() { in_place(target) } else { names(target) };
+    let template = match kind.is_pod() || kind.is_sidecar_set() {
         true => context.workloads.object(workload, entry),
         false => context.workloads.template(workload, target).into_owned(),
     };
@@ -128,16 +150,31 @@ fn expected_workload(
         key: Arc::clone(workload.key()),
         batch: entry.batch.unwrap_or(0),
         update_method: change.behavior.method,
-        removed_sidecars: names(before).difference(&sidecars).cloned().collect(),
+        removed_sidecars: match set {
+            Some(_) => BTreeSet::new(),
+            None => names(before).difference(&sidecars).cloned().collect(),
+        },
         request_increase: request_increase(&change.summaries),
         memory_limits: memory_limits(&template, &sidecars),
         is_ordered: workload.manifest.kind.traits.is_ordered(workload.manifest.object(&workload.document)),
         template,
         sidecars,
         partition: entry.partition,
-        native_partition: native_partition(workload).filter(|_| entry.partition.is_none()),
-        kept_pods: kept,
+        native_partition: native_partition(workload).filter(|_| entry.partition.is_none() && set.is_none()),
+        kept_pods: if set.is_some() { 0 } else { kept },
+        set,
     }
+}
+
+fn expected_set(context: &RolloutContext<'_>, ledger: &Ledger, entry: &LedgerEntry) -> Option<ExpectedSet> {
+    let revision = ledger.revision(entry.revision.as_deref()?)?;
+    let kept_percent = entry.partition_percent.unwrap_or(0);
+    let is_rollback = ledger.target.as_ref() == Some(&ledger.released);
+    Some(ExpectedSet {
+        hash: revision.set.hash.as_str().into(),
+        kept_percent,
+        is_canary: !is_rollback && kept_percent > 0 && context.settings.strategy.selector.is_some(),
+    })
 }
 
 fn native_partition(workload: &PlannedWorkload) -> Option<Arc<str>> {

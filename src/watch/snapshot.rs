@@ -46,6 +46,8 @@ pub struct LiveWorkload {
     /// When its spec was written last: the newest `time` of `metadata.managedFields` without a `subresource`. None:
     /// not known.
     pub spec_changed: Option<Timestamp>,
+    /// Of a SidecarSet: pods that Kruise counts and never updates, because more than their images differs.
+    pub not_upgradable: u32,
     /// Conditions that explain missing pods: `ReplicaFailure`, `FailedCreate`, `Progressing` False, Argo's
     /// `Degraded`.
     pub conditions: Vec<WorkloadCondition>,

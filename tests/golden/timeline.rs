@@ -253,6 +253,7 @@ fn merge(target: &mut Value, patch: &Value) {
 
 fn released(out: &Out) -> ExpectedState {
     let expected = |(key, of): (&String, &Carrier)| ExpectedWorkload {
+        set: None,
         key: key.as_str().into(),
         batch: of.batch.unwrap_or(out.batch),
         update_method: match of.how.as_deref() {
@@ -313,6 +314,7 @@ fn workload(live: &Live, released: Option<&Carrier>) -> Fallible<LiveWorkload> {
         update_revision: Some(revision).filter(|r| **r != *"none"),
         revision_created: live.made.as_deref().map(time).transpose()?,
         spec_changed: live.changed.as_deref().map(time).transpose()?,
+        not_upgradable: 0,
         conditions: live.conditions.iter().map(complaint).collect::<Fallible<_>>()?,
         pods: pods.collect::<Fallible<_>>()?,
     })

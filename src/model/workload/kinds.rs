@@ -97,6 +97,8 @@ pub enum RevisionSource {
     NewestControllerRevision,
     /// `status.updateStatus.updatedRevision`, else `status.currentRevision`.
     UnitedDeployment,
+    /// The annotation `kruise.io/sidecarset-hash` of a SidecarSet, and that of pods.
+    SidecarSetHash,
     /// `status.updateRevision`, if the kind has that; no other object is read.
     StatusOnly,
 }
@@ -356,8 +358,11 @@ pub(super) static SIDECAR_SET: KindTraits = KindTraits {
     short_names: &["scs"],
     controller: WorkloadController::SidecarSet,
     templates: &[""],
+    desired: Some("status.matchedPods"),
     partition: Some("spec.updateStrategy.partition"),
     max_unavailable: Some("spec.updateStrategy.maxUnavailable"),
+    paused: Some("spec.updateStrategy.paused"),
+    revision: RevisionSource::SidecarSetHash,
     ..UNKNOWN
 };
 

@@ -2,7 +2,7 @@
 
 use super::super::expected_state::ExpectedState;
 use super::super::snapshot::Snapshot;
-use super::format::{count_pods, join_names, namespace_of_key};
+use super::format::{count_pods, join_names, pod_subject};
 use super::pod;
 use super::pod_set::PodSet;
 use super::revision_match::{RevisionMatch, match_revision};
@@ -55,7 +55,7 @@ pub(super) fn unschedulable_pods(released: &ExpectedState, snapshot: &Snapshot) 
         for (name, pod) in &live.pods {
             let is_target = || expected.is_some_and(|e| match_revision(e, live, pod) != RevisionMatch::Other);
             if pod::unschedulable_since(pod).is_some() && !is_target() {
-                found.push(format!("{}/{name}", namespace_of_key(key)));
+                found.push(pod_subject(key, name));
             }
         }
     }

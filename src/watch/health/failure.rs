@@ -199,10 +199,10 @@ impl ContainerFailure<'_> {
         }
     }
 
-    /// Returns the evidence.
-    pub(super) fn evidence(&self, namespace: &str) -> HealthEvidence {
+    /// Returns the evidence about a pod of the workload with a key.
+    pub(super) fn evidence(&self, key: &str) -> HealthEvidence {
         HealthEvidence {
-            subject: format!("{namespace}/{}", self.pod).into(),
+            subject: format::pod_subject(key, self.pod).into(),
             container: Some(Arc::clone(&self.container.name)),
             reason: self.reason.into(),
             message: format::single_line(self.message),

@@ -5,7 +5,7 @@ use super::super::snapshot::{ContainerRole, ContainerState, LiveContainer, LiveW
 use super::baseline::{BaselineHealth, baseline_health};
 use super::conditions::{ConditionFailure, condition_failures};
 use super::failure::{ContainerFailure, FailureClass, FailureDue, pod_failures};
-use super::format::{add_seconds, count_pods, join_names, namespace_of_key, single_line, time_of_day};
+use super::format::{add_seconds, count_pods, join_names, pod_subject, single_line, time_of_day};
 use super::pod_set::{ClassifiedPod, PodSet};
 use super::types::HealthContext;
 use super::{FailureCause, HealthEvidence, format, pod};
@@ -108,7 +108,7 @@ fn group_finding(
         failure_details(expected, group),
         baseline_note(is_sidecar, first.class, baseline),
     );
-    let evidence = group.iter().map(|f| f.evidence(namespace_of_key(&expected.key))).collect();
+    let evidence = group.iter().map(|f| f.evidence(&expected.key)).collect();
     let pods = owned(&names);
     Some(HealthFinding { due, cause, deadline_cause, message: text, evidence, pods })
 }
@@ -201,7 +201,7 @@ pub(super) fn scheduling_finding(
         None => FailureDue::Deadline,
     };
     let evidence = unschedulable.iter().map(|(m, _)| HealthEvidence {
-        subject: format!("{}/{}", namespace_of_key(&expected.key), m.name).into(),
+        subject: pod_subject(&expected.key, m.name).into(),
         container: None,
         reason: "Unschedulable".into(),
         message: m.pod.scheduled.message.as_deref().and_then(single_line),
@@ -284,7 +284,7 @@ fn readiness_finding(
     wait: &PendingContainer<'_>,
 ) -> HealthFinding {
     let evidence = wait.pods.iter().map(|name| HealthEvidence {
-        subject: format!("{}/{name}", namespace_of_key(&expected.key)).into(),
+        subject: pod_subject(&expected.key, name).into(),
         container: wait.container.clone(),
         reason: reason.into(),
         message: None,

@@ -5,6 +5,7 @@ use super::super::snapshot::{ContainerRole, LiveContainer};
 use super::expected_sidecars;
 use super::image;
 use crate::diagnostics::{escape, pluralize};
+use crate::model::workload::NO_NAMESPACE;
 use jiff::{SignedDuration, Timestamp};
 
 /// The longest message that is quoted, in characters.
@@ -85,7 +86,10 @@ pub(super) fn container_label(container: &LiveContainer) -> String {
     }
 }
 
-/// Returns the namespace of a workload key.
-pub(super) fn namespace_of_key(key: &str) -> &str {
-    key.split('/').nth(1).unwrap_or_default()
+/// Returns `NAMESPACE/NAME` of a pod of a workload; those of a SidecarSet are named so.
+pub(super) fn pod_subject(key: &str, name: &str) -> String {
+    match key.split('/').nth(1).unwrap_or_default() {
+        NO_NAMESPACE => name.to_owned(),
+        namespace => format!("{namespace}/{name}"),
+    }
 }

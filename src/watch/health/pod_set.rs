@@ -4,6 +4,7 @@ use super::super::expected_state::ExpectedWorkload;
 use super::super::snapshot::{LivePod, LiveWorkload};
 use super::pod;
 use super::revision_match::{RevisionMatch, is_bare_pod, is_update_complete, match_revision};
+use crate::rollout::kept_by_percent;
 
 /// A pod with its name.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +72,10 @@ impl PodSet<'_> {
     /// Returns how many pods use up `maxUnavailable`. A pod that its node ended counts until it is replaced, if the
     /// kind has a replica count.
     pub(super) fn unavailable_count(&self, expected: &ExpectedWorkload, live: &LiveWorkload) -> u32 {
-        let desired = live.desired.unwrap_or(0).saturating_sub(expected.kept_pods);
+        let desired = match &expected.set {
+            Some(_) => desired_count(expected, live, self),
+            None => live.desired.unwrap_or(0).saturating_sub(expected.kept_pods),
+        };
         let missing = desired.saturating_sub(self.updated_count());
         (self.updated_count() - self.ready_count())
             .saturating_add(saturating_u32(self.terminating.len()))
@@ -82,6 +86,16 @@ impl PodSet<'_> {
 /// Returns how many pods must be at the target revision. For a kind without a replica count these are the existing
 /// ones.
 pub(super) fn desired_count(expected: &ExpectedWorkload, live: &LiveWorkload, pods: &PodSet<'_>) -> u32 {
+    match &expected.set {
+        // Which pods are canaries depends on their labels: those that are there have to be healthy.
+        Some(set) if set.is_canary => return pods.updated_count(),
+        Some(set) => {
+            let matched = live.desired.unwrap_or(0);
+            let kept = kept_by_percent(set.kept_percent, matched);
+            return matched.saturating_sub(kept).saturating_sub(live.not_upgradable);
+        }
+        None => {}
+    }
     let desired = live
         .desired
         .unwrap_or_else(|| pods.updated_count().saturating_add(saturating_u32(pods.outdated.len())));

@@ -1,10 +1,13 @@
 //! Compares a workload in the cluster with the rendered one, and checks observedGeneration.
 
-use super::super::expected_state::ExpectedWorkload;
+use super::super::expected_state::{ExpectedSet, ExpectedWorkload};
 use super::super::snapshot::LiveWorkload;
 use super::expected_sidecars::{CONTAINER_LISTS, expected_sidecars};
 use super::template_match;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+/// The fields of `updateStrategy` that decide which pods of a SidecarSet are updated.
+const STRATEGY_FIELDS: [&str; 3] = ["partition", "paused", "selector"];
 
 /// Whether the cluster matches git.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +26,12 @@ pub(super) fn sync_status(expected: &ExpectedWorkload, live: &LiveWorkload) -> S
     let Some(template) = template else {
         return SyncStatus::OutOfSync("not applied: its pod template cannot be read".to_owned());
     };
-    let missing = sidecar_difference(expected, &template)
-        .or_else(|| leftover_container(expected, &template))
-        .or_else(|| partition_difference(expected, live));
+    let missing = match &expected.set {
+        Some(set) => set_difference(expected, set, live, &template),
+        None => sidecar_difference(expected, &template)
+            .or_else(|| leftover_container(expected, &template))
+            .or_else(|| partition_difference(expected, live)),
+    };
     if let Some(missing) = missing {
         return SyncStatus::OutOfSync(format!("not applied: {missing}"));
     }
@@ -35,6 +41,43 @@ pub(super) fn sync_status(expected: &ExpectedWorkload, live: &LiveWorkload) -> S
             live.generation
         )),
         _ => SyncStatus::Synced,
+    }
+}
+
+/// Compares a SidecarSet in the cluster with git: its content by Kruise's hash, and what decides which pods are updated.
+fn set_difference(
+    expected: &ExpectedWorkload,
+    set: &ExpectedSet,
+    live: &LiveWorkload,
+    template: &Value,
+) -> Option<String> {
+    match live.update_revision.as_deref() {
+        Some(hash) if *hash == *set.hash => {}
+        Some(_) => return Some("the SidecarSet has other containers in the cluster than in git".to_owned()),
+        None => return Some("the SidecarSet has no hash of Kruise's webhook".to_owned()),
+    }
+    let [in_git, live] = [&expected.template, template].map(|object| &object["spec"]["updateStrategy"]);
+    let differing = STRATEGY_FIELDS.into_iter().find(|field| {
+        let [a, b] = [in_git, live].map(|strategy| normal_field(&strategy[*field]));
+        a != b
+    })?;
+    let [in_git, live] = [in_git, live].map(|strategy| normal_field(&strategy[differing]));
+    Some(format!("its `updateStrategy.{differing}` is {live} in the cluster, {in_git} in git"))
+}
+
+/// Returns the value of a field of a strategy; one that has no effect is null.
+fn normal_field(value: &Value) -> Value {
+    match value {
+        Value::Bool(false) => Value::Null,
+        Value::Number(number) if number.as_i64() == Some(0) => Value::Null,
+        Value::String(text) if text == "0" || text == "0%" => Value::Null,
+        // Kruise's type writes an empty list where there is none.
+        Value::Object(fields) => {
+            let kept = fields.iter().map(|(key, value)| (key.clone(), normal_field(value)));
+            let kept: Map<String, Value> = kept.filter(|(_, value)| !value.is_null()).collect();
+            if kept.is_empty() { Value::Null } else { Value::Object(kept) }
+        }
+        other => other.clone(),
     }
 }
 

@@ -7,11 +7,13 @@
 mod client;
 mod discovery;
 mod error;
+mod injected_sets;
 mod interner;
 mod memory;
 mod objects;
 mod ownership;
 mod parse;
+mod set_pods;
 mod stream;
 mod wire;
 

@@ -1,15 +1,18 @@
 //! Converts objects to the fields that a [`Snapshot`](crate::watch::snapshot::Snapshot) needs, with their owners.
 
+use super::injected_sets::{InjectedSet, read_injected_sets};
 use super::interner::Interner;
 use super::wire;
-use crate::model::workload::{RevisionSource, WorkloadController, WorkloadKind, value_at, workload_key};
+use crate::model::workload::{
+    NO_NAMESPACE, RevisionSource, WorkloadController, WorkloadKind, value_at, workload_key,
+};
 use crate::watch::snapshot::{
     ContainerRole, ContainerState, ContainerTermination, LiveContainer, LivePod, LivePodCondition,
     LiveWorkload, PodPhase, WorkloadCondition,
 };
 use jiff::Timestamp;
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// How the objects of a list are read.
@@ -38,6 +41,8 @@ pub(super) struct KeyedWorkload {
     pub(super) key: Arc<str>,
     pub(super) kind: Arc<WorkloadKind>,
     pub(super) workload: LiveWorkload,
+    /// Of a SidecarSet: the hash of its containers without their images.
+    pub(super) hash_without_image: Option<Arc<str>>,
 }
 
 /// A pod, and its links to a workload.
@@ -49,6 +54,8 @@ pub(super) struct TrackedPod {
     pub(super) owner: Option<Arc<str>>,
     pub(super) hashes: RevisionHashes,
     pub(super) pod: LivePod,
+    /// The SidecarSets that Kruise has injected.
+    pub(super) sidecar_sets: Vec<InjectedSet>,
     /// Set for a bare Pod.
     pub(super) bare_workload: Option<Box<KeyedWorkload>>,
 }
@@ -115,6 +122,7 @@ impl ObservedObject {
         match (self, other) {
             (Self::Pod(a), Self::Pod(b)) => {
                 a.owner == b.owner
+                    && a.sidecar_sets == b.sidecar_sets
                     && a.hashes == b.hashes
                     && a.pod == b.pod
                     && match (&a.bare_workload, &b.bare_workload) {
@@ -126,7 +134,10 @@ impl ObservedObject {
                 let same = a.uid == b.uid && a.owner == b.owner && a.revision == b.revision;
                 same && a.hashes == b.hashes
                     && match (&a.workload, &b.workload) {
-                        (Some(a), Some(b)) => is_same_workload(&a.workload, &b.workload),
+                        (Some(a), Some(b)) => {
+                            a.hash_without_image == b.hash_without_image
+                                && is_same_workload(&a.workload, &b.workload)
+                        }
                         (a, b) => a.is_none() && b.is_none(),
                     }
             }
@@ -165,6 +176,7 @@ impl TrackedPod {
             + length(&self.pod.reason)
             + length(&self.pod.disruption)
             + containers.sum::<usize>()
+            + self.sidecar_sets.iter().map(InjectedSet::memory_size).sum::<usize>()
     }
 }
 
@@ -286,9 +298,11 @@ fn read_pod(
             ..LiveWorkload::default()
         };
         let key = Arc::from(workload_key("v1", "Pod", &namespace, &name));
-        Box::new(KeyedWorkload { key, kind: Arc::clone(kind), workload })
+        Box::new(KeyedWorkload { key, kind: Arc::clone(kind), workload, hash_without_image: None })
     });
-    Ok(TrackedPod { hashes: read_hashes(meta, texts), name, namespace, owner, pod, bare_workload: bare })
+    let sidecar_sets = meta.annotations.as_ref().map_or_else(Vec::new, |a| read_injected_sets(a, texts));
+    let hashes = read_hashes(meta, texts);
+    Ok(TrackedPod { hashes, name, namespace, owner, pod, sidecar_sets, bare_workload: bare })
 }
 
 /// Returns an object without its managed fields.
@@ -396,11 +410,20 @@ fn read_owner_object(
     let name: Arc<str> = Arc::from(meta.name.as_str());
     let itself = kind.map(|kind| -> Result<_, serde_json::Error> {
         let value: Value = serde_json::from_str(json.get())?;
+        let namespace = if kind.is_sidecar_set() { NO_NAMESPACE } else { &namespace };
         let version = if kind.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", kind.group) };
-        let key = Arc::from(workload_key(&version, &kind.kind, &namespace, &name));
+        let key = Arc::from(workload_key(&version, &kind.kind, namespace, &name));
+        let set = meta.annotations.as_ref().filter(|_| kind.is_sidecar_set());
+        let hash_without_image =
+            set.and_then(|a| a.set_hash_without_image.non_empty()).map(|h| texts.intern(h));
+        let set_hash = set.and_then(|a| a.set_hash.non_empty()).map(|hash| texts.intern(hash));
         let workload =
             LiveWorkload { spec_changed: meta.last_spec_write(), ..read_workload(kind, &value, texts) };
-        Ok(Box::new(KeyedWorkload { key, kind: Arc::clone(kind), workload }))
+        let workload = match kind.is_sidecar_set() {
+            true => LiveWorkload { update_revision: set_hash, ..workload },
+            false => workload,
+        };
+        Ok(Box::new(KeyedWorkload { key, kind: Arc::clone(kind), workload, hash_without_image }))
     });
     let annotated = meta.annotations.as_ref().and_then(|a| a.revision.non_empty()?.parse().ok());
     Ok(OwnerObject {
@@ -441,6 +464,7 @@ fn read_workload(kind: &WorkloadKind, object: &Value, texts: &mut Interner) -> L
             text("status.updateStatus.updatedRevision").or_else(|| text("status.currentRevision"))
         }
         RevisionSource::ControllerRevision | RevisionSource::StatusOnly => text("status.updateRevision"),
+        RevisionSource::SidecarSetHash => None,
     };
     // The Advanced StatefulSet has it in its strategy.
     let min_ready = value_at(object, "spec.minReadySeconds")
@@ -452,7 +476,11 @@ fn read_workload(kind: &WorkloadKind, object: &Value, texts: &mut Interner) -> L
         generation: value_at(object, "metadata.generation").and_then(Value::as_i64).unwrap_or(0),
         observed_generation: value_at(object, "status.observedGeneration").and_then(read_i64),
         desired,
-        template: template.and_then(raw),
+        // The status and the annotations of a SidecarSet are no part of what it injects.
+        template: match kind.is_sidecar_set() {
+            true => raw(&json!({"spec": object["spec"]})),
+            false => template.and_then(raw),
+        },
         partition: kind
             .partition_path
             .as_ref()
@@ -466,6 +494,7 @@ fn read_workload(kind: &WorkloadKind, object: &Value, texts: &mut Interner) -> L
         update_revision: update_revision.map(|revision| texts.intern(revision)),
         revision_created: None,
         spec_changed: None,
+        not_upgradable: 0,
         conditions: failing_conditions(object, texts),
         pods: std::collections::BTreeMap::new(),
     }

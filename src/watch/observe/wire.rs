@@ -173,6 +173,12 @@ pub(super) struct RevisionAnnotationsWire<'t> {
     pub(super) revision: WireText<'t>,
     #[serde(borrow, rename = "apps.kruise.io/inplace-update-state")]
     pub(super) in_place: WireText<'t>,
+    #[serde(borrow, rename = "kruise.io/sidecarset-hash")]
+    pub(super) set_hash: WireText<'t>,
+    #[serde(borrow, rename = "kruise.io/sidecarset-hash-without-image")]
+    pub(super) set_hash_without_image: WireText<'t>,
+    #[serde(borrow, rename = "kruise.io/sidecarset-inplace-update-state")]
+    pub(super) set_in_place: WireText<'t>,
 }
 
 /// The record of an update in place by Kruise (apps/pub/inplace_update.go, InPlaceUpdateState).

@@ -130,6 +130,9 @@ fn roles_allow_every_kind() {
         groups.entry(at).or_insert((kind.group, BTreeSet::new())).1.insert(kind.plural);
     }
     groups.get_mut(&1).unwrap().1.insert("controllerrevisions");
+    // Of clusters where Kruise injects the sidecars.
+    let of_kruise = groups.values_mut().find(|(group, _)| *group == "apps.kruise.io").unwrap();
+    of_kruise.1.insert("sidecarsets");
     let mut rules = String::new();
     for (group, plurals) in groups.values() {
         let group = if group.is_empty() { "\"\"" } else { group };

@@ -157,6 +157,7 @@ fn workload() -> impl Strategy<Value = LiveWorkload> {
             let (waits_for_person, update_revision, complaints, pods) = rest;
             let template = template(if is_new { "log:2" } else { "log:1" });
             LiveWorkload {
+                not_upgradable: 0,
                 generation,
                 observed_generation,
                 desired,
@@ -186,6 +187,7 @@ fn expected(key: &'static str) -> impl Strategy<Value = ExpectedWorkload> {
     let more = option::of(Just("memory +1Mi".to_owned()));
     (1..3_u32, how, 0..2_u32, any::<bool>(), more).prop_map(
         move |(batch, how, kept, is_ordered, more_requests)| ExpectedWorkload {
+            set: None,
             key: key.into(),
             batch,
             update_method: how,

@@ -5,7 +5,9 @@ mod argocd;
 mod deploy;
 mod failing;
 mod fleet;
+mod kept_kruise;
 mod killed;
+
 mod listener;
 mod many;
 mod memory;

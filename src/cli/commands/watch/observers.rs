@@ -3,13 +3,15 @@
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext, RepositoryArgs};
-use crate::model::workload::WorkloadKinds;
+use crate::model::config::Runtime as SidecarRuntime;
+use crate::model::workload::{WorkloadKind, WorkloadKinds};
 use crate::stage::DeployBranch;
 use crate::watch::observe::{MemoryBudget, Observer, ObserverSettings, Runtime, StaleData, runtime};
 use crate::watch::service::WakeReason;
 use crate::watch::snapshot::ObservationScope;
 use clap::{Args, value_parser};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -57,7 +59,7 @@ pub(super) fn start_observers(
         let observer = Observer::start(
             runtime.handle(),
             kube_context,
-            watched_kinds(&deploy_branch, args),
+            watched_kinds(&deploy_branch, cluster, args),
             settings,
             wake,
         )
@@ -75,14 +77,21 @@ fn cluster_context<'l>(deploy_branch: &'l DeployBranch<'_>, cluster: Option<&str
     clusters.iter().find(|c| Some(c.name.as_str()) == cluster)?.context.as_deref()
 }
 
-fn watched_kinds(deploy_branch: &DeployBranch<'_>, args: &ClusterArgs) -> ObservationScope {
+fn watched_kinds(
+    deploy_branch: &DeployBranch<'_>,
+    cluster: Option<&str>,
+    args: &ClusterArgs,
+) -> ObservationScope {
     let mut kinds = WorkloadKinds::default();
     for kind in deploy_branch.configuration.repository.workload_kinds() {
         kinds.add(kind);
     }
+    let runtime = deploy_branch.configuration.repository.runtime_of(cluster);
+    let sets = runtime.map(|SidecarRuntime::Kruise| Arc::new(WorkloadKind::sidecar_set()));
+    // The group that old manifests name is served by no API server since Kubernetes 1.22.
+    let served = kinds.iter().filter(|kind| kind.group != "extensions").cloned();
     ObservationScope {
-        // The group that old manifests name is served by no API server since Kubernetes 1.22.
-        kinds: kinds.iter().filter(|kind| kind.group != "extensions").cloned().collect(),
+        kinds: served.chain(sets).collect(),
         namespaces: args.namespaces.iter().map(|n| n.as_str().into()).collect(),
     }
 }

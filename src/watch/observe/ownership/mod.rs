@@ -1,6 +1,7 @@
 //! Assigns pods to workloads, and finds the revision of each workload's current template. Pure.
 
 use super::objects::{KeyedWorkload, ObservedObject, OwnerObject, RevisionHashes, TrackedPod};
+use super::set_pods::add_pods_of_sets;
 use crate::model::api::KRUISE_GROUP;
 use crate::model::workload::{RevisionSource, WorkloadKind};
 use crate::watch::snapshot::{LivePod, LiveWorkload, Snapshot};
@@ -31,7 +32,7 @@ pub(super) fn build_snapshot<'i>(
             workloads.insert(Arc::clone(&itself.key), cluster.with_revision(object, itself));
         }
     }
-    for pod in pods {
+    for pod in &pods {
         if let Some(bare) = &pod.bare_workload {
             let mut workload = bare.workload.clone();
             workload.pods.insert(Arc::clone(&pod.name), pod.pod.clone());
@@ -44,6 +45,9 @@ pub(super) fn build_snapshot<'i>(
             workload.pods.insert(Arc::clone(&pod.name), LivePod { revision, ..pod.pod.clone() });
         }
     }
+    let sets = cluster.by_uid.values().filter_map(|object| object.workload.as_deref());
+    let sets = sets.filter(|workload| workload.kind.is_sidecar_set());
+    add_pods_of_sets(&mut workloads, sets, &pods);
     Snapshot { now, workloads }
 }
 

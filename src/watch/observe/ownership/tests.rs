@@ -10,6 +10,9 @@ use crate::watch::snapshot::{
 use serde_json::{Value, json};
 
 fn kind(api_version: &str, kind: &str) -> Arc<WorkloadKind> {
+    if kind == "SidecarSet" {
+        return Arc::new(WorkloadKind::sidecar_set());
+    }
     Arc::clone(WorkloadKinds::default().find(api_version, kind).unwrap())
 }
 
@@ -437,4 +440,41 @@ fn odd_objects_are_read_as_far_as_they_go() {
     let unusual = &found.workloads["CloneSet.apps.kruise.io/shop/unusual"];
     assert_eq!((unusual.desired, unusual.min_ready_seconds, &unusual.observed_generation), (None, 0, &None));
     assert!(unusual.template.is_none() && unusual.conditions.is_empty());
+}
+
+#[test]
+fn a_sidecar_set_has_the_pods_that_kruise_has_injected() {
+    let hashes = |hash: &str, rest: &str| {
+        let entry = |hash: &str| json!({"log": {"hash": hash, "updateTimestamp": "2026-11-27T09:30:00Z"}});
+        json!({
+            "kruise.io/sidecarset-hash": entry(hash).to_string(),
+            "kruise.io/sidecarset-hash-without-image": entry(rest).to_string(),
+            "kruise.io/sidecarset-inplace-update-state":
+                json!({"log": {"lastContainerStatuses": {"log": {"imageID": "id-1"}}}}).to_string(),
+        })
+    };
+    let pod = |name: &str, hash: &str, rest: &str| {
+        let spec = json!({"spec": {"containers": [{"name": "log", "image": "log:2"}]}});
+        let mut pod = object("v1", "Pod", name, Some("web"), spec);
+        pod["metadata"]["annotations"] = hashes(hash, rest);
+        pod
+    };
+    let rest = json!({
+        "spec": {"containers": [], "updateStrategy": {"partition": "75%", "paused": true}},
+        "status": {"matchedPods": 3, "observedGeneration": 3},
+    });
+    let mut set = object("apps.kruise.io/v1alpha1", "SidecarSet", "log", None, rest);
+    set["metadata"]["annotations"] =
+        json!({"kruise.io/sidecarset-hash": "two", "kruise.io/sidecarset-hash-without-image": "none"});
+    set["metadata"].as_object_mut().unwrap().remove("namespace");
+    let objects = [set, pod("a", "two", "none"), pod("b", "one", "none"), pod("c", "zero", "other")];
+    let snapshot = snapshot(&objects);
+    let found = &snapshot.workloads["SidecarSet.apps.kruise.io/-/log"];
+    assert_eq!((found.update_revision.clone(), found.desired), (arc("two"), Some(3)));
+    assert_eq!((found.not_upgradable, found.is_update_manual), (1, true));
+    let revisions: Vec<_> = found.pods.iter().map(|(name, pod)| (&**name, pod.revision.clone())).collect();
+    assert_eq!(revisions, [("shop/a", arc("two")), ("shop/b", arc("one"))]);
+    let first = &found.pods["shop/a"];
+    assert_eq!(first.updated_in_place, Some(time("2026-11-27T09:30:00Z")));
+    assert_eq!(first.containers[0].previous_image_id, arc("id-1"));
 }
