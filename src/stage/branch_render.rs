@@ -54,7 +54,7 @@ pub(crate) fn render_branch(
     options: &BranchRender<'_>,
     signing: &Signing<'_>,
 ) -> Result<(Option<BranchRenderOutcome>, Vec<Diagnostic>), Error> {
-    let BranchRender { repository, head, source, branches, config, manifests, .. } = options;
+    let BranchRender { repository, head, source, branches, config, .. } = options;
     require_on_source(options)?;
     let mut diagnostics = Vec::new();
     let RenderBase { deploy_branch: before, is_source_refused: is_refused } = match head {
@@ -68,8 +68,7 @@ pub(crate) fn render_branch(
     let (configuration, problems) = read_configuration(repository, source.id, config)?;
     diagnostics.extend(problems);
     let Some(mut configuration) = configuration else { return Ok((None, diagnostics)) };
-    let leaves_out_sidecars = head.is_none() && options.leaves_out_sidecars;
-    if head.is_none() && !leaves_out_sidecars {
+    if head.is_none() && !options.leaves_out_sidecars {
         // `init rollout` derives ledgers from the deploy branch, so it has to come first.
         configuration.repository.rollout.get_or_insert_default().require_ledger = Some(false);
     }
@@ -79,36 +78,7 @@ pub(crate) fn render_branch(
     let tree = head.as_ref().map(|(_, head)| head.tree);
     let mut folder = RenderedTree::open(repository, &configuration, tree)?;
     let sources = list_tree(repository, source.tree)?;
-    let clusters = &configuration.layout.clusters;
-    let names: Vec<Option<&str>> =
-        if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() };
-    for cluster in names {
-        let built = match manifests.for_tree(repository, source.tree, &configuration, cluster) {
-            Ok(built) => built,
-            Err(failed) => {
-                diagnostics.push(*failed);
-                continue;
-            }
-        };
-        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
-        let from = ClusterSources { files: &sources, ledgers: &folder.files, built, cluster };
-        let what_if = WhatIf { ledgers: leaves_out_sidecars.then(BTreeMap::new), ..WhatIf::default() };
-        let (view, mut problems) = ClusterView::hypothetical(&configuration, &from, &what_if);
-        if leaves_out_sidecars {
-            // Nothing is released until `init rollout` writes that down.
-            problems.retain(|problem| problem.code != Code::NoLedger);
-        }
-        let is_sound = !problems.iter().any(Diagnostic::is_error);
-        diagnostics.extend(problems);
-        if let Some(before) = before.as_ref().filter(|_| is_sound) {
-            diagnostics.extend(missing_workloads(
-                &view,
-                &TreeFiles::from_commit(&sources),
-                Some(&before.ledger_history()),
-            ));
-        }
-        folder.render(&view, &mut diagnostics)?;
-    }
+    diagnostics.extend(render_clusters(options, &sources, before.as_ref(), &mut folder)?);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok((None, diagnostics));
     }
@@ -127,6 +97,47 @@ pub(crate) fn render_branch(
     let commit = Some(editor.commit(&new, signing)?);
     editor.finish()?;
     Ok((Some(BranchRenderOutcome { commit, files }), diagnostics))
+}
+
+/// Renders every cluster into the folder; `before` is the deploy branch so far.
+fn render_clusters(
+    options: &BranchRender<'_>,
+    sources: &CommitListing<'_, ObjectId>,
+    before: Option<&DeployBranch<'_>>,
+    folder: &mut RenderedTree<'_>,
+) -> Result<Vec<Diagnostic>, Error> {
+    let configuration = folder.configuration.clone();
+    let leaves_out_sidecars = options.head.is_none() && options.leaves_out_sidecars;
+    let mut diagnostics = Vec::new();
+    for cluster in configuration.layout.cluster_names() {
+        let tree = options.source.tree;
+        let built = match options.manifests.for_tree(options.repository, tree, &configuration, cluster) {
+            Ok(built) => built,
+            Err(failed) => {
+                diagnostics.push(*failed);
+                continue;
+            }
+        };
+        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
+        let from = ClusterSources { files: sources, ledgers: &folder.files, built, cluster };
+        let what_if = WhatIf { ledgers: leaves_out_sidecars.then(BTreeMap::new), ..WhatIf::default() };
+        let (view, mut problems) = ClusterView::hypothetical(&configuration, &from, &what_if);
+        if leaves_out_sidecars {
+            // Nothing is released until `init rollout` writes that down.
+            problems.retain(|problem| problem.code != Code::NoLedger);
+        }
+        let is_sound = !problems.iter().any(Diagnostic::is_error);
+        diagnostics.extend(problems);
+        if let Some(before) = before.filter(|_| is_sound) {
+            diagnostics.extend(missing_workloads(
+                &view,
+                &TreeFiles::from_commit(sources),
+                Some(&before.ledger_history()),
+            ));
+        }
+        folder.render(&view, &mut diagnostics)?;
+    }
+    Ok(diagnostics)
 }
 
 /// Refuses a commit that is not on the source branch.

@@ -160,8 +160,7 @@ impl<'r> DeployBranch<'r> {
 
     /// Returns the clusters, in the order of pillion.yaml; without clusters, one without a name.
     pub(crate) fn clusters(&self) -> Vec<Option<&str>> {
-        let clusters = &self.configuration.layout.clusters;
-        if clusters.is_empty() { vec![None] } else { clusters.iter().map(|c| Some(&*c.name)).collect() }
+        self.configuration.layout.cluster_names()
     }
 
     /// Returns the cluster of a rollout commit on the deploy branch: the one with the ledger that it changes.

@@ -4,12 +4,15 @@ use super::deployed_sets::deployed_set_inputs;
 use super::duplicate_workloads::duplicate_workloads;
 use super::selection::{BuiltInputs, InputSelector};
 use super::texts::{collect_overrides, read_inputs};
-use super::{Configuration, Input, WhatIf, input_from_build, manifests_of, read_ledgers, shared_files};
+use super::{
+    Configuration, Input, Layout, WhatIf, input_from_build, manifests_of, read_ledgers, shared_files,
+};
 use crate::diagnostics::{Diagnostic, Span};
 use crate::read::{FileSource, IgnoreRules, map_in_order};
 use crate::render::{CollectedObjects, Renderer, RendererInputs, RendererSetup, WorkloadRef, build_renderer};
 use crate::yaml::Document;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where the parts of a cluster are read from.
@@ -67,13 +70,8 @@ impl ClusterInputs {
         let paths = if selection.paths.is_empty() { layout.source_paths() } else { selection.paths.clone() };
         let mut manifests = selector.select_manifests(&paths, built, configuration);
         let (ledgers, ledger_errors) = read_ledgers(layout, ledger_files, cluster);
-        let mut set_paths = layout.sidecar_set_paths(files, ledger_files);
+        let set_paths = sidecar_set_paths(layout, sources, what_if);
         let missing_sets = layout.missing_sidecar_sets(files, ledger_files);
-        if what_if.ledgers.as_ref().is_some_and(|ledgers| !ledgers.is_empty()) {
-            // A hypothetical ledger may be of a deleted SidecarSet, the last one of its folder.
-            set_paths.retain(|path| files.kind(path).is_some());
-        }
-        set_paths.extend_from_slice(&selection.sidecar_sets);
         let set_files = selector.select(&set_paths);
         if selection.paths.is_empty() {
             manifests.extend(deployed_set_inputs(configuration, cluster, &set_files, &manifests));
@@ -89,15 +87,8 @@ impl ClusterInputs {
         diagnostics.append(&mut selector.diagnostics);
         diagnostics.extend(ledger_errors.into_iter().chain(missing_sets));
         diagnostics.extend(shared_files(configuration, sources.cluster, &manifests));
-        let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
-        let set_names: BTreeSet<Arc<str>> = set_files.iter().map(|s| Arc::clone(&s.name)).collect();
-        let set_names: BTreeSet<&str> = set_names.iter().map(|name| &**name).collect();
-        let (texts, mut collected) = read_inputs(manifests, files, &set_names, usize::MAX, || ());
+        let (texts, mut collected, mut further) = read_files(manifests, set_files, files);
         collected.merge(collect_overrides(&override_files, files));
-        let texts: Vec<_> =
-            texts.into_iter().map(|(input, text)| (input, text.unwrap_or_else(|| "".into()))).collect();
-        let further = set_files.into_iter().filter(|s| !known.contains(&s.name)).collect();
-        let mut further = read_inputs(further, files, &set_names, 0, || ()).1;
         for found in [&mut collected, &mut further] {
             diagnostics.extend(what_if.apply_to_sets(&mut found.sidecar_sets));
         }
@@ -145,6 +136,33 @@ impl ClusterInputs {
         }
         found
     }
+}
+
+/// Returns the paths with SidecarSets, of pillion.yaml and of the selection.
+fn sidecar_set_paths(layout: &Layout, sources: &ClusterSources<'_>, what_if: &WhatIf) -> Vec<PathBuf> {
+    let mut paths = layout.sidecar_set_paths(sources.files, sources.ledgers);
+    if what_if.ledgers.as_ref().is_some_and(|ledgers| !ledgers.is_empty()) {
+        // A hypothetical ledger may be of a deleted SidecarSet, the last one of its folder.
+        paths.retain(|path| sources.files.kind(path).is_some());
+    }
+    paths.extend_from_slice(&what_if.selection.sidecar_sets);
+    paths
+}
+
+/// Reads the manifests, with what they contain, and the objects of further files with SidecarSets.
+fn read_files(
+    manifests: Vec<Input>,
+    set_files: Vec<Input>,
+    files: &dyn FileSource,
+) -> (Vec<(Input, Arc<str>)>, CollectedObjects, CollectedObjects) {
+    let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
+    let set_names: BTreeSet<Arc<str>> = set_files.iter().map(|s| Arc::clone(&s.name)).collect();
+    let set_names: BTreeSet<&str> = set_names.iter().map(|name| &**name).collect();
+    let (texts, collected) = read_inputs(manifests, files, &set_names, usize::MAX, || ());
+    let texts = texts.into_iter().map(|(input, text)| (input, text.unwrap_or_else(|| "".into()))).collect();
+    let further = set_files.into_iter().filter(|s| !known.contains(&s.name)).collect();
+    let further = read_inputs(further, files, &set_names, 0, || ()).1;
+    (texts, collected, further)
 }
 
 /// Finds the workloads of all inputs, and the index of the first one of each input.

@@ -105,11 +105,11 @@ impl FunctionInputs {
         // The operator's pillion.yaml may be elsewhere.
         let root_folder = if is_pinned { own_root() } else { config_root.clone() };
         let namespace = default_namespace(options, layout);
-        let mut namespaces =
-            NamespaceRules { default: Arc::clone(&namespace), ..input_options.namespaces.clone() };
-        if options.namespace.is_some() {
-            namespaces.rules.clear();
-        }
+        let rules = match options.namespace {
+            Some(_) => Vec::new(),
+            None => input_options.namespaces.rules.clone(),
+        };
+        let namespaces = NamespaceRules { default: Arc::clone(&namespace), rules };
         let set_options = InputOptions { repository_root: config_root, ..input_options.clone() };
         let input_options =
             InputOptions { namespaces, repository_root: root_folder.clone(), ..input_options };
@@ -129,11 +129,7 @@ impl FunctionInputs {
         let sources = select_files(&source_paths, &input_options, &mut diagnostics);
         let mut set_files = select_files(&set_paths, &set_options, &mut diagnostics);
         set_files.extend(select_files(&own_set_paths, &input_options, &mut diagnostics));
-        // A SidecarSet in a folder of sources may be named again.
-        let known: BTreeSet<PathBuf> = sources.iter().filter_map(canonical_path).collect();
-        set_files.retain(|file| canonical_path(file).is_none_or(|path| !known.contains(&path)));
-        let mut sidecar_sets = collect_files(&set_files, &Disk);
-        sidecar_sets.sidecar_sets.extend(options.config.inline.iter().cloned());
+        let sidecar_sets = collect_sidecar_sets(set_files, &sources, &options.config.inline);
         items.sidecar_sets.retain(|own| !is_known_sidecar_set(own, &sidecar_sets.sidecar_sets));
         items.merge(collect_manifests(&sources, &Disk));
         if options.is_application && file.is_some() {
@@ -184,6 +180,19 @@ fn kruise_runtime(repository: &RepositoryConfig, span: &Span) -> Option<Diagnost
             .because("pods would have each sidecar twice")
             .help("let the agent apply the folder of `rendered:`, or remove `runtime: Kruise`")
     })
+}
+
+/// Collects the SidecarSets of files and of the configuration. Those in a folder of sources may be named again.
+fn collect_sidecar_sets(
+    mut files: Vec<Input>,
+    sources: &[Input],
+    inline: &[DocumentObject],
+) -> CollectedObjects {
+    let known: BTreeSet<PathBuf> = sources.iter().filter_map(canonical_path).collect();
+    files.retain(|file| canonical_path(file).is_none_or(|path| !known.contains(&path)));
+    let mut found = collect_files(&files, &Disk);
+    found.sidecar_sets.extend(inline.iter().cloned());
+    found
 }
 
 /// The pillion.yaml that applies; the defaults where there is none.

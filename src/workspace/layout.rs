@@ -144,6 +144,15 @@ impl Layout {
         Err(Box::new(Diagnostic::error(Code::NoCluster, message).help(help)))
     }
 
+    /// Returns the names of the clusters, in the order of pillion.yaml; without clusters, one without a name.
+    pub(crate) fn cluster_names(&self) -> Vec<Option<&str>> {
+        if self.clusters.is_empty() {
+            vec![None]
+        } else {
+            self.clusters.iter().map(|c| Some(&*c.name)).collect()
+        }
+    }
+
     /// Returns the cluster of a name, else all of them; None is the only one where pillion.yaml names none.
     pub(crate) fn selected_clusters(&self, name: Option<&str>) -> Vec<Option<ClusterLayout>> {
         if self.clusters.is_empty() {
