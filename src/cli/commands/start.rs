@@ -114,66 +114,60 @@ impl StageRun<'_> {
                 (stack.stack.commits.clone(), sidecar_set, cluster, Some(stack))
             }
         };
-        let options = repository::command_options(&self.args.repository, cluster.as_deref());
         let Some(commit) = commits.last().map(|commit| commit.id) else { return Ok(None) };
-        if self.start.is_dry {
-            let tree = deploy_branch.head.tree;
-            let changes = describe_commits(&self.context.repository, tree, &commits)?;
-            let location = format!("it would be {}", self.context.push_place()?);
-            let preview = Some(changes);
-            return Ok(Some(StartedRollout {
-                sidecar_set,
-                cluster,
-                commit,
-                location,
-                preview,
-                is_local: true,
-                is_proposed: false,
-                next: String::new(),
-            }));
-        }
-        if self.start.opens_pull_requests {
-            let deploy = &self.context.branches.deploy;
-            let branch = ProposalBranch::next_step(deploy, cluster.as_deref(), &sidecar_set);
-            let rollout = planned.as_ref().map(BuiltStack::rollout);
-            let made = PullRequestCommit { commit, author, branch, rollout, note: None };
-            let proposed = propose(self.context, &deploy_branch, &made)?;
-            return Ok(Some(StartedRollout {
-                sidecar_set,
-                cluster,
-                commit: proposed.commit,
-                location: proposed.text,
-                preview: None,
-                is_local: false,
-                is_proposed: true,
-                next: String::new(),
-            }));
-        }
-        let release = ReleaseStamp { at: clock::now(), by: Some(author), note: None };
-        let outcome = match self.start.keeps_local {
-            true => self.context.save_to_outbox(commit, &release)?,
-            false => {
-                self.context.release(&deploy_branch, commit, &release).map_err(with_pull_request_hint)?
-            }
-        };
-        let (commit, location) = require_pushed(outcome, self.context)?;
-        let next = match self.start.keeps_local {
-            true => format!("`{}` releases it", release_command(self.context)?),
-            false => format!(
-                "`pillion promote {sidecar_set}{options}` releases the next batch, `pillion watch` releases batches while their pods stay healthy"
-            ),
-        };
-        let is_local = self.start.keeps_local;
-        Ok(Some(StartedRollout {
+        let started = StartedRollout {
             sidecar_set,
             cluster,
             commit,
-            location,
-            is_local,
-            is_proposed: false,
+            location: String::new(),
             preview: None,
-            next,
-        }))
+            is_local: false,
+            is_proposed: false,
+            next: String::new(),
+        };
+        if self.start.is_dry {
+            let tree = deploy_branch.head.tree;
+            let preview = Some(describe_commits(&self.context.repository, tree, &commits)?);
+            let location = format!("it would be {}", self.context.push_place()?);
+            return Ok(Some(StartedRollout { location, preview, is_local: true, ..started }));
+        }
+        if self.start.opens_pull_requests {
+            let deploy = &self.context.branches.deploy;
+            let branch = ProposalBranch::next_step(deploy, started.cluster.as_deref(), &started.sidecar_set);
+            let rollout = planned.as_ref().map(BuiltStack::rollout);
+            let made = PullRequestCommit { commit, author, branch, rollout, note: None };
+            let proposed = propose(self.context, &deploy_branch, &made)?;
+            let (commit, location) = (proposed.commit, proposed.text);
+            return Ok(Some(StartedRollout { commit, location, is_proposed: true, ..started }));
+        }
+        self.release_start(&deploy_branch, author, started).map(Some)
+    }
+
+    /// Pushes the commit of a started rollout, or keeps it in the outbox.
+    fn release_start(
+        &self,
+        deploy_branch: &DeployBranch<'_>,
+        author: &Identity,
+        started: StartedRollout,
+    ) -> Result<StartedRollout, CommandError> {
+        let (is_local, commit) = (self.start.keeps_local, started.commit);
+        let release = ReleaseStamp { at: clock::now(), by: Some(author), note: None };
+        let outcome = match is_local {
+            true => self.context.save_to_outbox(commit, &release)?,
+            false => self.context.release(deploy_branch, commit, &release).map_err(with_pull_request_hint)?,
+        };
+        let (commit, location) = require_pushed(outcome, self.context)?;
+        let next = match is_local {
+            true => format!("`{}` releases it", release_command(self.context)?),
+            false => {
+                let options = repository::command_options(&self.args.repository, started.cluster.as_deref());
+                format!(
+                    "`pillion promote {}{options}` releases the next batch, `pillion watch` releases batches while their pods stay healthy",
+                    started.sidecar_set
+                )
+            }
+        };
+        Ok(StartedRollout { commit, location, is_local, next, ..started })
     }
 
     /// Finds the first rollout in progress with missing workloads, and makes the commit that counts without them.

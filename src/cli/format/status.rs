@@ -60,6 +60,16 @@ pub(in crate::cli) fn to_json(head: ObjectId, statuses: &[LedgerStatus]) -> Stri
     format!("{document}\n")
 }
 
+/// Describes the commit that a rollout is at: its time, id and subject.
+fn describe_commit(commit: &Commit) -> String {
+    let planned = match commit.author_time.seconds == commit.time.seconds {
+        true => String::new(),
+        false => format!(", planned {}", format_rfc3339(commit.author_time.seconds)),
+    };
+    let time = format_rfc3339(commit.time.seconds);
+    format!("{time} ({} {}){planned}", commit.id.short(), commit.subject())
+}
+
 impl LedgerStatus {
     pub(in crate::cli) fn to_text(&self) -> String {
         let mut text = String::new();
@@ -67,27 +77,13 @@ impl LedgerStatus {
         let ledger = &self.ledger;
         let _ = writeln!(text, "{}{of}: {}", self.name, self.state_text());
         if let Some(target) = &ledger.target {
-            let _ = writeln!(
-                text,
-                "  revisions: {} -> {}",
-                revision_text(&ledger.released),
-                revision_text(target)
-            );
+            let released = revision_text(&ledger.released);
+            let _ = writeln!(text, "  revisions: {released} -> {}", revision_text(target));
         } else if let Some(released) = &ledger.released {
             let _ = writeln!(text, "  revision: {released}");
         }
         if let Some(since) = &self.since {
-            let planned = match since.author_time.seconds == since.time.seconds {
-                true => String::new(),
-                false => format!(", planned {}", format_rfc3339(since.author_time.seconds)),
-            };
-            let _ = writeln!(
-                text,
-                "  since {} ({} {}){planned}",
-                format_rfc3339(since.time.seconds),
-                since.id.short(),
-                since.subject()
-            );
+            let _ = writeln!(text, "  since {}", describe_commit(since));
         }
         if self.pods > 0 && ledger.target.is_some() && !self.starts {
             let _ = writeln!(
@@ -126,7 +122,7 @@ impl LedgerStatus {
         text
     }
 
-    /// Where the rollout stands, versions before names of revisions.
+    /// Describes where the rollout stands, versions before names of revisions.
     fn state_text(&self) -> String {
         let StatusSummary { change, released, target, source } = &self.summary;
         let batch = match self.ledger.last_batch() {

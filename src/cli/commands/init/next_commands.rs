@@ -31,82 +31,106 @@ pub(super) struct NextCommand {
 /// Returns the commands up to the first staged rollout, in order.
 pub(super) fn next_commands(git: &GitState, setup: &SetupState) -> Vec<NextCommand> {
     let mut commands = Vec::new();
-    let mut add = |command: String, reason: &str| {
-        commands.push(NextCommand { command, reason: reason.to_owned() });
-    };
-    let SetupState { source_branch, deploy_branch, .. } = setup;
+    let branch = add_branch_commands(git, setup, &mut commands);
+    let is_new = matches!(git.head, HeadState::NoRepository | HeadState::Unborn(_));
+    let has_commit = !is_new && setup.files.is_empty() && git.contains("HEAD", &setup.config);
+    if !has_commit {
+        add(&mut commands, commit_command(git, setup, is_new), "commits what was written");
+    }
+    add_push_commands(git, setup, (branch, has_commit), &mut commands);
+    add_rollout_commands(git, setup, &mut commands);
+    commands
+}
+
+fn add(commands: &mut Vec<NextCommand>, command: String, reason: &str) {
+    commands.push(NextCommand { command, reason: reason.to_owned() });
+}
+
+/// Adds the commands that lead to a branch with its history, and returns the branch.
+fn add_branch_commands<'s>(
+    git: &'s GitState,
+    setup: &'s SetupState,
+    commands: &mut Vec<NextCommand>,
+) -> &'s str {
+    let source_branch = &setup.source_branch;
     // A name from a remote may hold anything that git accepts, also what a shell would run.
     let shown_source = escape::shell_word(source_branch);
-    let remote_name = git.remote_name();
-    let remote_name = escape::shell_word(&remote_name);
     let branch = match &git.head {
         HeadState::NoRepository => {
-            add(
-                format!("git init --initial-branch={shown_source}"),
-                "this folder is not in a git repository",
-            );
+            let command = format!("git init --initial-branch={shown_source}");
+            add(commands, command, "this folder is not in a git repository");
             source_branch
         }
         HeadState::Detached => {
-            add(format!("git switch {shown_source}"), "HEAD is detached: commits belong on a branch");
+            let command = format!("git switch {shown_source}");
+            add(commands, command, "HEAD is detached: commits belong on a branch");
             source_branch
         }
         HeadState::Unborn(branch) | HeadState::Branch(branch) => branch,
     };
-    let shown_branch = escape::shell_word(branch);
     if git.is_shallow {
-        add("git fetch --unshallow".to_owned(), "the clone is shallow: rollouts read the history");
+        let command = "git fetch --unshallow".to_owned();
+        add(commands, command, "the clone is shallow: rollouts read the history");
     }
-    let is_new = matches!(git.head, HeadState::NoRepository | HeadState::Unborn(_));
-    let has_commit = !is_new && setup.files.is_empty() && git.contains("HEAD", &setup.config);
-    if !has_commit {
-        add(commit_command(git, setup, is_new), "commits what was written");
-    }
+    branch
+}
+
+/// Adds the commands that bring the commit onto the source branch of the remote.
+fn add_push_commands(
+    git: &GitState,
+    setup: &SetupState,
+    (branch, has_commit): (&str, bool),
+    commands: &mut Vec<NextCommand>,
+) {
+    let source_branch = &setup.source_branch;
+    let remote_name = git.remote_name();
+    let remote_name = escape::shell_word(&remote_name);
     let pushed = git.remote.as_ref().map(|remote| format!("refs/remotes/{}/{source_branch}", remote.name));
     let is_pushed = has_commit && pushed.as_deref().is_some_and(|pushed| git.contains(pushed, &setup.config));
     match &git.remote {
         None => add(
+            commands,
             local_remote_command(git, &format!("add {remote_name}")),
             "makes a remote beside this folder, to try everything; or add the one of your git provider and push",
         ),
         Some(_) if !is_pushed => {
             let upstream = if git.is_on_remote(branch) { "" } else { "--set-upstream " };
-            add(
-                format!("git push {upstream}{remote_name} {shown_branch}"),
-                "rollouts read the branch of the remote",
-            );
+            let command = format!("git push {upstream}{remote_name} {}", escape::shell_word(branch));
+            add(commands, command, "rollouts read the branch of the remote");
         }
         Some(_) => {}
     }
     if branch != source_branch {
         add(
+            commands,
             format!("git push {remote_name} {}", escape::shell_word(&format!("{branch}:{source_branch}"))),
             "puts the commit onto the branch that is followed; or merge it by a pull request",
         );
     }
+}
+
+/// Adds the commands of pillion, from the deploy branch to the first staged rollout.
+fn add_rollout_commands(git: &GitState, setup: &SetupState, commands: &mut Vec<NextCommand>) {
+    let SetupState { source_branch, deploy_branch, .. } = setup;
     let deploy = git.remote.as_ref().map(|remote| format!("refs/remotes/{}/{deploy_branch}", remote.name));
     let has_ledgers = match (&setup.ledgers, &deploy) {
         (Some(ledgers), Some(deploy)) => git.contains(deploy, ledgers),
         _ => false,
     };
-    let is_deployed = git.is_on_remote(deploy_branch);
-    if deploy_branch != source_branch && !is_deployed {
+    if deploy_branch != source_branch && !git.is_on_remote(deploy_branch) {
+        let branch = escape::shell_word(deploy_branch);
         add(
-            format!(
-                "pillion render --branch {} --create --without-sidecars --push",
-                escape::shell_word(deploy_branch)
-            ),
+            commands,
+            format!("pillion render --branch {branch} --create --without-sidecars --push"),
             "creates the branch that the cluster follows, without sidecars",
         );
     }
     if !has_ledgers {
-        add(
-            "pillion init rollout --push".to_owned(),
-            "writes the first ledgers: nothing is released, no pod changes",
-        );
+        let command = "pillion init rollout --push".to_owned();
+        add(commands, command, "writes the first ledgers: nothing is released, no pod changes");
     }
-    add("pillion stage".to_owned(), "writes the first rollout as a stack of commits, for review");
-    commands
+    let reason = "writes the first rollout as a stack of commits, for review";
+    add(commands, "pillion stage".to_owned(), reason);
 }
 
 /// Returns the command that commits the files that were written, and nothing else.

@@ -38,11 +38,7 @@ pub(super) fn report_deploy_branch(
     let tree = repository.commit(position.deploy_head())?.tree;
     let files = list_tree(repository, tree)?;
     let deployed = Layout { root, ..configuration.layout.clone() };
-    let clusters: Vec<Option<&str>> = match &deployed.clusters[..] {
-        [] => vec![None],
-        clusters => clusters.iter().map(|cluster| Some(&*cluster.name)).collect(),
-    };
-    for cluster in clusters {
+    for cluster in deployed.cluster_names() {
         let here = ledgers_of(&configuration.layout, &Disk, cluster);
         for (name, ledger) in ledgers_of(&deployed, &files, cluster) {
             if let Some(state) = describe_difference(&ledger, here.get(&name)) {

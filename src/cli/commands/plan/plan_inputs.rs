@@ -8,7 +8,7 @@ use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository;
 use crate::diagnostics::{Code, Diagnostic, Severity};
-use crate::git::{self, ObjectId, Repository};
+use crate::git::{self, Commit, ObjectId, Repository};
 use crate::model::config::RolloutConfig;
 use crate::model::ledger::{Ledger, Revision};
 use crate::read::list_tree;
@@ -94,75 +94,154 @@ fn from_commits(
     manifests: &ManifestSource,
 ) -> Result<PlanInputs, CommandError> {
     let repository = Repository::discover(Path::new("."))?;
-    let old = repository.commit(repository.resolve(from)?)?;
-    let old_files = list_tree(&repository, old.tree)?;
-    let new = match to {
-        Some(to) => Some(repository.commit(repository.resolve(to)?)?),
-        None => None,
-    };
-    let new_files = match &new {
-        Some(commit) => Some(list_tree(&repository, commit.tree)?),
-        None => None,
-    };
-    let within = repository.working_folder();
-    let old_configuration = config_in_tree(&old_files, &within, common, reporter)?;
-    let mut configuration = match &new_files {
-        Some(files) => config_in_tree(files, &within, common, reporter)?.unwrap_or_default(),
-        None => config_on_disk(args, common, reporter)?,
-    };
-    // A set without a ledger is new, whatever pillion.yaml expects.
-    let strict = |c: &mut Configuration| {
-        c.repository.ledgers.get_or_insert_default();
-        let rollout = c.repository.rollout.get_or_insert_with(RolloutConfig::default);
-        rollout.require_ledger = Some(true);
-    };
-    let mut old_configuration =
-        old_configuration.unwrap_or_else(|| config_for_commit(&configuration, &within));
-    // Where no ledgers are obeyed, a missing namespace is `default`, as everywhere.
-    let is_obeyed = configuration.repository.ledgers.is_some();
-    let is_about_key = |d: &Diagnostic| d.code == Code::NamespaceUnspecified && !is_obeyed;
-    strict(&mut old_configuration);
-    strict(&mut configuration);
-    let end = match (to, &new) {
+    let range = PlanRange::read(&repository, args, (from, to), common, reporter)?;
+    let end = match (to, &range.new) {
         (Some(to), Some(commit)) => format!("{to} @{}", commit.id.short()),
         _ => "your working folder".to_owned(),
     };
-    reporter.print_state(&format!("planned from {from} @{} to {end}", old.id.short()));
+    reporter.print_state(&format!("planned from {from} @{} to {end}", range.old.id.short()));
     let mut views = Vec::new();
-    for cluster in cluster_names(args, &configuration)? {
+    for cluster in cluster_names(args, &range.configuration)? {
         let cluster = cluster.as_deref();
-        let before = ClusterSources { files: &old_files, ledgers: &old_files, built: None, cluster };
-        let (view, diagnostics) = ClusterView::load(&old_configuration, &before);
-        let counts = |d: &Diagnostic| d.is_error() && d.code != Code::NoLedger && !is_about_key(d);
-        reporter.add(diagnostics.into_iter().filter(counts).map(|d| downgrade_to_warning(d, from)));
-        what_if.ledgers = Some(released_ledgers(&view));
-        let files: &dyn FileSource = new_files.as_ref().map_or(&Disk, |files| files);
-        let nothing = CommitListing::new([], |_: &ObjectId| Ok(Vec::new()));
-        let built = match (&new, &what_if.selection.paths[..]) {
-            (_, [_, ..]) => Ok(None),
-            (Some(commit), []) => manifests.for_tree(&repository, commit.tree, &configuration, cluster),
-            (None, []) => manifests.for_folder(&configuration, cluster),
-        };
-        let built = built.map_err(|error| CommandError::from_diagnostics([*error]))?;
-        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
-        let after = ClusterSources { files, ledgers: &nothing, built, cluster };
-        let (view, diagnostics) = load_hypothetical(&configuration, &after, &what_if);
-        reporter.add(diagnostics.into_iter().filter(|d| !is_about_key(d)));
+        what_if.ledgers = Some(range.old_ledgers(cluster, reporter));
+        let view = range.load_new(cluster, &what_if, manifests, reporter)?;
         if !reporter.has_errors() {
-            let now = match &new_files {
-                Some(files) => TreeFiles::from_commit(files),
-                None => TreeFiles::from_disk(&Disk, &within),
-            };
-            let branches = BranchConfig::from_repository(&configuration.repository)?;
-            let config = normalize_path(&old_configuration.path());
-            let (repository, branches, head) = (&repository, &branches, old.id);
-            let past = LedgerHistory { repository, branches, config: &config, head, manifests };
-            reporter.add(missing_workloads(&view, &now, Some(&past)));
+            reporter.add(range.missing_workloads(&view, manifests)?);
         }
         views.push(view);
     }
     reporter.fail_on_errors()?;
-    Ok(PlanInputs { base: new.or(Some(old)).map(|commit| commit.id.to_string()), cluster_views: views })
+    let base = range.new.or(Some(range.old)).map(|commit| commit.id.to_string());
+    Ok(PlanInputs { base, cluster_views: views })
+}
+
+/// The two ends of a plan between commits.
+struct PlanRange<'r> {
+    repository: &'r Repository,
+    /// The first commit, as people named it.
+    from: &'r str,
+    old: Commit,
+    old_files: CommitListing<'r, ObjectId>,
+    old_configuration: Configuration,
+    /// The second commit; None: the working folder.
+    new: Option<Commit>,
+    new_files: Option<CommitListing<'r, ObjectId>>,
+    configuration: Configuration,
+    /// The working folder, below the root of the working tree.
+    within: PathBuf,
+    /// pillion.yaml names ledgers; where it does not, a missing namespace is `default`, as everywhere.
+    obeys_ledgers: bool,
+}
+
+impl<'r> PlanRange<'r> {
+    fn read(
+        repository: &'r Repository,
+        args: &PlanArgs,
+        (from, to): (&'r str, Option<&str>),
+        common: &GlobalArgs,
+        reporter: &mut Reporter,
+    ) -> Result<Self, CommandError> {
+        let old = repository.commit(repository.resolve(from)?)?;
+        let old_files = list_tree(repository, old.tree)?;
+        let new = match to {
+            Some(to) => Some(repository.commit(repository.resolve(to)?)?),
+            None => None,
+        };
+        let new_files = match &new {
+            Some(commit) => Some(list_tree(repository, commit.tree)?),
+            None => None,
+        };
+        let within = repository.working_folder();
+        let old_configuration = config_in_tree(&old_files, &within, common, reporter)?;
+        let mut configuration = match &new_files {
+            Some(files) => config_in_tree(files, &within, common, reporter)?.unwrap_or_default(),
+            None => config_on_disk(args, common, reporter)?,
+        };
+        let mut old_configuration =
+            old_configuration.unwrap_or_else(|| config_for_commit(&configuration, &within));
+        let obeys_ledgers = configuration.repository.ledgers.is_some();
+        expect_ledgers(&mut old_configuration);
+        expect_ledgers(&mut configuration);
+        Ok(Self {
+            repository,
+            from,
+            old,
+            old_files,
+            old_configuration,
+            new,
+            new_files,
+            configuration,
+            within,
+            obeys_ledgers,
+        })
+    }
+
+    fn is_about_missing_namespace(&self, diagnostic: &Diagnostic) -> bool {
+        diagnostic.code == Code::NamespaceUnspecified && !self.obeys_ledgers
+    }
+
+    /// Returns the ledgers of a cluster at the first commit; its errors are warnings here.
+    fn old_ledgers(&self, cluster: Option<&str>, reporter: &mut Reporter) -> BTreeMap<Arc<str>, Ledger> {
+        let files = &self.old_files;
+        let before = ClusterSources { files, ledgers: files, built: None, cluster };
+        let (view, diagnostics) = ClusterView::load(&self.old_configuration, &before);
+        let counts =
+            |d: &Diagnostic| d.is_error() && d.code != Code::NoLedger && !self.is_about_missing_namespace(d);
+        reporter.add(diagnostics.into_iter().filter(counts).map(|d| downgrade_to_warning(d, self.from)));
+        released_ledgers(&view)
+    }
+
+    /// Reads a cluster at the second end, with the ledgers of a `what_if`.
+    fn load_new(
+        &self,
+        cluster: Option<&str>,
+        what_if: &WhatIf,
+        manifests: &ManifestSource,
+        reporter: &mut Reporter,
+    ) -> Result<ClusterView, CommandError> {
+        let files: &dyn FileSource = self.new_files.as_ref().map_or(&Disk, |files| files);
+        let nothing = CommitListing::new([], |_: &ObjectId| Ok(Vec::new()));
+        let built = match (&self.new, &what_if.selection.paths[..]) {
+            (_, [_, ..]) => Ok(None),
+            (Some(commit), []) => {
+                manifests.for_tree(self.repository, commit.tree, &self.configuration, cluster)
+            }
+            (None, []) => manifests.for_folder(&self.configuration, cluster),
+        };
+        let built = built.map_err(|error| CommandError::from_diagnostics([*error]))?;
+        let built = built.as_ref().map(|(name, text)| (&**name, &**text));
+        let after = ClusterSources { files, ledgers: &nothing, built, cluster };
+        let (view, diagnostics) = load_hypothetical(&self.configuration, &after, what_if);
+        reporter.add(diagnostics.into_iter().filter(|d| !self.is_about_missing_namespace(d)));
+        Ok(view)
+    }
+
+    /// Reports workloads of open rollouts that are missing at the second end.
+    fn missing_workloads(
+        &self,
+        view: &ClusterView,
+        manifests: &ManifestSource,
+    ) -> Result<Vec<Diagnostic>, CommandError> {
+        let now = match &self.new_files {
+            Some(files) => TreeFiles::from_commit(files),
+            None => TreeFiles::from_disk(&Disk, &self.within),
+        };
+        let branches = &BranchConfig::from_repository(&self.configuration.repository)?;
+        let config = &normalize_path(&self.old_configuration.path());
+        let (repository, head) = (self.repository, self.old.id);
+        Ok(missing_workloads(
+            view,
+            &now,
+            Some(&LedgerHistory { repository, branches, config, head, manifests }),
+        ))
+    }
+}
+
+/// Makes a SidecarSet without a ledger a new one, whatever pillion.yaml expects.
+fn expect_ledgers(configuration: &mut Configuration) {
+    configuration.repository.ledgers.get_or_insert_default();
+    let rollout = configuration.repository.rollout.get_or_insert_with(RolloutConfig::default);
+    rollout.require_ledger = Some(true);
 }
 
 /// Where earlier states of rollouts are found for the working folder.

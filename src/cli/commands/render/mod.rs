@@ -150,19 +150,10 @@ fn run_with(
     }
     let mut target = render_target(args, &workspace.configuration)
         .map_err(|diagnostic| CommandError::from_diagnostics([*diagnostic]))?;
-    if let (RenderTarget::InPlace(_), true) =
-        (&target, args.inputs.paths.iter().any(|p| p.as_os_str() == "-"))
-    {
-        return Err(CommandError::usage(
-            "standard input cannot be rendered in place; leave out `-` or `--in-place`",
-        ));
-    }
     let is_built =
         workspace.manifests.iter().any(|i| stdin.is_none() && matches!(i.source, InputSource::Text(_)));
-    if let (RenderTarget::InPlace(_), true) = (&target, is_built) {
-        return Err(CommandError::usage(
-            "manifests that a `build` command makes cannot be rendered in place; leave out `--in-place`",
-        ));
+    if matches!(target, RenderTarget::InPlace(_)) {
+        check_files_in_place(args, is_built)?;
     }
     let is_pipe = !is_built && workspace.manifests.iter().any(|i| !matches!(i.source, InputSource::File(_)));
     let mut inputs = collect_inputs(&mut workspace, common);
@@ -170,17 +161,7 @@ fn run_with(
     if is_pipe && !has_sidecar_sets {
         reporter.add([no_sidecar_set()]);
     }
-    let annotations = args.annotations.map(|a| match a {
-        AnnotationsChoice::Minimal => AnnotationMode::Minimal,
-        AnnotationsChoice::Kruise => AnnotationMode::Kruise,
-        AnnotationsChoice::None => AnnotationMode::None,
-    });
-    let options = WorkspaceRenderOptions {
-        annotations,
-        keeps_sidecar_sets: args.keep_sidecarsets,
-        ..WorkspaceRenderOptions::default()
-    };
-    let (renderers, diagnostics) = workspace.build_renderers(&mut inputs, options);
+    let (renderers, diagnostics) = workspace.build_renderers(&mut inputs, render_options(args));
     reporter.add(diagnostics);
     let renderers = if target.targets_sources() { renderers.map_each(Renderer::keep_all) } else { renderers };
     let renderers = if args.skip_hooks { renderers.map_each(Renderer::skip_hooks) } else { renderers };
@@ -206,6 +187,30 @@ fn run_with(
         reporter.clear_summary();
     }
     Ok(code)
+}
+
+/// Refuses manifests that are in no file, and so cannot be rendered in place.
+fn check_files_in_place(args: &RenderArgs, is_built: bool) -> Result<(), CommandError> {
+    if args.inputs.paths.iter().any(|p| p.as_os_str() == "-") {
+        let message = "standard input cannot be rendered in place; leave out `-` or `--in-place`";
+        return Err(CommandError::usage(message));
+    }
+    if is_built {
+        let message =
+            "manifests that a `build` command makes cannot be rendered in place; leave out `--in-place`";
+        return Err(CommandError::usage(message));
+    }
+    Ok(())
+}
+
+fn render_options(args: &RenderArgs) -> WorkspaceRenderOptions {
+    let annotations = args.annotations.map(|a| match a {
+        AnnotationsChoice::Minimal => AnnotationMode::Minimal,
+        AnnotationsChoice::Kruise => AnnotationMode::Kruise,
+        AnnotationsChoice::None => AnnotationMode::None,
+    });
+    let keeps_sidecar_sets = args.keep_sidecarsets;
+    WorkspaceRenderOptions { annotations, keeps_sidecar_sets, ..WorkspaceRenderOptions::default() }
 }
 
 /// Manifests that come over a pipe must not go on without their sidecars because pillion was started elsewhere.
