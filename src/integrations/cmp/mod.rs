@@ -107,20 +107,8 @@ fn generate(
         (false, None) => ManifestOrigin::Folder,
     };
     let stream = match origin {
-        ManifestOrigin::Stdin => match read_stream(&mut std::io::stdin().lock(), &STREAM_NAME.into()) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                sink.add([error]);
-                return Err(Error::InvalidManifests);
-            }
-        },
-        ManifestOrigin::Kustomize => match build_kustomization(&folder, allow_remote_bases, report_slow) {
-            Err(KustomizeError::InvalidKustomization(diagnostics)) => {
-                sink.add(diagnostics);
-                return Err(Error::InvalidManifests);
-            }
-            built => Some(built?),
-        },
+        ManifestOrigin::Stdin => Some(read_stdin(sink)?),
+        ManifestOrigin::Kustomize => Some(kustomize(&folder, allow_remote_bases, report_slow, sink)?),
         ManifestOrigin::Folder => None,
     };
     let mut spec = parameters.spec;
@@ -149,13 +137,48 @@ fn generate(
     if sink.has_errors() {
         sink.suppress_error_locations();
     }
-    let mut generated = CmpOutput::default();
-    match &stream {
-        Some(text) => {
-            generated.items = StreamObjects::from_stream(text);
-            let (text, diagnostics) = session.render(&name, text);
+    let generated = render_manifests(&session, stream.as_deref().map(|text| (&name, text)), sink);
+    if sink.has_errors() {
+        return Ok(generated);
+    }
+    finish_output(generated, &session, &origin, sink)
+}
+
+fn read_stdin(sink: &mut DiagnosticSink) -> Result<String, Error> {
+    read_stream(&mut std::io::stdin().lock(), &STREAM_NAME.into()).map_err(|error| {
+        sink.add([error]);
+        Error::InvalidManifests
+    })
+}
+
+fn kustomize(
+    folder: &Path,
+    allow_remote_bases: bool,
+    report_slow: impl FnOnce(&str),
+    sink: &mut DiagnosticSink,
+) -> Result<String, Error> {
+    match build_kustomization(folder, allow_remote_bases, report_slow) {
+        Err(KustomizeError::InvalidKustomization(diagnostics)) => {
             sink.add(diagnostics);
-            append_manifests(&mut generated.text, &name, &text, sink);
+            Err(Error::InvalidManifests)
+        }
+        built => Ok(built?),
+    }
+}
+
+/// Renders the stream that came in, or the sources that the configuration names.
+fn render_manifests(
+    session: &IntegrationSession,
+    stream: Option<(&Arc<str>, &str)>,
+    sink: &mut DiagnosticSink,
+) -> CmpOutput {
+    let mut generated = CmpOutput::default();
+    match stream {
+        Some((name, text)) => {
+            generated.items = StreamObjects::from_stream(text);
+            let (text, diagnostics) = session.render(name, text);
+            sink.add(diagnostics);
+            append_manifests(&mut generated.text, name, &text, sink);
         }
         None => {
             let (texts, diagnostics) = session.render_sources();
@@ -165,10 +188,7 @@ fn generate(
             }
         }
     }
-    if sink.has_errors() {
-        return Ok(generated);
-    }
-    finish_output(generated, &session, &origin, sink)
+    generated
 }
 
 fn finish_output(
