@@ -167,25 +167,7 @@ impl<'p> PatternParser<'p> {
                 self.repeat(c.to_string(), 1, from, last_repeat)?;
                 return Ok(Some(from));
             }
-            '{' => match class::parse_repetition(self.rest()) {
-                None => {
-                    self.take(c);
-                    self.push_literal(c);
-                }
-                Some(bounds) => {
-                    self.at += bounds.length;
-                    let times = bounds.max.unwrap_or(bounds.min);
-                    let is_bad = bounds.max.is_some_and(|most| most < bounds.min);
-                    if is_bad || times > MAX_REPEATS || bounds.min > MAX_REPEATS {
-                        let text = &self.pattern[from..self.at];
-                        return Err(PatternError::new(format!(
-                            "`{text}` is not a valid number of repetitions"
-                        )));
-                    }
-                    self.repeat(self.pattern[from..self.at].to_owned(), times, from, last_repeat)?;
-                    return Ok(Some(from));
-                }
-            },
+            '{' => return self.parse_brace(last_repeat),
             '[' => {
                 let (class, edits) = class::parse(self.pattern, from)?;
                 self.at = class.end;
@@ -210,6 +192,25 @@ impl<'p> PatternParser<'p> {
             }
         }
         Ok(None)
+    }
+
+    /// Reads `{2,5}`; any other brace is a literal. Returns where a repetition starts.
+    fn parse_brace(&mut self, last_repeat: Option<usize>) -> Result<Option<usize>, PatternError> {
+        let from = self.at;
+        let Some(bounds) = class::parse_repetition(self.rest()) else {
+            self.take('{');
+            self.push_literal('{');
+            return Ok(None);
+        };
+        self.at += bounds.length;
+        let text = &self.pattern[from..self.at];
+        let times = bounds.max.unwrap_or(bounds.min);
+        let is_bad = bounds.max.is_some_and(|most| most < bounds.min);
+        if is_bad || times > MAX_REPEATS || bounds.min > MAX_REPEATS {
+            return Err(PatternError::new(format!("`{text}` is not a valid number of repetitions")));
+        }
+        self.repeat(text.to_owned(), times, from, last_repeat)?;
+        Ok(Some(from))
     }
 
     fn push_class(&mut self, class: &CharacterClass) {
