@@ -9,6 +9,7 @@ mod discovery;
 mod error;
 mod injected_sets;
 mod interner;
+mod live_workload;
 mod memory;
 mod objects;
 mod ownership;
@@ -26,7 +27,7 @@ pub(crate) use tokio::runtime::Runtime;
 use crate::backoff::Backoff;
 use crate::watch::snapshot::{ObservationScope, Snapshot};
 use client::ClientHandle;
-use discovery::{ListResource, discover_lists, rbac_role};
+use discovery::{DiscoveredLists, ListResource, discover_lists, rbac_role};
 use jiff::Timestamp;
 use objects::ObservedObject;
 use ownership::build_snapshot;
@@ -325,49 +326,64 @@ async fn supervise(handle: Handle, shared: Arc<StreamContext>, state: Arc<Observ
                     }
                     rediscovery.reset();
                 }
-                known.missing = found.missing;
-                known.streams.retain(|resource, stream_task| {
-                    if found.lists.contains_key(resource) {
-                        stream_task.absent_since = None;
-                        return true;
-                    }
-                    // A starting API server does not serve extensions at once.
-                    let is_gone =
-                        stream_task.absent_since.get_or_insert_with(Instant::now).elapsed() > settings.grace;
-                    if is_gone {
-                        stream_task.task.abort();
-                        shared.notify_changed();
-                    }
-                    !is_gone
-                });
-                for (resource, shape) in found.lists {
-                    known.streams.entry(resource).or_insert_with_key(|resource| {
-                        let stream = Arc::new(ListStream::new(resource.clone(), shape));
-                        let task = handle.spawn(Arc::clone(&stream).run(Arc::clone(&shared)));
-                        StreamTask { stream, task, absent_since: None }
-                    });
+                match keep_streams(&mut known, found, &handle, &shared) {
+                    true => settings.grace,
+                    false => rediscovery.next_delay(Duration::ZERO),
                 }
-                let is_leaving = known.streams.values().any(|stream_task| stream_task.absent_since.is_some());
-                drop(known);
-                if is_leaving { settings.grace } else { rediscovery.next_delay(Duration::ZERO) }
             }
             Err(error) => {
-                let mut known = lock(&state.lists);
-                let is_new = match &mut known.undiscovered {
-                    Some((_, reason)) => reason.replace(error.clone()).as_ref() != Some(&error),
-                    None => false,
-                };
-                drop(known);
-                if is_new {
-                    tracing::warn!(%error, "discovery of the cluster failed");
-                    shared.notify_changed();
-                }
+                report_undiscovered(error, &shared, &state);
                 backoff.next_delay(Duration::ZERO)
             }
         };
         // Limits the rate of discovery.
         tokio::time::sleep(settings.initial_backoff.min(wait)).await;
         let _ = tokio::time::timeout(wait, shared.rediscover.notified()).await;
+    }
+}
+
+/// Starts a stream for each list that is served, and ends those of lists that have been absent for long. Returns whether
+/// one is absent.
+fn keep_streams(
+    known: &mut ListStreams,
+    found: DiscoveredLists,
+    handle: &Handle,
+    shared: &Arc<StreamContext>,
+) -> bool {
+    known.missing = found.missing;
+    known.streams.retain(|resource, stream_task| {
+        if found.lists.contains_key(resource) {
+            stream_task.absent_since = None;
+            return true;
+        }
+        // A starting API server does not serve extensions at once.
+        let absent_since = stream_task.absent_since.get_or_insert_with(Instant::now);
+        let is_gone = absent_since.elapsed() > shared.settings.grace;
+        if is_gone {
+            stream_task.task.abort();
+            shared.notify_changed();
+        }
+        !is_gone
+    });
+    for (resource, shape) in found.lists {
+        known.streams.entry(resource).or_insert_with_key(|resource| {
+            let stream = Arc::new(ListStream::new(resource.clone(), shape));
+            let task = handle.spawn(Arc::clone(&stream).run(Arc::clone(shared)));
+            StreamTask { stream, task, absent_since: None }
+        });
+    }
+    known.streams.values().any(|stream_task| stream_task.absent_since.is_some())
+}
+
+/// Reports a new reason why the lists of the cluster are unknown.
+fn report_undiscovered(error: Error, shared: &StreamContext, state: &ObserverState) {
+    let is_new = match &mut lock(&state.lists).undiscovered {
+        Some((_, reason)) => reason.replace(error.clone()).as_ref() != Some(&error),
+        None => false,
+    };
+    if is_new {
+        tracing::warn!(%error, "discovery of the cluster failed");
+        shared.notify_changed();
     }
 }
 

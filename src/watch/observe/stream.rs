@@ -338,25 +338,8 @@ impl ListStream {
         let garbage = |error: serde_json::Error| Error::invalid_response(path, error);
         let event: WatchEventWire<'_> = serde_json::from_slice(line).map_err(garbage)?;
         if event.kind.as_str() == "ERROR" {
-            let status: WatchStatusWire<'_> = serde_json::from_str(event.object.get()).unwrap_or_default();
-            return Err(match status.code {
-                410 => Error::Expired,
-                401 => Error::Unauthorized,
-                403 => self.with_verb(
-                    "watch",
-                    Error::Forbidden {
-                        verb: "watch",
-                        resource: String::new(),
-                        namespace: None,
-                        message: status.message.as_str().to_owned(),
-                    },
-                ),
-                code => Error::Status {
-                    path: path.to_owned(),
-                    status: code,
-                    message: status.message.as_str().to_owned(),
-                },
-            });
+            let status = serde_json::from_str(event.object.get()).unwrap_or_default();
+            return Err(self.event_error(path, &status));
         }
         check_object_size(path, event.object)?;
         let (namespace, name, at) = read_identity(event.object).map_err(garbage)?;
@@ -365,30 +348,12 @@ impl ListStream {
             "ADDED" | "MODIFIED" => {
                 let item =
                     read_object(&self.shape, event.object, &mut lock(&shared.texts)).map_err(garbage)?;
-                let mut known = lock(&self.state);
-                let key = item.namespaced_name();
-                let old = known.items.get(&key);
-                let is_new = old.is_none_or(|old| !old.is_equivalent(&item));
-                if is_new {
-                    let (before, after) = (old.map_or(0, ObservedObject::memory_size), item.memory_size());
-                    if let Some(part) = &mut known.reservation {
-                        part.resize(before, after)?;
-                    }
-                    known.items.insert(key, item);
-                }
-                drop(known);
-                if is_new {
+                if self.store(item)? {
                     shared.notify_changed();
                 }
             }
             "DELETED" => {
-                let mut known = lock(&self.state);
-                let removed = known.items.remove(&(namespace, name));
-                if let (Some(part), Some(item)) = (&mut known.reservation, &removed) {
-                    part.resize(item.memory_size(), 0)?;
-                }
-                drop(known);
-                if removed.is_some() {
+                if self.remove(&(namespace, name))? {
                     shared.notify_changed();
                 }
             }
@@ -398,5 +363,46 @@ impl ListStream {
             *version = at;
         }
         Ok(())
+    }
+
+    /// Returns the error of an event of type `ERROR`.
+    fn event_error(&self, path: &str, status: &WatchStatusWire<'_>) -> Error {
+        let message = status.message.as_str().to_owned();
+        match status.code {
+            410 => Error::Expired,
+            401 => Error::Unauthorized,
+            403 => {
+                let resource = String::new();
+                let error = Error::Forbidden { verb: "watch", resource, namespace: None, message };
+                self.with_verb("watch", error)
+            }
+            code => Error::Status { path: path.to_owned(), status: code, message },
+        }
+    }
+
+    /// Stores an object, and returns whether it changes anything.
+    fn store(&self, item: ObservedObject) -> Result<bool, Error> {
+        let mut known = lock(&self.state);
+        let key = item.namespaced_name();
+        let old = known.items.get(&key);
+        if old.is_some_and(|old| old.is_equivalent(&item)) {
+            return Ok(false);
+        }
+        let (before, after) = (old.map_or(0, ObservedObject::memory_size), item.memory_size());
+        if let Some(part) = &mut known.reservation {
+            part.resize(before, after)?;
+        }
+        known.items.insert(key, item);
+        Ok(true)
+    }
+
+    /// Removes an object, and returns whether it was known.
+    fn remove(&self, key: &(Arc<str>, Arc<str>)) -> Result<bool, Error> {
+        let mut known = lock(&self.state);
+        let removed = known.items.remove(key);
+        if let (Some(part), Some(item)) = (&mut known.reservation, &removed) {
+            part.resize(item.memory_size(), 0)?;
+        }
+        Ok(removed.is_some())
     }
 }
