@@ -24,8 +24,7 @@ pub use self::types::{
     FailureCause, HealthEvidence, HealthLimits, HealthReport, HealthStatus, RolloutHealth, WorkloadHealth,
 };
 
-use self::tolerance::FailingPods;
-use self::types::{HealthContext, WorkloadAssessment};
+use self::types::{FailingPods, HealthContext, WorkloadAssessment};
 use super::expected_state::{ExpectedState, ExpectedWorkload};
 use super::snapshot::Snapshot;
 use jiff::Timestamp;

@@ -3,23 +3,9 @@
 use super::HealthLimits;
 use super::finding::HealthFinding;
 use super::pod_set::PodSet;
-use super::types::{HealthContext, WorkloadAssessment};
+use super::types::{FailingPods, HealthContext, WorkloadAssessment};
 use crate::diagnostics::pluralize;
 use crate::model::int_or_percent::RoundingMode;
-use std::collections::BTreeSet;
-
-/// The failing pods of a workload.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct FailingPods {
-    /// Names of the pods at the target revision that fail.
-    pods: BTreeSet<String>,
-    /// Pods that do not exist by the deadline.
-    missing: u32,
-    /// The workload fails as a whole, for example because a quota refuses its pods.
-    is_whole_workload: bool,
-    /// The reasons for people.
-    reasons: Vec<String>,
-}
 
 impl FailingPods {
     /// Returns the pods of findings that count.

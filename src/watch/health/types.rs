@@ -1,6 +1,5 @@
 //! Types of health: limits, reports, statuses and evidence.
 
-use super::tolerance::FailingPods;
 use crate::model::defaults::{
     CRASH_RESTARTS, PROGRESS_DEADLINE_SECONDS, PULL_GRACE_SECONDS, REFUSAL_GRACE_SECONDS, SOAK_SECONDS,
 };
@@ -208,4 +207,17 @@ pub(super) struct WorkloadAssessment {
     pub(crate) fails_at: Option<Timestamp>,
     /// Its failing pods.
     pub(crate) failing: FailingPods,
+}
+
+/// The failing pods of a workload.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct FailingPods {
+    /// Names of the pods at the target revision that fail.
+    pub(super) pods: BTreeSet<String>,
+    /// Pods that do not exist by the deadline.
+    pub(super) missing: u32,
+    /// The workload fails as a whole, for example because a quota refuses its pods.
+    pub(super) is_whole_workload: bool,
+    /// The reasons for people.
+    pub(super) reasons: Vec<String>,
 }

@@ -8,8 +8,7 @@ use super::format::{add_seconds, join_names, pod_counts, seconds_between, time_o
 use super::pod;
 use super::pod_set::{self, PodSet};
 use super::sync_status::{SyncStatus, sync_status};
-use super::tolerance::FailingPods;
-use super::types::{HealthContext, WorkloadAssessment};
+use super::types::{FailingPods, HealthContext, WorkloadAssessment};
 use super::{FailureCause, HealthEvidence, HealthStatus, WorkloadHealth, deadline, disruption};
 use crate::rollout::update_method::UpdateMethod;
 use jiff::Timestamp;
