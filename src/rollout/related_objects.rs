@@ -1,7 +1,7 @@
 //! Objects in git that affect the pods of workloads: autoscalers, disruption budgets, quotas, limit ranges, and the
 //! ConfigMaps and Secrets that pods read.
 
-use super::advice::{AdviceLocation, AdviceObject, has_autoscaler, target_name};
+use super::advice::{AdviceLocation, AdviceObject, SECRET_SOURCES, has_autoscaler, target_name};
 use crate::render::WorkloadRef;
 use crate::yaml::{Document, FieldPath};
 use serde_json::{Value, json};
@@ -32,14 +32,16 @@ const RELATED_KINDS: &[&str] =
     &["HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "ResourceQuota", "LimitRange"];
 
 /// The kinds of which only the name counts: ConfigMaps, and what becomes a Secret.
-const NAMED_KINDS: &[&str] = &["ConfigMap", "Secret", "SealedSecret", "ExternalSecret", "Certificate"];
+fn named_kinds() -> impl Iterator<Item = &'static str> {
+    std::iter::once("ConfigMap").chain(SECRET_SOURCES.iter().map(|(_, kind, _)| *kind))
+}
 
 /// Returns the related objects of a document, items of Lists included.
 pub(crate) fn related_objects_in(document: &Arc<Document>, namespace: &str) -> Vec<RelatedObject> {
     let related = |(object, path): (&Value, FieldPath)| {
         let place = Some((Arc::clone(document), path));
         // A named object has no location, which would keep its data.
-        let is_named = object["kind"].as_str().is_some_and(|kind| NAMED_KINDS.contains(&kind));
+        let is_named = object["kind"].as_str().is_some_and(|kind| named_kinds().any(|named| named == kind));
         let place = place.filter(|_| !is_named);
         from_object(object, namespace).map(|related| RelatedObject { location: place, ..related })
     };
@@ -53,7 +55,7 @@ pub(crate) fn from_object(object: &Value, namespace: &str) -> Option<RelatedObje
     let kind = object["kind"].as_str()?;
     let object = match () {
         () if RELATED_KINDS.contains(&kind) => object.clone(),
-        () if NAMED_KINDS.contains(&kind) => without_data(object),
+        () if named_kinds().any(|named| named == kind) => without_data(object),
         () => return None,
     };
     let written = object["metadata"]["namespace"].as_str().filter(|n| !n.is_empty());
@@ -62,18 +64,26 @@ pub(crate) fn from_object(object: &Value, namespace: &str) -> Option<RelatedObje
 
 /// Returns an object with what names it, and the name of the Secret that it becomes.
 fn without_data(object: &Value) -> Value {
-    let spec = &object["spec"];
-    json!({
+    let mut named = json!({
         "apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": {"name": object["metadata"]["name"]},
-        "spec": {"secretName": spec["secretName"], "target": {"name": spec["target"]["name"]},
-            "template": {"metadata": {"name": spec["template"]["metadata"]["name"]}}},
-    })
+    });
+    let paths = SECRET_SOURCES.iter().filter(|(_, kind, _)| object["kind"] == *kind).map(|(.., path)| *path);
+    for path in paths {
+        let Some(name) = object.pointer(path) else { continue };
+        let nested = path
+            .rsplit('/')
+            .filter(|key| !key.is_empty())
+            .fold(name.clone(), |inner, key| json!({key: inner}));
+        if let (Some(named), Value::Object(nested)) = (named.as_object_mut(), nested) {
+            named.extend(nested);
+        }
+    }
+    named
 }
 
 /// Returns whether a text may contain a related object.
 pub(crate) fn may_contain_related_objects(text: &str) -> bool {
-    RELATED_KINDS.iter().any(|kind| text.contains(kind))
-        || NAMED_KINDS.iter().any(|kind| names_kind(text, kind))
+    RELATED_KINDS.iter().any(|kind| text.contains(kind)) || named_kinds().any(|kind| names_kind(text, kind))
 }
 
 /// Returns whether a text may contain a kind as the value of a key, and not only as a part of another word, such as

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Kinds that become a Secret of the same name, or of the name at a path.
-const SECRET_SOURCES: [(&str, &str, &str); 4] = [
+pub(crate) const SECRET_SOURCES: [(&str, &str, &str); 4] = [
     ("", "Secret", "/metadata/name"),
     ("bitnami.com", "SealedSecret", "/spec/template/metadata/name"),
     ("external-secrets.io", "ExternalSecret", "/spec/target/name"),

@@ -17,7 +17,7 @@ pub use autoscaler::{autoscalers_without_requests, has_autoscaler, target_name};
 pub(crate) use disruption_budget::disruption_budgets;
 pub use limit_defaults::LimitRangeDefaults;
 pub(crate) use limit_range::limit_ranges;
-pub(crate) use missing_objects::missing_objects;
+pub(crate) use missing_objects::{SECRET_SOURCES, missing_objects};
 pub(crate) use pod_security::pod_security;
 pub(crate) use qos::lower_qos;
 #[cfg(test)]
