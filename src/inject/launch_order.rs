@@ -266,6 +266,9 @@ impl<'a, 'c> OrderGraph<'a, 'c> {
     /// Adds the launch priorities of a pod that has native sidecars of a set with a mode.
     fn add_priorities(&mut self, context: &mut InjectionContext<'_>) {
         let natives: Vec<(Node, i64)> = self.native_priorities(context);
+        if natives.is_empty() {
+            return;
+        }
         let regular: Vec<(Node, i64)> = (0..self.regular.len())
             .map(|at| Node { list: ContainerList::Regular, at })
             .map(|node| {
