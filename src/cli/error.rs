@@ -144,10 +144,14 @@ impl From<KustomizeError> for CommandError {
             KustomizeError::InvalidKustomization(diagnostics) => Self::from_diagnostics(diagnostics),
             KustomizeError::InvalidSwitch(_) => Self::usage(message),
             KustomizeError::NotInstalled | KustomizeError::Start(_) => Self::environment(message),
-            KustomizeError::Failed { stderr, .. } if stderr.contains("external plugins disabled") => {
+            KustomizeError::Failed { reason, .. } if reason.contains("external plugins disabled") => {
                 Self::findings(message).hint("this plugin starts no functions of a repository: take pillion out of `transformers:`, it renders what kustomize builds")
             }
-            KustomizeError::Failed { .. } | KustomizeError::OutputTooLarge(_) | KustomizeError::TimedOut(_) => {
+            KustomizeError::Failed { .. }
+            | KustomizeError::OutputTooLarge(_)
+            | KustomizeError::OutputStillOpen(_)
+            | KustomizeError::Stopped(_)
+            | KustomizeError::TimedOut(_) => {
                 Self::findings(message)
             }
         }

@@ -134,8 +134,13 @@ fn run_command(program: &OsStr, args: &[OsString], request: &CheckRequest, timeo
                 timeout.as_secs()
             ));
         }
-        Err(Error::OutputTooLarge(_) | Error::OutputStillOpen | Error::Stopped) => {
+        Err(Error::OutputTooLarge(_) | Error::OutputStillOpen) => {
             return CheckResult::Inconclusive(format!("the output of the check `{name}` does not end"));
+        }
+        Err(Error::Stopped) => {
+            return CheckResult::Inconclusive(format!(
+                "the check `{name}` was ended, because pillion was stopped"
+            ));
         }
         Err(Error::Start(error)) if error.kind() == ErrorKind::NotFound => {
             return CheckResult::Inconclusive(format!(

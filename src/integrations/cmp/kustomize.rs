@@ -57,12 +57,21 @@ pub(crate) enum KustomizeError {
     /// kustomize cannot be started.
     #[error("`kustomize` cannot be started: {0}")]
     Start(#[source] io::Error),
-    /// kustomize failed; its folder and standard error.
-    #[error("`kustomize build {}` failed: {stderr}", folder.display())]
-    Failed { folder: PathBuf, stderr: String },
+    /// kustomize failed; its folder, and its standard error or the signal that ended it.
+    #[error("`kustomize build {}` failed: {reason}", folder.display())]
+    Failed { folder: PathBuf, reason: String },
     /// kustomize printed too much.
     #[error("`kustomize build {}` was ended: it printed more than {} MiB", .0.display(), MAX_FILE_BYTES >> 20)]
     OutputTooLarge(PathBuf),
+    /// A program that kustomize started outlives it.
+    #[error(
+        "`kustomize build {}` does not end: a program that it started still holds its output open",
+        .0.display()
+    )]
+    OutputStillOpen(PathBuf),
+    /// pillion was stopped meanwhile.
+    #[error("`kustomize build {}` was ended, because pillion was stopped", .0.display())]
+    Stopped(PathBuf),
     /// kustomize did not end in time.
     #[error(
         "`kustomize build {}` was ended: it took longer than `{TIMEOUT_VARIABLE}` allows; a remote base may not respond",
@@ -77,9 +86,9 @@ impl KustomizeError {
             programs::Error::Start(error) if error.kind() == io::ErrorKind::NotFound => Self::NotInstalled,
             programs::Error::Start(error) => Self::Start(error),
             programs::Error::OutputTooLarge(_) => Self::OutputTooLarge(folder.to_owned()),
-            programs::Error::TimedOut(_) | programs::Error::OutputStillOpen | programs::Error::Stopped => {
-                Self::TimedOut(folder.to_owned())
-            }
+            programs::Error::OutputStillOpen => Self::OutputStillOpen(folder.to_owned()),
+            programs::Error::Stopped => Self::Stopped(folder.to_owned()),
+            programs::Error::TimedOut(_) => Self::TimedOut(folder.to_owned()),
         }
     }
 }
@@ -123,7 +132,12 @@ pub(super) fn build_kustomization(
         .map_err(|error| KustomizeError::from_program(error, folder))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(KustomizeError::Failed { folder: folder.to_owned(), stderr });
+        let reason = match output.status.code() {
+            Some(_) => stderr,
+            // A program that is killed says nothing: `signal: 9 (SIGKILL)`.
+            None => format!("{} {stderr}", output.status).trim().to_owned(),
+        };
+        return Err(KustomizeError::Failed { folder: folder.to_owned(), reason });
     }
     decode_text(output.stdout, &STREAM_NAME.into())
         .map_err(|diagnostic| KustomizeError::InvalidKustomization(vec![diagnostic]))

@@ -188,6 +188,11 @@ fn kustomize_builds_first_and_its_failure_is_told() {
     assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]));
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(stderr, "pillion: `kustomize build .` failed: Error: accumulating resources: no web.yaml\n");
+    // As by the kernel, when memory is short.
+    script(programs.path(), "kustomize", "kill -KILL $$");
+    let output = finish(start(program(), &["cmp", "generate"], folder.path(), &[("PATH", &path)]), "");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(stderr, "pillion: `kustomize build .` failed: signal: 9 (SIGKILL)\n");
 }
 
 #[test]
