@@ -179,7 +179,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         }
     };
     let mut reporter = Reporter::new(&cli.global);
-    let result = commands::run(&cli.command, &cli.global, &mut reporter);
+    let result =
+        clock::check_environment().and_then(|()| commands::run(&cli.command, &cli.global, &mut reporter));
     let code = result.unwrap_or_else(|error| reporter.add_command_error(error));
     reporter.print_diagnostics();
     code

@@ -37,6 +37,19 @@ const PERSON: &str =
     "A Person <a@example.com> 1700000000|pillion <pillion@acme.example> 1700000000|A Person <a@example.com>";
 
 #[test]
+fn a_time_that_is_not_a_number_is_refused() {
+    let test_env = TestEnvironment::new();
+    let (clone, origin) = shared(&test_env);
+    let before = origin.id("main");
+    let mut command = clone.command(env!("CARGO_BIN_EXE_pillion"));
+    let output = command.env("SOURCE_DATE_EPOCH", "2026-01-01").arg("start").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("SOURCE_DATE_EPOCH must be a number of seconds since 1970"), "{stderr}");
+    assert_eq!(origin.id("main"), before);
+}
+
+#[test]
 fn what_a_person_does_is_that_persons() {
     let test_env = TestEnvironment::new();
     let (clone, origin) = shared(&test_env);
