@@ -4,3 +4,4 @@ mod conformance;
 mod diagnostics;
 mod modes;
 mod rules;
+mod unusual_pods;

@@ -20,3 +20,5 @@ pub(crate) mod transitions;
 mod verify_history;
 #[cfg(all(feature = "watch", unix))]
 mod verify_rendered;
+#[cfg(feature = "watch")]
+mod watched_branches;

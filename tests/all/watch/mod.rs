@@ -9,6 +9,7 @@ mod health;
 mod notification_delivery;
 mod notify;
 mod observe;
+mod observe_nonsense;
 mod providers;
 mod serve;
 #[cfg(target_os = "linux")]
