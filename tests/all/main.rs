@@ -8,6 +8,7 @@ mod diagnostics;
 mod docs;
 mod fuzz;
 mod git;
+mod import_circles;
 mod inject;
 mod integrations;
 mod model;
