@@ -65,33 +65,42 @@ pub(super) fn validate_runtime(repository: &RepositoryConfig, document: &Documen
 impl RolloutConfig {
     /// Reports invalid texts and numbers: a misspelled step would release everything at once.
     pub(super) fn validate(&self, document: &Document, base: &FieldPath) -> Vec<Diagnostic> {
-        let mut diagnostics = Vec::new();
-        let mut report = |at: FieldPath, reason: String, help: &str| {
-            let label = document.label(&at, EntryPart::Value, "");
-            let diagnostic = Diagnostic::error(Code::InvalidConfiguration, format!("`{at}` {reason}"));
-            diagnostics.push(diagnostic.at(label).field(at.to_string()).help(help));
-        };
-        let at = |key: &str| base.child(key);
+        let mut problems = RolloutProblems { document, base, diagnostics: Vec::new() };
+        self.check_steps(&mut problems);
+        self.check_durations(&mut problems);
+        self.check_numbers(&mut problems);
+        self.check_workloads_and_freeze(&mut problems);
+        problems.diagnostics
+    }
+
+    fn check_steps(&self, problems: &mut RolloutProblems<'_>) {
         let mut before: [Option<(i64, &IntOrPercent)>; 2] = [None, None];
         for (i, step) in self.steps.iter().flatten().enumerate() {
-            let place = at("steps").child(i);
+            let place = problems.at("steps").child(i);
             let Some((kind, number)) = unit_and_number(step) else {
                 let reason = format!(
                     "must be a number of pods of at least 1, or a percentage from `1%` to `100%`, not `{step}`"
                 );
-                report(place, reason, "write, for example, `steps: [1, 25%, 100%]`");
+                problems.report(place, reason, "write, for example, `steps: [1, 25%, 100%]`");
                 continue;
             };
             if let Some((_, last)) = before[kind].filter(|(last, _)| *last >= number) {
                 let reason = format!("must be more than the step before it, `{last}`, but is `{step}`");
-                report(place, reason, "steps are cumulative: each is the number of updated pods at its end");
+                problems.report(
+                    place,
+                    reason,
+                    "steps are cumulative: each is the number of updated pods at its end",
+                );
             }
             before[kind] = Some((number, step));
         }
         if self.steps.as_ref().is_some_and(Vec::is_empty) {
             let help = "remove it for the default, or write `steps: [100%]` for a single batch";
-            report(at("steps"), "is empty".to_owned(), help);
+            problems.report(problems.at("steps"), "is empty".to_owned(), help);
         }
+    }
+
+    fn check_durations(&self, problems: &mut RolloutProblems<'_>) {
         let lengths = [
             ("soak", &self.soak),
             ("progressDeadline", &self.progress_deadline),
@@ -105,41 +114,77 @@ impl RolloutConfig {
                 }
                 Some(_) => continue,
             };
-            report(at(key), reason, "write hours, minutes and seconds such as `120s` or `1h30m`");
+            problems.report(
+                problems.at(key),
+                reason,
+                "write hours, minutes and seconds such as `120s` or `1h30m`",
+            );
         }
+    }
+
+    fn check_numbers(&self, problems: &mut RolloutProblems<'_>) {
         if let Some(share) = self.unknown_per_batch.as_ref().filter(|share| unit_and_number(share).is_none())
         {
             let reason =
                 format!("must be a number of at least 1, or a percentage from `1%` to `100%`, not `{share}`");
-            report(at("unknownPerBatch"), reason, "write, for example, `unknownPerBatch: 10%`");
+            problems.report(
+                problems.at("unknownPerBatch"),
+                reason,
+                "write, for example, `unknownPerBatch: 10%`",
+            );
         }
         if let Some(share) = self.max_failures.as_ref().filter(|share| !is_failure_budget(share)) {
             let reason =
                 format!("must be a number of at least 0, or a percentage from `0%` to `99%`, not `{share}`");
-            report(at("maxFailures"), reason, "write, for example, `maxFailures: 5%`");
+            problems.report(problems.at("maxFailures"), reason, "write, for example, `maxFailures: 5%`");
         }
         if self.pods_per_minute == Some(0) {
             let reason = "is 0, so no batch would ever be released".to_owned();
-            report(at("podsPerMinute"), reason, "write 1 or more, or remove the key");
+            problems.report(problems.at("podsPerMinute"), reason, "write 1 or more, or remove the key");
         }
         for (i, _) in self.approve.iter().enumerate().filter(|(_, batch)| **batch == 0) {
             let reason = "is 0, but the first batch is 1, so no batch would wait".to_owned();
-            report(at("approve").child(i), reason, "write numbers of batches as `pillion plan` shows them");
+            problems.report(
+                problems.at("approve").child(i),
+                reason,
+                "write numbers of batches as `pillion plan` shows them",
+            );
         }
+    }
+
+    fn check_workloads_and_freeze(&self, problems: &mut RolloutProblems<'_>) {
         let is_key = |key: &str| key.split('/').filter(|part| !part.is_empty()).count() == 3;
         for key in self.pods.keys().filter(|key| !is_key(key)) {
             let reason = "is not a workload key, so it would match no workload".to_owned();
-            report(
-                at("pods").child(key.as_str()),
+            problems.report(
+                problems.at("pods").child(key.as_str()),
                 reason,
                 "write `KIND[.GROUP]/NAMESPACE/NAME`, such as `Deployment.apps/shop/web`",
             );
         }
         for error in FreezeWindows::parse(&self.freeze).1 {
-            let place = at("freeze").child(error.index).child(error.key);
-            report(place, format!("is invalid: {}", error.message), &error.help);
+            let place = problems.at("freeze").child(error.index).child(error.key);
+            problems.report(place, format!("is invalid: {}", error.message), &error.help);
         }
-        diagnostics
+    }
+}
+
+/// What is wrong with `rollout` of pillion.yaml.
+struct RolloutProblems<'a> {
+    document: &'a Document,
+    base: &'a FieldPath,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl RolloutProblems<'_> {
+    fn at(&self, key: &str) -> FieldPath {
+        self.base.child(key)
+    }
+
+    fn report(&mut self, at: FieldPath, reason: String, help: &str) {
+        let label = self.document.label(&at, EntryPart::Value, "");
+        let diagnostic = Diagnostic::error(Code::InvalidConfiguration, format!("`{at}` {reason}"));
+        self.diagnostics.push(diagnostic.at(label).field(at.to_string()).help(help));
     }
 }
 
