@@ -5,8 +5,8 @@ use super::env::{self, ContainerEnv};
 use super::template::{ContainerList, JsonObject, PodView, container_path, item_name};
 use super::trace::ItemSource;
 use super::types::{
-    ContainerDisposition, ContainerSlot, HotUpgradeRole, InjectionContext, MergedContainers, NewContainer,
-    PodDispositions, SelectedSet, SetSelection,
+    ContainerDisposition, ContainerSlot, InjectionContext, MergedContainers, NewContainer, PodDispositions,
+    SelectedSet, SetSelection,
 };
 use super::{hot_upgrade, overrides, resources, set_store, volumes};
 use crate::diagnostics::{Code, Diagnostic};
@@ -89,7 +89,7 @@ fn build_container<'a>(
         sidecar,
         list: ContainerList::Regular,
         name,
-        hot_upgrade_role: None,
+        hot_upgrade_twin: None,
         container,
         sources,
         probe_source: None,
@@ -102,10 +102,7 @@ fn expand_hot_upgrade(one: NewContainer<'_>) -> Vec<NewContainer<'_>> {
         return vec![one];
     }
     let second = one.clone();
-    vec![
-        hot_upgrade::assign_role(one, HotUpgradeRole::Working),
-        hot_upgrade::assign_role(second, HotUpgradeRole::Empty),
-    ]
+    vec![hot_upgrade::to_twin(one, 0), hot_upgrade::to_twin(second, 1)]
 }
 
 /// Returns a list as the pod has it.

@@ -2,33 +2,53 @@
 
 use super::template::{JsonObject, set_annotation, text_at};
 use super::trace::ItemSource;
-use super::types::{HotUpgradeRole, NewContainer};
+use super::types::{HotUpgradeTwin, NewContainer};
 use crate::model::go_json::to_go_json;
 use crate::model::image::tag;
 use crate::model::pod_annotations::{WORKING_CONTAINERS, parse_working_containers};
-use crate::model::sidecar_set::SidecarContainer;
+use crate::model::sidecar_set::HotUpgradeState;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const VERSION_PREFIX: &str = "version.sidecarset.kruise.io/";
 const VERSION_ALT_PREFIX: &str = "versionalt.sidecarset.kruise.io/";
 
-/// Returns the name of one container of a pair.
-pub(super) fn role_name(sidecar: &SidecarContainer, role: HotUpgradeRole) -> String {
-    let [working, empty] = sidecar.hot_upgrade_names();
-    match role {
-        HotUpgradeRole::Working => working,
-        HotUpgradeRole::Empty => empty,
+impl HotUpgradeTwin {
+    /// Returns the container of an index, 0 for `NAME-1`. At version 1 the pair is as Kruise injects it; each upgrade
+    /// changes the version of one container only, which restarts anyway: Kruise restarts containers that read a
+    /// changed annotation into their environment.
+    fn of(state: &HotUpgradeState, index: usize) -> Self {
+        let version = state.version;
+        match (HotUpgradeState::working_index(version) == index, &state.previous_image) {
+            (true, _) => Self { is_working: true, version, alternative: version.saturating_sub(1) },
+            (false, Some(_)) => Self {
+                is_working: false,
+                version: version.saturating_sub(1),
+                alternative: version.saturating_sub(2),
+            },
+            (false, None) => Self { is_working: false, version: 0, alternative: version },
+        }
     }
 }
 
-/// Makes a built container one of a pair. The second has no image where the set gives none, as in Kruise.
-pub(super) fn assign_role(mut one: NewContainer<'_>, role: HotUpgradeRole) -> NewContainer<'_> {
-    one.name = role_name(one.sidecar, role);
-    one.hot_upgrade_role = Some(role);
+/// Makes a built container one of a pair, by its index. The one that does not work has the empty image, and none where
+/// the set gives none, as in Kruise; while an upgrade is half done it has the image from before.
+pub(super) fn to_twin(mut one: NewContainer<'_>, index: usize) -> NewContainer<'_> {
+    let state = &one.sidecar.hot_upgrade;
+    let twin = HotUpgradeTwin::of(state, index);
+    let [first, second] = one.sidecar.hot_upgrade_names();
+    one.name = if index == 0 { first } else { second };
+    one.hot_upgrade_twin = Some(twin);
     one.container.insert("name".to_owned(), Value::String(one.name.clone()));
-    if role == HotUpgradeRole::Empty {
-        replace_image(&mut one.container, one.sidecar.hot_upgrade_empty_image.as_deref().unwrap_or_default());
+    match &state.previous_image {
+        _ if twin.is_working => {}
+        Some(image) => {
+            one.container.insert("image".to_owned(), Value::String(image.clone()));
+        }
+        None => {
+            let empty = one.sidecar.hot_upgrade_empty_image.as_deref();
+            set_empty_image(&mut one.container, empty.unwrap_or_default());
+        }
     }
     // Kruise v1.9.0 appends the two without looking whether the names are there.
     if let Some(Value::Array(env)) = one.container.get_mut("env") {
@@ -42,7 +62,7 @@ pub(super) fn assign_role(mut one: NewContainer<'_>, role: HotUpgradeRole) -> Ne
 
 /// Kruise v1.9.0 sets the pull policy by the image that the set writes, before the pair is made; where the
 /// API server would set another one by the empty image, it is written.
-fn replace_image(container: &mut JsonObject, empty: &str) {
+fn set_empty_image(container: &mut JsonObject, empty: &str) {
     let pull_policy = |image: &str| if tag(image) == Some("latest") { "Always" } else { "IfNotPresent" };
     let policy = pull_policy(text_at(container, "image"));
     if empty.is_empty() {
@@ -80,15 +100,15 @@ pub(super) fn write_annotations(
     }
     working.retain(|_, container| !removed.contains(container.as_str()));
     for one in new_containers {
-        let Some(role) = one.hot_upgrade_role else { continue };
-        let (version, alternative) = if role == HotUpgradeRole::Working { ("1", "0") } else { ("0", "1") };
-        set_annotation(annotations, &format!("{VERSION_PREFIX}{}", one.name), version);
-        set_annotation(annotations, &format!("{VERSION_ALT_PREFIX}{}", one.name), alternative);
-        if role == HotUpgradeRole::Working {
+        let Some(twin) = one.hot_upgrade_twin else { continue };
+        set_annotation(annotations, &format!("{VERSION_PREFIX}{}", one.name), &twin.version.to_string());
+        let alternative = twin.alternative.to_string();
+        set_annotation(annotations, &format!("{VERSION_ALT_PREFIX}{}", one.name), &alternative);
+        if twin.is_working {
             working.insert(one.sidecar.name.clone(), one.name.clone());
         }
     }
-    let has_pairs = new_containers.iter().any(|b| b.hot_upgrade_role.is_some());
+    let has_pairs = new_containers.iter().any(|b| b.hot_upgrade_twin.is_some());
     if !has_pairs && removed.is_empty() {
         return;
     }

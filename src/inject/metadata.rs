@@ -41,7 +41,7 @@ pub(super) fn update_annotations(
         }
     }
     write_injected_list(selection, previous, mode, &mut annotations);
-    if new_containers.iter().any(|b| b.hot_upgrade_role.is_some())
+    if new_containers.iter().any(|b| b.hot_upgrade_twin.is_some())
         && is_json_null(text_at(&annotations, WORKING_CONTAINERS))
     {
         context.report(unreadable_annotation(pod, WORKING_CONTAINERS));

@@ -28,7 +28,7 @@ impl TraceRecorder<'_> {
             let one = &new_containers[*index];
             let selected = &self.selection.selected[one.set_index];
             let place = container_path(merged.list, at);
-            let why = match (one.hot_upgrade_role, selected.native_reason) {
+            let why = match (one.hot_upgrade_twin, selected.native_reason) {
                 (Some(_), _) => "one of a hot-upgrade pair".to_owned(),
                 (None, Some(reason)) if one.sidecar.is_converted => {
                     format!("a container of the set, native because {reason}")

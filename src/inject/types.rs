@@ -251,13 +251,15 @@ impl PodDispositions {
     }
 }
 
-/// One container of a pair.
+/// One container of a hot-upgrade pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HotUpgradeRole {
-    /// `NAME-1`, which has the image and works at first.
-    Working,
-    /// `NAME-2`, which has the empty image.
-    Empty,
+pub(super) struct HotUpgradeTwin {
+    /// It has the image of the set, and works; else it has the empty image or that of the version before.
+    pub(super) is_working: bool,
+    /// Its version; 0: it has the empty image.
+    pub(super) version: u32,
+    /// The version of the other one when it got its own.
+    pub(super) alternative: u32,
 }
 
 /// A container that a set adds, as it goes into the pod.
@@ -269,7 +271,7 @@ pub(super) struct NewContainer<'a> {
     pub(super) list: ContainerList,
     /// Its name in the pod.
     pub(super) name: String,
-    pub(super) hot_upgrade_role: Option<HotUpgradeRole>,
+    pub(super) hot_upgrade_twin: Option<HotUpgradeTwin>,
     pub(super) container: JsonObject,
     /// Where its startup probe comes from, where the set's author did not write it.
     pub(super) probe_source: Option<ProbeSource>,

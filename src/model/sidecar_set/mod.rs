@@ -74,6 +74,8 @@ pub struct SidecarContainer {
     pub transfer_env: Vec<TransferEnv>,
     /// `hotUpgradeEmptyImage` (empty if unset) if `upgradeStrategy.upgradeType` is HotUpgrade.
     pub hot_upgrade_empty_image: Option<String>,
+    /// How often it was upgraded hot in a workload, and what the container runs that worked before.
+    pub(crate) hot_upgrade: HotUpgradeState,
     /// `resourcesPolicy`.
     pub(crate) resources_policy: Option<ResourcesPolicy>,
     /// `restartPolicy: Always` on an init container: a native sidecar.
@@ -82,6 +84,29 @@ pub struct SidecarContainer {
     pub(crate) is_converted: bool,
     /// Its path in the document of the set.
     pub(crate) path: FieldPath,
+}
+
+/// The state of a hot-upgrade pair in a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HotUpgradeState {
+    /// From 1, as Kruise injects it: `NAME-2` works at even versions, else `NAME-1`.
+    pub(crate) version: u32,
+    /// The image that the other container still runs: the upgrade to this version is half done. None: it has the
+    /// empty image.
+    pub(crate) previous_image: Option<String>,
+}
+
+impl Default for HotUpgradeState {
+    fn default() -> Self {
+        Self { version: 1, previous_image: None }
+    }
+}
+
+impl HotUpgradeState {
+    /// Returns the index of the container that works at a version, 0 for `NAME-1`.
+    pub(crate) fn working_index(version: u32) -> usize {
+        usize::from(version.is_multiple_of(2))
+    }
 }
 
 impl SidecarContainer {

@@ -2,8 +2,8 @@
 
 use super::schema::SIDECAR_CONTAINER;
 use super::{
-    InjectPolicy, InjectionRevision, PatchPolicy, PodMetadataPatch, PriorityStrategy, ResourcesPolicy,
-    ScatterTerm, SidecarContainer, TransferEnv, UpdateStrategy, WeightTerm, defaults,
+    HotUpgradeState, InjectPolicy, InjectionRevision, PatchPolicy, PodMetadataPatch, PriorityStrategy,
+    ResourcesPolicy, ScatterTerm, SidecarContainer, TransferEnv, UpdateStrategy, WeightTerm, defaults,
 };
 use crate::model::int_or_percent::IntOrPercent;
 use crate::model::json::{
@@ -37,6 +37,7 @@ fn read_sidecar(written: &JsonObject, default_policy: &str, path: FieldPath) -> 
         share_volume_devices: is_enabled("shareVolumeDevicePolicy"),
         transfer_env: objects_at(written, "transferEnv").map(read_transfer_env).collect(),
         hot_upgrade_empty_image: hot.map(|u| text_at(u, "hotUpgradeEmptyImage").into()),
+        hot_upgrade: HotUpgradeState::default(),
         resources_policy: object_at(written, "resourcesPolicy").map(read_resources_policy),
         is_native_sidecar: string_at(written, "restartPolicy") == Some("Always"),
         is_converted: false,
