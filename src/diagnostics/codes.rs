@@ -603,11 +603,11 @@ codes! {
     SelectsNothing "selects-nothing" [Error Warning]
         "selector: {matchLabels: {lgo: \"true\"}}"
         "Correct the selector, or the labels of the pod templates."
-    /// A rollout would change the active container of a hot-upgrade pair. pillion does not stage hot upgrades yet, so no
-    /// batch contains the workload.
+    /// A rollout would change the working container of a hot-upgrade pair: pods are recreated, or more than the image
+    /// changes. No batch contains the workload.
     HotUpgrade "hot-upgrade" [Error Warning]
-        "another image for a container with `upgradeStrategy: {upgradeType: HotUpgrade}`"
-        "Use `upgradeType: ColdUpgrade`, or update these workloads with Kruise."
+        "another image for a container with `upgradeStrategy: {upgradeType: HotUpgrade}`, in a Deployment"
+        "Change nothing but the image, and use kinds that update their pods in place (CloneSet, Advanced StatefulSet, Advanced DaemonSet), or use `upgradeType: ColdUpgrade`."
     /// A workload has more pods than the step and cannot be split. It is a batch of its own.
     WorkloadExceedsStep "workload-exceeds-step" [Note]
         "rollout: {steps: [1, 100%]} and a Deployment with 10 replicas"

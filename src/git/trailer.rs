@@ -18,6 +18,8 @@ pub const BY: &str = "Pillion-By";
 pub const EVIDENCE: &str = "Pillion-Evidence";
 /// The released revision; `-` for nothing.
 pub(crate) const FROM: &str = "Pillion-From";
+/// Which half of the hot upgrades of its batch: `1/2`, `2/2`.
+pub(crate) const HALF: &str = "Pillion-Half";
 /// The digest of the planned batch, which an approval names.
 pub(crate) const PLAN: &str = "Pillion-Plan";
 /// The number of pods with a new template.
@@ -31,7 +33,7 @@ pub const SOURCE: &str = "Pillion-Source";
 
 /// Every key that pillion writes, sorted.
 pub const KEYS: &[&str] =
-    &[REFERENCE_COMMIT, ACTION, BATCH, BY, EVIDENCE, FROM, PLAN, PODS, REVISION, SIDECAR_SET, SOURCE];
+    &[REFERENCE_COMMIT, ACTION, BATCH, BY, EVIDENCE, FROM, HALF, PLAN, PODS, REVISION, SIDECAR_SET, SOURCE];
 
 /// One trailer.
 #[derive(Debug, Clone, PartialEq, Eq)]

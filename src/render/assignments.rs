@@ -246,14 +246,16 @@ impl RevisionAssignments {
         }
     }
 
-    /// The content that a line names, with the line's own images.
+    /// The content that a line names, with the line's own images and the state of its hot-upgrade pairs.
     fn entry_content(&self, line: &LedgerEntry) -> Option<Arc<PreparedSet>> {
         let revision: &RevisionName = &line.revision;
         let prepared = self.revisions.get(revision.as_ref()?)?;
-        if line.images.is_empty() {
+        if line.images.is_empty() && line.hot_upgrades.is_initial() {
             return Some(Arc::clone(prepared));
         }
         let mut set = SidecarSet::clone(prepared.set());
+        let previous = line.hot_upgrades.from.as_ref().and_then(|name| self.revisions.get(name));
+        line.hot_upgrades.apply_to(&mut set, previous.map(|previous| &**previous.set()));
         for container in set.init_containers.iter_mut().chain(&mut set.containers) {
             if let Some(image) = line.images.get(&container.name) {
                 container.container.insert("image".into(), image.as_str().into());

@@ -1,6 +1,7 @@
 //! Selects the workloads of the next batch: order, partition, steps, `maxUnavailable`.
 
 use super::blocked::BlockedReason;
+use super::hot_upgrade::{self, HotUpgradeHalf};
 use super::partition_selection::select_partition;
 use super::progress::{MatchedWorkload, RolloutProgress};
 use super::settings::PlanRules;
@@ -61,6 +62,11 @@ pub(super) fn select_batch(
             first.iter().map(|i| update_all(&state.matched[*i], false)).collect(),
         );
     }
+    // What runs in pairs of working containers comes to its end before the next workloads.
+    if !candidates.second_halves.is_empty() {
+        let halves = candidates.second_halves.iter();
+        return BatchSelection::Updates(halves.map(|i| update_all(&state.matched[*i], false)).collect());
+    }
     let strategy = &context.settings.strategy;
     let bound = strategy.max_unavailable_pods(state.pods.into()).map(to_u32);
     let kept = if is_rollback { 0 } else { to_u32(strategy.kept_pods(state.pods.into())) };
@@ -104,6 +110,8 @@ pub(super) fn select_batch(
 #[derive(Default)]
 struct BatchCandidates {
     ready: Vec<usize>,
+    /// Workloads that wait for the second half of their hot upgrade only.
+    second_halves: Vec<usize>,
     outside_canary: Vec<Arc<str>>,
     blocked: Vec<(Arc<str>, String)>,
 }
@@ -126,6 +134,8 @@ impl BatchCandidates {
             let refused = || if is_rollback { None } else { batch_refusal(context, state, matched) };
             if let Some(reason) = broken.or_else(split).or_else(refused).or_else(waiting) {
                 found.blocked.push((Arc::clone(workload.key()), reason));
+            } else if matched.half == Some(HotUpgradeHalf::Second) {
+                found.second_halves.push(i);
             } else if is_rollback
                 || context.kruise.is_some()
                 || context.settings.strategy.is_in_canary(&workload.labels)
@@ -139,7 +149,10 @@ impl BatchCandidates {
     }
 
     fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.outside_canary.is_empty() && self.blocked.is_empty()
+        self.ready.is_empty()
+            && self.second_halves.is_empty()
+            && self.outside_canary.is_empty()
+            && self.blocked.is_empty()
     }
 
     fn blocked_reason(
@@ -168,8 +181,8 @@ pub(super) fn batch_refusal(
     matched: &MatchedWorkload<'_>,
 ) -> Option<String> {
     let change = &matched.change;
-    if let Some(name) = &change.hot_upgrade_container {
-        return Some(context.hot_upgrade_refusal(name, change.behavior.method));
+    if let Some(reason) = hot_upgrade::upgrade_refusal(context, matched) {
+        return Some(reason);
     }
     (change.effect == SidecarEffect::Removed && !state.may_remove).then(|| {
         format!(
@@ -402,9 +415,16 @@ fn update_some(matched: &MatchedWorkload<'_>, taken: u32, is_oversized: bool) ->
         partition_percent: None,
         kept_by_partition: (counts && to < matched.target_pods()).then(|| replicas.unwrap_or(0) - to),
         effect: matched.change.effect,
-        max_unavailable: if counts { matched.max_unavailable(taken) } else { 0 },
+        max_unavailable: match matched.half {
+            _ if !counts => 0,
+            // All its pods were moved by the first half.
+            Some(HotUpgradeHalf::Second) => matched.max_unavailable(to),
+            _ => matched.max_unavailable(taken),
+        },
         is_oversized,
         is_repair: false,
         ended_hold: matched.ended_hold.clone(),
+        hot_upgrades: matched.hot_upgrades.clone(),
+        half: matched.half,
     }
 }

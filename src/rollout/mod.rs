@@ -73,6 +73,7 @@ pub mod scatter;
 pub(crate) use blocked::BlockedReason;
 pub use gates::{Gate, GateState, GateStatus};
 pub(crate) use gates::{approval_reason, gates_from_git, rate_text};
+pub(crate) use hot_upgrade::HotUpgradeHalf;
 pub(crate) use kruise::{KruiseSelection, SelectedWorkload, kept_by_percent};
 pub(crate) use plan::PlanExtent;
 pub use plan::RolloutPlan;

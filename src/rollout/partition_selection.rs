@@ -6,6 +6,7 @@ use super::progress::MatchedWorkload;
 use super::types::{RolloutContext, WorkloadUpdate};
 use super::{saturating_sum, to_u32};
 use crate::model::int_or_percent::IntOrPercent;
+use crate::model::ledger::HotUpgrades;
 use std::sync::Arc;
 
 /// The pods that percentages are compared over where their number is unknown.
@@ -117,5 +118,7 @@ fn update(matched: &MatchedWorkload<'_>, percent: u32) -> WorkloadUpdate {
         is_oversized: false,
         is_repair: false,
         ended_hold: None,
+        hot_upgrades: HotUpgrades::default(),
+        half: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The steps of one rollout up to its end. Stage, watch and the verbs act on them; a report describes them.
 
 use super::advice;
+use super::hot_upgrade::HotUpgradeHalf;
 use super::state::RolloutState;
 use super::step::{ledger_before, newer_source, steps};
 use super::types::{Batch, ExternalState, RolloutContext, RolloutEnd, RolloutStep};
@@ -132,6 +133,11 @@ impl<'s> RolloutPlan<'s> {
     /// Returns the next batches.
     pub(crate) fn batches(&self) -> impl Iterator<Item = &Batch> {
         self.steps.iter().filter_map(RolloutStep::batch)
+    }
+
+    /// Returns how many batches follow; both halves of a hot upgrade are one.
+    pub(crate) fn batch_count(&self) -> usize {
+        self.batches().filter(|batch| batch.half() != Some(HotUpgradeHalf::Second)).count()
     }
 
     /// Returns the number of the last batch.

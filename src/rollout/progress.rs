@@ -1,12 +1,13 @@
 //! The progress of a rollout: the revision of each workload, and the workloads that are not done.
 
+use super::hot_upgrade::{self, HotUpgradeHalf};
 use super::kruise;
 use super::types::{Batch, EndedHold, RolloutContext};
 use super::update_method::UpdateMethod;
 use super::workload_set::{PlannedWorkload, TemplateChange};
 use super::workload_strategy::WorkloadStrategy;
 use super::{saturating_sum, to_u32};
-use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
+use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, RevisionName};
 use crate::model::sidecar_override::OverrideHold;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -38,6 +39,10 @@ pub(super) struct MatchedWorkload<'a> {
     pub(super) is_done: bool,
     /// Its native partition may split it.
     pub(super) can_split: bool,
+    /// The state of its hot-upgrade pairs after the change.
+    pub(super) hot_upgrades: HotUpgrades,
+    /// The change is this half of a hot upgrade.
+    pub(super) half: Option<HotUpgradeHalf>,
 }
 
 /// The progress of a rollout.
@@ -92,6 +97,7 @@ impl HeldWorkload<'_> {
             held_by: Some(Arc::clone(&hold.by)),
             held_until: Some(Arc::clone(&hold.until)),
             images: self.entry.as_ref().map(|entry| entry.images.clone()).unwrap_or_default(),
+            hot_upgrades: self.entry.as_ref().map(|entry| entry.hot_upgrades.clone()).unwrap_or_default(),
             ..LedgerEntry::with_revision(self.revision.clone())
         })
     }
@@ -190,15 +196,22 @@ fn evaluate<'a>(
     }
     let has_images = entry.as_ref().is_some_and(|l| !l.images.is_empty());
     let is_back = has_ended && current == ledger.released && !has_images;
-    let counted = entry.as_deref().filter(|_| !is_back);
+    let is_settled = entry.as_ref().is_some_and(|entry| entry.is_settled(&ledger.released));
+    let counted = entry.as_deref().filter(|_| !is_back && !is_settled);
     if ledger.is_at_target(counted, target) {
         return Evaluation::Uncounted;
     }
     let is_at_target = entry.is_some() && current == *target && !has_images;
-    let change = match entry.as_deref() {
-        Some(entry) if !is_at_target => context.workloads.change_from_entry(workload, entry, target),
-        _ => context.workloads.change_to(workload, &ledger.released, target),
+    let present = entry.as_deref().cloned();
+    let present = present.unwrap_or_else(|| LedgerEntry::with_revision(ledger.released.clone()));
+    let is_done = is_at_target && !present.hot_upgrades.is_half_done();
+    let (change, hot_upgrades) = match is_done {
+        true => {
+            (context.workloads.change_to(workload, &ledger.released, target), present.hot_upgrades.clone())
+        }
+        false => hot_upgrade::next_change(context, ledger, workload, &present, target),
     };
+    let half = HotUpgradeHalf::between(&present.hot_upgrades, &hot_upgrades);
     // In a rollback the released revision is the target: only the entry shows that a workload is back.
     let counts = !change.diff.is_empty()
         || (is_at_target && ledger.released == *target)
@@ -220,7 +233,12 @@ fn evaluate<'a>(
         return Evaluation::Held(Box::new(hold(None, Arc::clone(reason), entry, Some(there))));
     }
     let entry = entry.map(Cow::into_owned);
-    let matched = MatchedWorkload::new(context, ledger, (position, workload), entry, change, is_at_target);
+    let mut matched =
+        MatchedWorkload::new(context, ledger, (position, workload), entry, change, is_at_target);
+    matched.is_done &= is_done;
+    // The pods of one template must all take its first half before the second one.
+    matched.can_split &= half.is_none() && matched.hot_upgrades.is_initial() && hot_upgrades.is_initial();
+    (matched.hot_upgrades, matched.half) = (hot_upgrades, half);
     Evaluation::Matched(Box::new(matched))
 }
 
@@ -248,6 +266,8 @@ impl<'a> MatchedWorkload<'a> {
             updated_pods: 0,
             kept_percent: kruise::ALL_KEPT,
             is_done: false,
+            hot_upgrades: HotUpgrades::default(),
+            half: None,
         };
         if let (Some(kept), true) =
             (matched.entry.as_ref().and_then(|l| l.partition), ledger.target == Some(ledger.released.clone()))

@@ -1,7 +1,8 @@
 //! The next step of a rollout, from what git contains: [`next_step`]. Plan, stage and watch use it alike.
 
-use super::batch_selection::{BatchSelection, batch_refusal, select_batch};
+use super::batch_selection::{BatchSelection, select_batch};
 use super::blocked::BlockedReason;
+use super::hot_upgrade::{HotUpgradeHalf, upgrade_refusal};
 use super::kruise::ALL_KEPT;
 use super::progress::RolloutProgress;
 use super::saturating_sum;
@@ -9,7 +10,7 @@ use super::scope::{CountedWorkloads, affects_any_workload};
 use super::types::{Batch, ExternalState, RolloutContext, RolloutStep, WorkloadUpdate};
 use super::update_method::UpdateMethod;
 use super::workload_set::{PlannedWorkload, SidecarEffect};
-use crate::model::ledger::{Ledger, LedgerEntry, RevisionName, RolloutScope, revision_text};
+use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, RevisionName, RolloutScope, revision_text};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -143,12 +144,7 @@ fn start_or_block(
     let state = RolloutProgress::of(context, &started, &source, external.today.as_deref());
     let mut reasons = Vec::new();
     for matched in &state.matched {
-        match matched
-            .change
-            .hot_upgrade_container
-            .as_ref()
-            .and_then(|_| batch_refusal(context, &state, matched))
-        {
+        match upgrade_refusal(context, matched) {
             Some(reason) => reasons.push((Arc::clone(matched.workload.key()), reason)),
             None => return RolloutStep::Start(started),
         }
@@ -251,9 +247,15 @@ pub fn approval_digest(
 
 /// Returns the digest that the approval of a batch must name; None: the batch needs no approval.
 pub fn required_approval(context: &RolloutContext<'_>, before: &Ledger, batch: &Batch) -> Option<String> {
-    // A rollback never waits for an approval, and whoever starts a fix approves what it repairs.
+    // A rollback never waits for an approval, and whoever starts a fix approves what it repairs. The approval of a
+    // batch is for both halves of its hot upgrades.
     let goes_back = before.target.as_ref() == Some(&before.released);
-    if !context.settings.approval_batches.contains(&batch.number) || goes_back || is_repair(batch) {
+    let is_second = batch.half() == Some(HotUpgradeHalf::Second);
+    if !context.settings.approval_batches.contains(&batch.number)
+        || goes_back
+        || is_second
+        || is_repair(batch)
+    {
         return None;
     }
     Some(approval_digest(context, before, batch.number, &batch.updates))
@@ -359,7 +361,10 @@ fn next_batch<'c>(
     let state = before.unwrap_or_else(|| RolloutProgress::of(context, ledger, target, today));
     match select_batch(context, &state, (&ledger.released, target), external) {
         BatchSelection::Updates(updates) => {
-            let number = ledger.last_batch().saturating_add(1);
+            let is_second = updates.iter().any(|update| update.half == Some(HotUpgradeHalf::Second));
+            let last = ledger.last_batch();
+            // Both halves of a hot upgrade are one batch.
+            let number = if is_second { last } else { last.saturating_add(1) };
             let batch = build_batch(context, (number, valid), target, &state, updates);
             *known = Some(state.after_batch(context, &batch, target, today));
             RolloutStep::Batch(batch)
@@ -389,11 +394,14 @@ fn build_batch(
 ) -> Batch {
     for update in &updates {
         let template = context.workloads.find(&update.key).filter(|_| update.kept_by_partition.is_some());
+        let is_second = update.half == Some(HotUpgradeHalf::Second);
+        let batch = after.entries.get(&update.key).filter(|_| is_second).and_then(|entry| entry.batch);
         after.entries.insert_mut(
             Arc::clone(&update.key),
             LedgerEntry {
                 revision: target.clone(),
-                batch: Some(number),
+                batch: batch.or(Some(number)),
+                hot_upgrades: update.hot_upgrades.clone(),
                 partition: update.kept_by_partition,
                 partition_percent: update.partition_percent,
                 template_hash: template.map(PlannedWorkload::template_hash),
@@ -421,9 +429,16 @@ fn completed_ledger(
     external: &ExternalState,
 ) -> Ledger {
     let mut after = context.without_stale_entries(ledger);
-    after.retain_workloads(|key, entry| {
+    let is_held = |key: &str, entry: &LedgerEntry| {
         entry.hold_reason.is_some() && !context.is_hold_over(key, entry, external.today.as_deref())
-    });
+    };
+    let settled = after.entries.iter().filter(|(key, entry)| !is_held(key, entry));
+    let settled: Vec<_> =
+        settled.filter_map(|(key, entry)| Some((Arc::clone(key), entry.settled(target)?))).collect();
+    after.retain_workloads(|key, entry| is_held(key, entry));
+    for (key, entry) in settled {
+        after.entries.insert_mut(key, entry);
+    }
     for held in state.held.iter().filter(|h| !h.is_in_ledger()) {
         if let Some(entry) = held.hold_entry().filter(|_| held.override_hold.is_some()) {
             after.entries.insert_mut(Arc::clone(held.workload.key()), entry);
@@ -437,6 +452,7 @@ fn completed_ledger(
             held_since: held.replaced_entry.and_then(|entry| entry.held_since.clone()),
             held_until: held.replaced_entry.and_then(|entry| entry.held_until.clone()),
             images: held.entry.as_ref().map_or_else(BTreeMap::new, |l| l.images.clone()),
+            hot_upgrades: held.entry.as_ref().map_or_else(HotUpgrades::default, |l| l.hot_upgrades.clone()),
             ..LedgerEntry::default()
         };
         after.entries.insert_mut(Arc::clone(held.workload.key()), entry);

@@ -3,7 +3,9 @@
 use super::workload_set::PlannedWorkload;
 use super::{RolloutContext, unavailability};
 use crate::model::defaults::REASON;
-use crate::model::ledger::{BatchApproval, Ledger, LedgerEntry, PauseRecord, RevisionName, revision_text};
+use crate::model::ledger::{
+    BatchApproval, HotUpgrades, Ledger, LedgerEntry, PauseRecord, RevisionName, revision_text,
+};
 use crate::model::timestamp::is_day;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -120,7 +122,11 @@ pub(crate) fn reopen_completed(
         if !is_settled {
             let batch =
                 before.entries.get(workload.key()).filter(|l| l.revision == present).and_then(|l| l.batch);
-            let entry = LedgerEntry { batch, ..LedgerEntry::with_revision(present) };
+            let hot_upgrades = workload.active_entry(ledger).map(|l| l.hot_upgrades.clone());
+            let hot_upgrades = hot_upgrades.unwrap_or_default();
+            let entry = LedgerEntry { batch, hot_upgrades, ..LedgerEntry::with_revision(present) };
+            after.entries.insert_mut(Arc::clone(workload.key()), entry);
+        } else if let Some(entry) = workload.active_entry(ledger).and_then(|l| l.settled(&after.released)) {
             after.entries.insert_mut(Arc::clone(workload.key()), entry);
         }
     }
@@ -177,6 +183,14 @@ pub(crate) fn roll_back_to_batch(
             context.split_by_others[key]
         ));
     }
+    if let Some(key) =
+        ledger.entries.keys().filter(moved).find(|key| upgrades_pair(context, [ledger, &after], key))
+    {
+        return refuse(format!(
+            "one commit cannot bring the hot-upgrade containers of `{key}` back without a gap: `pillion rollback {name}` goes back to `{}` in halves",
+            revision_text(&ledger.released)
+        ));
+    }
     let outage = unavailability(context, ledger, &after);
     if !outage.is_allowed() {
         let down =
@@ -194,6 +208,18 @@ pub(crate) fn roll_back_to_batch(
         ));
     }
     Ok(after)
+}
+
+/// Returns whether a workload goes to another container of a hot-upgrade pair, or back to one that has changed.
+fn upgrades_pair(context: &RolloutContext<'_>, [before, after]: [&Ledger; 2], key: &str) -> bool {
+    let Some(workload) = context.workloads.find(key) else { return false };
+    let [old, new] = [before, after].map(|ledger| {
+        let entry = workload.active_entry(ledger).map(Cow::into_owned);
+        entry.unwrap_or_else(|| LedgerEntry::with_revision(ledger.released.clone()))
+    });
+    !old.hot_upgrades.is_initial()
+        || !new.hot_upgrades.is_initial()
+        || context.workloads.change_between(workload, &old, &new).hot_upgrade_container.is_some()
 }
 
 fn ledger_at_earlier_batch(
@@ -345,6 +371,7 @@ pub(crate) fn hold(
         held_since: lasting.and_then(|l| l.held_since.clone()).or_else(|| Some(hold.today.into())),
         held_until: hold.until.map(Into::into).or_else(|| lasting?.held_until.clone()),
         images,
+        hot_upgrades: present.map_or_else(HotUpgrades::default, |l| l.hot_upgrades.clone()),
     };
     let mut after = ledger.clone();
     after.entries.insert_mut(Arc::clone(workload.key()), entry);
@@ -380,12 +407,26 @@ pub(crate) fn release_hold(ledger: &Ledger, key: &str) -> Result<Ledger, Transit
         let unheld = LedgerEntry {
             batch: entry.batch,
             partition: entry.partition,
+            hot_upgrades: entry.hot_upgrades.clone(),
             ..LedgerEntry::with_revision(entry.revision.clone())
         };
         let template = entry.template_hash.clone().filter(|_| entry.partition.is_some());
         after.entries.insert_mut(key.into(), LedgerEntry { template_hash: template, ..unheld });
+    } else if changes_pair(ledger, entry) {
+        return refuse(format!(
+            "`{key}` has a hot-upgrade container, which one commit cannot bring to `{}` without a gap: give the hold a last day with `--until`, after which a rollout brings it there in halves",
+            revision_text(&ledger.released)
+        ));
+    } else if let Some(entry) = entry.settled(&ledger.released) {
+        after.entries.insert_mut(key.into(), entry);
     } else {
         after.entries.remove_mut(key);
     }
     Ok(after)
+}
+
+/// Returns whether the released revision has another image than an entry for a hot-upgrade pair.
+fn changes_pair(ledger: &Ledger, entry: &LedgerEntry) -> bool {
+    entry.hot_upgrades.is_half_done()
+        || HotUpgrades::after_next_half(entry, &ledger.released, |name| ledger.revision(name)).is_half_done()
 }

@@ -1,12 +1,13 @@
 //! The types that the files of a rollout share: its context, its steps, its batches.
 
 use super::blocked::BlockedReason;
+use super::hot_upgrade::HotUpgradeHalf;
 use super::kruise::KruiseSelection;
 use super::saturating_sum;
 use super::settings::{PlanRules, RolloutSettings};
 use super::update_method::{UpdateBehavior, UpdateMethod};
 use super::workload_set::{PlannedWorkload, SidecarEffect, WorkloadSet};
-use crate::model::ledger::{Ledger, LedgerEntry, Revision, RevisionName};
+use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, Revision, RevisionName};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,9 +210,33 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Returns the pods with a changed template.
+    /// Returns the pods that get the target.
     pub(crate) fn moved_pods(&self) -> u32 {
         saturating_sum(self.updates.iter().map(|update| update.updated_after - update.updated_before))
+    }
+
+    /// Returns the half of a hot upgrade that this commit of the batch is. None: it upgrades no pair.
+    pub(crate) fn half(&self) -> Option<HotUpgradeHalf> {
+        self.updates.iter().filter_map(|update| update.half).max()
+    }
+
+    /// Returns what this commit releases: `batch 2`, `the second half of batch 2`.
+    pub(crate) fn title(&self) -> String {
+        match self.half() {
+            None => format!("batch {}", self.number),
+            Some(HotUpgradeHalf::First) => format!("the first half of batch {}", self.number),
+            Some(HotUpgradeHalf::Second) => format!("the second half of batch {}", self.number),
+        }
+    }
+
+    /// Returns the pods with a changed template; of the second half of a hot upgrade those that the first half moved.
+    pub(crate) fn changed_pods(&self) -> u32 {
+        match self.half() {
+            Some(HotUpgradeHalf::Second) => {
+                saturating_sum(self.updates.iter().map(|update| update.updated_after))
+            }
+            _ => self.moved_pods(),
+        }
     }
 
     /// Returns the most pods that are unavailable at once.
@@ -249,6 +274,10 @@ pub struct WorkloadUpdate {
     pub(crate) is_repair: bool,
     /// How the hold ended that kept it until now.
     pub(crate) ended_hold: Option<EndedHold>,
+    /// The state of its hot-upgrade pairs afterwards.
+    pub(crate) hot_upgrades: HotUpgrades,
+    /// The half of a hot upgrade that this is.
+    pub(crate) half: Option<HotUpgradeHalf>,
 }
 
 /// How a hold ended.
@@ -299,6 +328,11 @@ impl WorkloadUpdate {
             Some(percent) => format!("{percent}%").into(),
             None => self.kept_by_partition.into(),
         }
+    }
+
+    /// Returns how many of its pods keep the template that they have; of a second half none.
+    pub(crate) fn changed_from(&self) -> u32 {
+        if self.half == Some(HotUpgradeHalf::Second) { 0 } else { self.updated_before }
     }
 
     /// Returns a note where the sidecar is removed, or added while other workloads are updated. `from` is the released
@@ -378,10 +412,11 @@ impl RolloutContext<'_> {
         let location = self.source.as_ref().map(|r| r.set.hot_upgrade_label(container, ""));
         let location = location.map_or_else(String::new, |at| format!(" ({at})"));
         let effect = match method {
-            UpdateMethod::InPlace => "an in-place update would restart its active container",
-            _ => "recreating the pods would recreate its active container too",
+            UpdateMethod::InPlace => "more than its image changes, which would restart its working container",
+            UpdateMethod::NextRun => "its pods are not updated now, and would skip the first half later",
+            _ => "its pods are recreated, and their working containers with them",
         };
-        format!("hot-upgrade: pillion cannot stage a hot upgrade of `{container}`{location} yet; {effect}")
+        format!("hot-upgrade: `{container}`{location} cannot be upgraded hot here; {effect}")
     }
 
     /// Returns the revision that the sources contain.

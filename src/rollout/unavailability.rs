@@ -6,6 +6,7 @@ use super::workload_set::PlannedWorkload;
 use super::{saturating_sum, to_u32};
 use crate::model::ledger::{Ledger, LedgerEntry};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// The pods that are unavailable at once when one commit changes the revisions of workloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +64,12 @@ fn unavailable_pods_of(
         let entry = workload.active_entry(ledger);
         entry.map_or_else(|| LedgerEntry::with_revision(ledger.released.clone()), Cow::into_owned)
     });
-    if old.revision == new.revision && old.partition == new.partition && old.images == new.images {
+    let is_same = old.revision == new.revision && old.partition == new.partition && old.images == new.images;
+    if is_same && old.hot_upgrades == new.hot_upgrades {
         return None;
     }
-    let change = context.workloads.change_from_entry(workload, &old, &new.revision);
+    let plain = LedgerEntry { images: BTreeMap::new(), ..new.clone() };
+    let change = context.workloads.change_between(workload, &old, &plain);
     if !change.behavior.method.replaces_or_restarts()
         || (change.diff.is_empty() && old.partition == new.partition)
     {

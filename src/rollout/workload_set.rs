@@ -8,7 +8,7 @@ use super::workload_strategy::{self, WorkloadStrategy};
 use super::{LabelMap, template_labels};
 use crate::diagnostics::Diagnostic;
 use crate::model::api::KRUISE_GROUP;
-use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
+use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, RevisionName};
 use crate::model::sidecar_override::OverrideHold;
 use crate::render::{Renderer, WorkloadRef};
 use crate::yaml::{Document, FieldPath};
@@ -79,7 +79,7 @@ pub(crate) struct TemplateChange {
     pub(crate) behavior: UpdateBehavior,
     /// What happens to the containers of the SidecarSet.
     pub(crate) effect: SidecarEffect,
-    /// A hot-upgrade container, by its name in the SidecarSet, with a change of the active container.
+    /// A hot-upgrade container, by its name in the SidecarSet, with a change that is not the next half of an upgrade.
     pub(crate) hot_upgrade_container: Option<Arc<str>>,
     /// The workload had containers of the SidecarSet before.
     pub(crate) had_sidecars: bool,
@@ -207,6 +207,7 @@ impl TemplateChange {
     fn between(
         workload: &PlannedWorkload,
         [before, after]: [&WorkloadRendering<'_>; 2],
+        hot_upgrades: [&HotUpgrades; 2],
         summaries: &TemplateSummaries,
     ) -> Self {
         let (old, new) = (&*before.template, &*after.template);
@@ -220,7 +221,7 @@ impl TemplateChange {
             // Kruise itself upgrades the pairs of the SidecarSets that it injects.
             hot_upgrade_container: match workload.manifest.kind.is_sidecar_set() {
                 true => None,
-                false => hot_upgrade::changed_hot_upgrade_container(old, new, &behavior),
+                false => hot_upgrade::changed_hot_upgrade_container([old, new], hot_upgrades, &behavior),
             },
             had_sidecars: !before.sidecar_names.is_empty(),
             summaries: [summaries.share(old), summaries.share(new)],
@@ -268,14 +269,10 @@ impl<'r> WorkloadSet<'r> {
         self.index_by_key.get(key).map(|at| (*at, &self.workloads[*at]))
     }
 
-    /// Returns the pod template of a workload, rendered with a revision.
+    /// Returns the pod template of a workload, rendered with an entry.
     #[cfg(feature = "watch")]
-    pub(crate) fn template<'w>(
-        &self,
-        workload: &'w PlannedWorkload,
-        revision: &RevisionName,
-    ) -> Cow<'w, Value> {
-        self.render(workload, &LedgerEntry::with_revision(revision.clone())).template
+    pub(crate) fn template<'w>(&self, workload: &'w PlannedWorkload, entry: &LedgerEntry) -> Cow<'w, Value> {
+        self.render(workload, entry).template
     }
 
     /// Returns why a workload cannot be rendered with a revision.
@@ -332,36 +329,53 @@ impl<'r> WorkloadSet<'r> {
         if let Some((_, known)) = lock(&workload.change_cache).iter().find(|(pair, _)| wanted(pair)) {
             return Arc::clone(known);
         }
-        let change = Arc::new(self.change_uncached(workload, &LedgerEntry::with_revision(from.clone()), to));
+        let [old, new] = [from, to].map(|revision| LedgerEntry::with_revision(revision.clone()));
+        let change = Arc::new(self.change_uncached(workload, &old, &new));
         lock(&workload.change_cache).push(([from.clone(), to.clone()], Arc::clone(&change)));
         change
     }
 
-    /// Returns the change of a workload from its entry to a revision.
+    /// Returns the change of a workload from its entry to a revision; the containers of its hot-upgrade pairs that work
+    /// stay the same.
     pub(crate) fn change_from_entry(
         &self,
         workload: &PlannedWorkload,
         entry: &LedgerEntry,
         to: &RevisionName,
     ) -> Arc<TemplateChange> {
-        if entry.images.is_empty() {
-            return self.change_to(workload, &entry.revision, to);
+        let hot_upgrades = HotUpgrades { from: None, ..entry.hot_upgrades.clone() };
+        let new = LedgerEntry { hot_upgrades, ..LedgerEntry::with_revision(to.clone()) };
+        self.change_between(workload, entry, &new)
+    }
+
+    /// Returns the change of a workload from one entry to another.
+    pub(crate) fn change_between(
+        &self,
+        workload: &PlannedWorkload,
+        old: &LedgerEntry,
+        new: &LedgerEntry,
+    ) -> Arc<TemplateChange> {
+        let is_plain = |entry: &LedgerEntry| entry.images.is_empty() && entry.hot_upgrades.is_initial();
+        if is_plain(old) && is_plain(new) {
+            return self.change_to(workload, &old.revision, &new.revision);
         }
-        Arc::new(self.change_uncached(workload, entry, to))
+        Arc::new(self.change_uncached(workload, old, new))
     }
 
     fn change_uncached(
         &self,
         workload: &PlannedWorkload,
-        entry: &LedgerEntry,
-        to: &RevisionName,
+        before: &LedgerEntry,
+        after: &LedgerEntry,
     ) -> TemplateChange {
-        let old = self.render(workload, entry);
-        if entry.revision == *to && entry.images.is_empty() {
-            return TemplateChange::between(workload, [&old, &old], &self.summaries);
+        let steps = [&before.hot_upgrades, &after.hot_upgrades];
+        let old = self.render(workload, before);
+        let is_same = before.revision == after.revision && before.images == after.images;
+        if is_same && before.hot_upgrades == after.hot_upgrades {
+            return TemplateChange::between(workload, [&old, &old], steps, &self.summaries);
         }
-        let new = self.render(workload, &LedgerEntry::with_revision(to.clone()));
-        TemplateChange::between(workload, [&old, &new], &self.summaries)
+        let new = self.render(workload, after);
+        TemplateChange::between(workload, [&old, &new], steps, &self.summaries)
     }
 }
 

@@ -49,7 +49,7 @@ fn start_message(
         let workloads = selected.unwrap_or(b.matched_workloads);
         let (pods, workloads) =
             (pluralize(b.matched_pods.into(), "pod"), pluralize(workloads as u64, "workload"));
-        format!("{pods} of {workloads} in {}.", pluralize(rollout.batches().count() as u64, "batch"))
+        format!("{pods} of {workloads} in {}.", pluralize(rollout.batch_count() as u64, "batch"))
     });
     let removed = SidecarRemoval::of(&rollout.context, after).map_or_else(String::new, |removal| {
         format!("The sidecar is removed from {} ({}). ", removal.share(), removal.cause)
@@ -111,14 +111,16 @@ fn batch_message(
         [only] => workload_title(&only.key),
         several => pluralize(several.len() as u64, "workload"),
     };
-    let whom = match batch.moved_pods() {
+    let whom = match batch.changed_pods() {
         0 => workloads,
         pods => format!("{} of {workloads}", pluralize(pods.into(), "pod")),
     };
-    let subject = format!("{}: batch {number}, {} for {whom}", rollout.name(), wording.target);
+    let half = batch.half().map_or_else(String::new, |half| format!(", half {}", half.fraction()));
+    let subject = format!("{}: batch {number}{half}, {} for {whom}", rollout.name(), wording.target);
     let mut trailers = ledger_trailers(deploy_branch, CommitAction::Batch, before);
     trailers.push((trailer::BATCH, number));
-    trailers.push((trailer::PODS, batch.moved_pods().to_string()));
+    trailers.extend(batch.half().map(|half| (trailer::HALF, half.fraction().to_owned())));
+    trailers.push((trailer::PODS, batch.changed_pods().to_string()));
     trailers.push((trailer::PLAN, approval_digest(&rollout.context, before, batch.number, &batch.updates)));
     trailer::format_message(&subject, &update_lines(&wording, &before.released, batch), &trailers)
 }
@@ -186,8 +188,9 @@ fn update_line(update: &WorkloadUpdate, released: &RevisionName) -> String {
         (_, None) => format!("its pods (number unknown), {}", how.description()),
     };
     let mark = update.effect_note(released).map_or_else(String::new, |mark| format!(", {mark}"));
+    let half = update.half.map_or_else(String::new, |half| format!(", {}", half.description()));
     let ended = update.ended_hold.as_ref().map_or_else(String::new, |ended| format!("; {ended}"));
-    format!("{}: {what}{mark}{ended}", workload_title(&update.key))
+    format!("{}: {what}{half}{mark}{ended}", workload_title(&update.key))
 }
 
 fn truncate_lines(mut lines: Vec<String>) -> Vec<String> {

@@ -169,10 +169,11 @@ fn batch_table<'b>(batches: impl Iterator<Item = &'b Batch>, last: u32) -> Strin
         };
         let _ = writeln!(
             text,
-            "| {} of {last} | {} | {} | {} of {} | {down} |",
+            "| {} of {last}{} | {} | {} | {} of {} | {down} |",
             batch.number,
+            batch.half().map_or_else(String::new, |half| format!(", half {}", half.fraction())),
             batch.updates.len(),
-            batch.moved_pods(),
+            batch.changed_pods(),
             batch.updated_pods,
             batch.matched_pods
         );

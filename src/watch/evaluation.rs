@@ -144,7 +144,11 @@ fn health_limits(watched: &WatchedRollout<'_>, options: &Options) -> HealthLimit
     HealthLimits {
         soak: written(&settings.soak).unwrap_or(options.limits.soak),
         progress_deadline: written(&settings.progress_deadline).unwrap_or(options.limits.progress_deadline),
-        max_failures: settings.max_failures.clone(),
+        // The second half of a hot upgrade empties containers that would still work in a failing pod.
+        max_failures: settings
+            .max_failures
+            .clone()
+            .filter(|_| !watched.rollout.ledger.has_half_done_upgrade()),
         ..options.limits.clone()
     }
 }

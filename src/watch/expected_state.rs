@@ -2,6 +2,7 @@
 
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
 use crate::model::quantity::Quantity;
+use crate::model::sidecar_set::SidecarContainer;
 use crate::rollout::pod_resources::requests_of;
 use crate::rollout::update_method::UpdateMethod;
 use crate::rollout::workload_set::PlannedWorkload;
@@ -127,7 +128,7 @@ fn expected_workload(
     let names = |name: &RevisionName| -> BTreeSet<Arc<str>> {
         let revision = name.as_ref().and_then(|name| ledger.revision(name));
         let sets = revision.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
-        sets.map(|c| Arc::from(c.name.as_str())).collect()
+        sets.flat_map(SidecarContainer::pod_names).map(Arc::from).collect()
     };
     let kind = &workload.manifest.kind;
     let set = kind.is_sidecar_set().then(|| expected_set(context, ledger, entry)).flatten();
@@ -141,7 +142,11 @@ fn expected_workload(
     let sidecars = if set.is_some() { in_place(target) } else { names(target) };
     let template = match kind.is_pod() || kind.is_sidecar_set() {
         true => context.workloads.object(workload, entry),
-        false => context.workloads.template(workload, target).into_owned(),
+        false => {
+            let hot_upgrades = entry.hot_upgrades.clone();
+            let rendered = LedgerEntry { hot_upgrades, ..LedgerEntry::with_revision(target.clone()) };
+            context.workloads.template(workload, &rendered).into_owned()
+        }
     };
     let replicas = context.replicas(workload, ledger).unwrap_or(0);
     let strategy = workload.strategy(u64::from(replicas), change.behavior.method);

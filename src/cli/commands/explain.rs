@@ -150,7 +150,7 @@ fn describe_revision(ledger: &LedgerTrace, today: &str) -> String {
     let LedgerTrace { released, target, entry, override_hold, .. } = ledger;
     let override_hold = override_hold.as_ref().filter(|hold| *hold.until >= *today);
     let at = revision_with_images(entry.as_ref().map_or(released, |e| &e.revision), entry.as_ref());
-    let Some(entry) = entry else {
+    let Some(entry) = entry.as_ref().filter(|entry| !entry.is_settled(released)) else {
         let held =
             override_hold.map_or_else(String::new, |hold| format!("; {}", describe_override_hold(hold)));
         let revision = match (released, target) {
@@ -178,7 +178,13 @@ fn describe_revision(ledger: &LedgerTrace, today: &str) -> String {
                 format!("; its partition keeps {n} pods on {}", revision_with_images(released, None))
             });
             let what = if target == released { "where the rollout goes back to" } else { "the target" };
-            format!("{at}, {what}{batch}{kept}")
+            let half = match &entry.hot_upgrades.from {
+                Some(from) => {
+                    format!("; the containers of {from} work until the second half of its hot upgrade")
+                }
+                None => String::new(),
+            };
+            format!("{at}, {what}{batch}{kept}{half}")
         }
         (None, Some(target)) => {
             format!("{at}{batch}; the open rollout goes to {}", revision_with_images(target, None))

@@ -14,8 +14,8 @@ use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
 use crate::rollout::transitions::TransitionError;
 use crate::rollout::{
-    Batch, BlockedReason, ExternalState, Gate, GateState, GateStatus, RolloutPlan, RolloutStep,
-    gates_from_git, required_approval,
+    Batch, BlockedReason, ExternalState, Gate, GateState, GateStatus, HotUpgradeHalf, RolloutPlan,
+    RolloutStep, gates_from_git, required_approval,
 };
 use crate::stage::{
     DeployBranch, Error, ProposalBranch, StagedBranch, StagedCommit, build_stack, check_drift,
@@ -172,6 +172,9 @@ impl PromoteRun<'_> {
             }
             (None, false) => 1,
         };
+        if let Some(refused) = self.skipped_half(rollout, number) {
+            return Err(refused);
+        }
         self.unapproved_batch(rollout, number).map_or(Ok(number), Err)
     }
 
@@ -203,6 +206,7 @@ impl PromoteRun<'_> {
             Some(RolloutStep::Start(_)) => {
                 format!("no rollout of `{name}` is in progress: `pillion start {name}{options}` starts it")
             }
+            Some(RolloutStep::Batch(batch)) if wanted == Some(batch.number) => return None,
             _ if wanted.is_some_and(|batch| batch <= ledger.last_batch()) => format!(
                 "batch {} of `{name}` is already released: {} is the last one that is",
                 wanted.unwrap_or_default(),
@@ -215,6 +219,19 @@ impl PromoteRun<'_> {
             _ => return None,
         };
         Some(TransitionError(why))
+    }
+
+    /// Returns why the second half of a hot upgrade cannot be released with its first one: the cluster would see the end
+    /// only, and restart the container that works.
+    fn skipped_half(&self, rollout: &RolloutPlan<'_>, number: usize) -> Option<TransitionError> {
+        let is_second = |batch: &&Batch| batch.half() == Some(HotUpgradeHalf::Second);
+        let mut later = rollout.steps.iter().take(number).skip(1).filter_map(RolloutStep::batch);
+        let batch = later.find(is_second)?;
+        let (name, options) = (rollout.name(), self.options(rollout));
+        Some(TransitionError(format!(
+            "{} of `{name}` empties the containers that work until the first half runs in all its pods, and several steps at once would skip that: `pillion promote {name}{options}` releases one half",
+            batch.title()
+        )))
     }
 
     /// Returns the first of the steps that waits for an approval.
@@ -295,15 +312,15 @@ impl PromoteRun<'_> {
         let promote = format!("`pillion promote {name}{options}`");
         match rollout.steps.get(number) {
             Some(RolloutStep::Batch(batch)) => {
-                let (pods, moves) = (batch.moved_pods(), batch.updates.len() as u64);
+                let (pods, moves) = (batch.changed_pods(), batch.updates.len() as u64);
                 let before = rollout.ledger_before(number);
                 let approve = match is_unapproved(rollout, before, batch) {
                     true => format!("`pillion approve {name} {}{options}`, then ", batch.number),
                     false => String::new(),
                 };
                 format!(
-                    "{approve}{promote} releases batch {} of {}: {} of {}",
-                    batch.number,
+                    "{approve}{promote} releases {} of {}: {} of {}",
+                    batch.title(),
                     rollout.last_batch(),
                     pluralize(pods.into(), "pod"),
                     pluralize(moves, "workload")

@@ -206,7 +206,7 @@ fn describe_step(rollout: &RolloutPlan<'_>, first: Option<&RolloutStep>, options
         );
     }
     match first {
-        Some(RolloutStep::Start(_)) => match rollout.batches().count() {
+        Some(RolloutStep::Start(_)) => match rollout.batch_count() {
             0 => "start: no workload has to move".to_owned(),
             n => {
                 let follow = if n == 1 { "follows" } else { "follow" };
@@ -215,10 +215,10 @@ fn describe_step(rollout: &RolloutPlan<'_>, first: Option<&RolloutStep>, options
             }
         },
         Some(RolloutStep::Batch(batch)) => format!(
-            "batch {} of {}: {} of {}",
-            batch.number,
+            "{} of {}: {} of {}",
+            batch.title(),
             rollout.last_batch(),
-            pluralize(batch.moved_pods().into(), "pod"),
+            pluralize(batch.changed_pods().into(), "pod"),
             pluralize(batch.updates.len() as u64, "workload")
         ),
         Some(RolloutStep::Complete(_)) => "complete: every workload has the target".to_owned(),

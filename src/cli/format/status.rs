@@ -127,7 +127,10 @@ impl LedgerStatus {
         let StatusSummary { change, released, target, source } = &self.summary;
         let batch = match self.ledger.last_batch() {
             0 => "started, no batch released".to_owned(),
-            last => format!("batch {last}/{} released", self.batches.max(last)),
+            last => {
+                let half = if self.ledger.has_half_done_upgrade() { "the first half of " } else { "" };
+                format!("{half}batch {last}/{} released", self.batches.max(last))
+            }
         };
         match (self.state, target) {
             (RolloutState::Idle, _) => format!("{released} is released"),

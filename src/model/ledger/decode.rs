@@ -2,8 +2,8 @@
 
 use super::wire::{self, LedgerWire, json_schema};
 use super::{
-    BatchApproval, Ledger, LedgerEntries, LedgerEntry, NO_REVISION, PauseRecord, Revision, RevisionName,
-    RolloutScope, revision_name,
+    BatchApproval, HotUpgrades, Ledger, LedgerEntries, LedgerEntry, NO_REVISION, PauseRecord, Revision,
+    RevisionName, RolloutScope, revision_name,
 };
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::document_schema::SchemaCheck;
@@ -95,6 +95,8 @@ impl LedgerDecoder<'_> {
                 );
             }
             let entry = entry_from_wire(entry);
+            let from = &entry.hot_upgrades.from;
+            self.check_revision_name(from, &ledger.revisions, &path.child("upgradedFrom"));
             self.check_day(entry.held_since.as_deref(), &path.child("since"));
             self.check_day(entry.held_until.as_deref(), &path.child("until"));
             self.check_revision_name(&entry.revision, &ledger.revisions, &path.child("revision"));
@@ -212,5 +214,6 @@ fn entry_from_wire(wire: wire::LedgerEntryWire) -> LedgerEntry {
         held_since: wire.since.map(Into::into),
         held_until: wire.until.map(Into::into),
         images: wire.images,
+        hot_upgrades: HotUpgrades { versions: wire.hot_upgrades, from: wire.upgraded_from.map(Into::into) },
     }
 }

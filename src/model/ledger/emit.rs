@@ -77,6 +77,12 @@ fn entry_value(key: &str, entry: &LedgerEntry) -> Value {
     if !entry.images.is_empty() {
         value.insert("images".into(), json!(entry.images));
     }
+    if !entry.hot_upgrades.versions.is_empty() {
+        value.insert("hotUpgrades".into(), json!(entry.hot_upgrades.versions));
+    }
+    if let Some(from) = &entry.hot_upgrades.from {
+        value.insert("upgradedFrom".into(), (&**from).into());
+    }
     Value::Object(value)
 }
 

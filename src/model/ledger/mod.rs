@@ -2,10 +2,12 @@
 
 mod decode;
 mod emit;
+mod hot_upgrades;
 mod wire;
 
 pub use decode::decode;
 pub use emit::emit;
+pub(crate) use hot_upgrades::HotUpgrades;
 pub(crate) use wire::json_schema;
 
 use crate::model::go_json::to_sorted_go_json;
@@ -61,7 +63,7 @@ pub struct Ledger {
     pub replaces: Vec<Arc<str>>,
     /// Replica counts of workloads that git does not have, in byte order of the keys.
     pub(crate) replicas: BTreeMap<Arc<str>, u32>,
-    /// Workloads that have another revision than the released one, in byte order of the keys. While a rollout
+    /// Workloads that have another revision than the released one or were upgraded hot, in byte order of the keys. While a rollout
     /// goes back to the released revision, the workloads that are back have one too, which tells their batch.
     pub entries: LedgerEntries,
     /// Batches that a person has approved.
@@ -127,6 +129,9 @@ pub struct LedgerEntry {
     pub held_until: Option<Arc<str>>,
     /// Images of single containers in place of the revision's: the emergency images of `pillion hold`.
     pub images: BTreeMap<String, String>,
+    /// The hot upgrades of its pairs. They outlast rollouts: a workload that was upgraded keeps its entry when its
+    /// revision is released.
+    pub(crate) hot_upgrades: HotUpgrades,
 }
 
 /// Why a rollout is paused.
@@ -179,6 +184,18 @@ impl LedgerEntry {
     /// Returns an entry with a revision only.
     pub(crate) fn with_revision(revision: RevisionName) -> Self {
         Self { revision, ..Self::default() }
+    }
+
+    /// Returns what is left of the entry when its workload has the released revision and nothing holds it: the state of
+    /// its hot upgrades. None: nothing is.
+    pub(crate) fn settled(&self, released: &RevisionName) -> Option<Self> {
+        let hot_upgrades = self.hot_upgrades.clone();
+        (!hot_upgrades.is_initial()).then(|| Self { hot_upgrades, ..Self::with_revision(released.clone()) })
+    }
+
+    /// Returns whether it only says which containers of hot-upgrade pairs work: its workload has the released revision.
+    pub(crate) fn is_settled(&self, released: &RevisionName) -> bool {
+        self.settled(released).as_ref() == Some(self)
     }
 
     /// Returns whether a person holds the workload, and not the planner.
@@ -245,6 +262,11 @@ impl Ledger {
         self.released.is_some() || self.entries.values().any(|entry| entry.revision.is_some())
     }
 
+    /// Returns whether some workload waits for the second half of a hot upgrade.
+    pub(crate) fn has_half_done_upgrade(&self) -> bool {
+        self.entries.values().any(|entry| entry.hold_reason.is_none() && entry.hot_upgrades.is_half_done())
+    }
+
     /// Returns whether the open rollout was started as a removal: its batches may take sidecars away.
     pub fn allows_removal(&self) -> bool {
         self.scope.as_ref().is_some_and(|scope| scope.removals > 0)
@@ -275,7 +297,10 @@ impl Ledger {
         let is_used = |name: &Arc<str>| {
             self.released.as_ref() == Some(name)
                 || target.as_ref() == Some(name)
-                || self.entries.values().any(|l| l.revision.as_ref() == Some(name))
+                || self
+                    .entries
+                    .values()
+                    .any(|l| l.revision.as_ref() == Some(name) || l.hot_upgrades.from.as_ref() == Some(name))
         };
         let (used, unused) = std::mem::take(&mut self.revisions).into_iter().partition(|(n, _)| is_used(n));
         self.revisions = used;

@@ -67,7 +67,7 @@ pub(super) struct LedgerSpecWire {
     /// Batches that a person has approved.
     #[serde(default)]
     pub(super) approved: Vec<BatchApprovalWire>,
-    /// Workloads with another revision than the released one.
+    /// Workloads with another revision than the released one, and those that were upgraded hot.
     #[serde(default)]
     pub(super) workloads: Vec<LedgerEntryWire>,
 }
@@ -166,6 +166,11 @@ pub(super) struct LedgerEntryWire {
     /// Emergency images, by container.
     #[serde(default)]
     pub(super) images: BTreeMap<String, String>,
+    /// How often its hot-upgrade pairs were upgraded, from 2; `NAME-2` works at even numbers, else `NAME-1`.
+    #[serde(default)]
+    pub(super) hot_upgrades: BTreeMap<String, u32>,
+    /// The revision of the containers that worked before, while its hot upgrade is half done.
+    pub(super) upgraded_from: Option<String>,
 }
 
 /// Returns the JSON Schema of a ledger.

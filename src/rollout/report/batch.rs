@@ -1,5 +1,6 @@
 //! Reports what each batch does: its pods, their unavailability, restarts and requests.
 
+use super::super::hot_upgrade::HotUpgradeHalf;
 use super::super::plan::RolloutPlan;
 use super::super::pod_resources::{PodResources, count_running_containers, requests_of};
 use super::super::simulation::{self, SimulationOutcome, simulate};
@@ -7,7 +8,7 @@ use super::super::types::{Batch, RolloutContext, RolloutStep, WorkloadUpdate};
 use super::super::update_method::UpdateMethod;
 use super::super::workload_set::PlannedWorkload;
 use crate::diagnostics::escape;
-use crate::model::ledger::{Ledger, RevisionName};
+use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
 use crate::model::workload::NO_NAMESPACE;
 
 /// One batch.
@@ -15,8 +16,12 @@ use crate::model::workload::NO_NAMESPACE;
 pub(crate) struct BatchReport {
     /// Its number, from 1.
     pub(crate) number: u32,
-    /// Pods with a new template.
+    /// The half of the hot upgrades in it.
+    pub(crate) half: Option<HotUpgradeHalf>,
+    /// Pods that get the target.
     pub(crate) moved_pods: u32,
+    /// Pods with a new template.
+    pub(crate) changed_pods: u32,
     /// Pods that have the target afterwards.
     pub(crate) updated_pods: u32,
     /// The most pods that are unavailable at once; None: a replica count is unknown.
@@ -54,7 +59,7 @@ pub(crate) struct WorkloadReport {
 impl WorkloadReport {
     /// Returns whether only some of its pods are updated, in this batch or because its own partition keeps some.
     pub(crate) fn is_partial(&self) -> bool {
-        self.update.updated_before > 0
+        self.update.changed_from() > 0
             || self.update.replicas.is_some_and(|of| self.update.updated_after < of)
     }
 
@@ -86,7 +91,9 @@ pub(super) fn batch_reports(plan: &RolloutPlan<'_>, steps: &[RolloutStep]) -> Ve
 fn report_batch(context: &RolloutContext<'_>, before: &Ledger, taken: &Batch) -> BatchReport {
     let mut batch = BatchReport {
         number: taken.number,
+        half: taken.half(),
         moved_pods: taken.moved_pods(),
+        changed_pods: taken.changed_pods(),
         updated_pods: taken.updated_pods,
         max_unavailable: Some(0),
         restarted_containers: Some(0),
@@ -116,12 +123,20 @@ impl BatchReport {
         update: &WorkloadUpdate,
     ) -> Option<SimulationOutcome> {
         // The remaining pods of a split workload have the revision that its first ones had.
-        let entry = workload.active_entry(before).filter(|l| !l.images.is_empty());
+        let entry = workload.active_entry(before);
+        let entry = entry.filter(|l| !l.images.is_empty() || !l.hot_upgrades.is_initial());
         let is_split = update.previous == *target && entry.is_none();
         let previous = if is_split { &before.released } else { &update.previous };
+        let next = LedgerEntry {
+            hot_upgrades: update.hot_upgrades.clone(),
+            ..LedgerEntry::with_revision(target.clone())
+        };
         let change = match entry.as_deref() {
-            Some(entry) => context.workloads.change_from_entry(workload, entry, target),
-            None => context.workloads.change_to(workload, previous, target),
+            Some(entry) => context.workloads.change_between(workload, entry, &next),
+            None => {
+                let present = LedgerEntry::with_revision(previous.clone());
+                context.workloads.change_between(workload, &present, &next)
+            }
         };
         let Some(of) = update.replicas else {
             if update.behavior.method.replaces_or_restarts() {
@@ -135,7 +150,7 @@ impl BatchReport {
         let [old, new] = change.summaries.each_ref().map(|summary| &summary.template);
         let own = workload.strategy(u64::from(of), update.behavior.method);
         let pods = simulation::PodUpdateRange {
-            updated_before: update.updated_before.into(),
+            updated_before: update.changed_from().into(),
             updated_after: update.updated_after.into(),
             replicas: of.into(),
         };

@@ -11,6 +11,7 @@ pub(crate) use batch::{BatchReport, WorkloadReport, workload_title};
 pub(crate) use changes::{SetChanges, describe_changes, shorten_images};
 pub(crate) use held_workloads::{HeldWorkloadReport, HoldState, ledger_holds, revision_with_images};
 
+use super::hot_upgrade::HotUpgradeHalf;
 use super::plan::{PlanExtent, RolloutPlan};
 use super::progress::RolloutProgress;
 use super::removal::SidecarRemoval;
@@ -109,6 +110,11 @@ impl PlanReport {
     /// Returns whether there is nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.end, RolloutEnd::Idle)
+    }
+
+    /// Returns the number of batches; both halves of a hot upgrade are one.
+    pub(crate) fn batch_count(&self) -> usize {
+        self.batches.iter().filter(|batch| batch.half != Some(HotUpgradeHalf::Second)).count()
     }
 
     /// Returns how many workloads the batches add the sidecar to, update, and remove it from.

@@ -1,6 +1,7 @@
 //! Collects the warnings of a rollout plan.
 
 use super::super::advice::{self, AdviceLocation, AdviceWorkload};
+use super::super::hot_upgrade::keeps_pods;
 use super::super::plan::RolloutPlan;
 use super::super::progress::{MatchedWorkload, RolloutProgress};
 use super::super::types::{RolloutContext, RolloutEnd};
@@ -8,7 +9,7 @@ use super::super::update_method::UpdateMethod;
 use super::super::workload_set::{PlannedWorkload, TemplateChange};
 use super::super::{RelatedObject, saturating_sum, simulation};
 use super::{BatchReport, PlanReport, workload_title};
-use crate::diagnostics::{Code, Diagnostic, Span};
+use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
 use crate::model::int_or_percent::IntOrPercent;
 use crate::yaml::EntryPart;
 use std::borrow::Cow;
@@ -31,6 +32,7 @@ pub(super) fn warnings(
         diagnostics.extend(plan.too_many_batches());
     }
     diagnostics.extend(hot_upgrade_errors(context, report, state));
+    diagnostics.extend(hot_upgrade_partition_errors(report, state));
     // The percentages of a SidecarSet hold for any number of pods.
     if context.kruise.is_none() {
         diagnostics.extend(unknown_replica_warnings(plan, state));
@@ -121,7 +123,7 @@ fn to_batch_impact(batch: &BatchReport, index: &BTreeMap<&str, usize>) -> advice
     let updates = batch.workloads.iter().filter_map(|w| {
         let of = w.update.replicas?;
         let pods = simulation::PodUpdateRange {
-            updated_before: w.update.updated_before.into(),
+            updated_before: w.update.changed_from().into(),
             updated_after: w.update.updated_after.into(),
             replicas: of.into(),
         };
@@ -195,7 +197,7 @@ fn above_step_note(context: &RolloutContext<'_>, keys: &[&str]) -> Option<Diagno
 /// Reports workloads with a native partition that keeps pods on the old template after the rollout.
 fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
     let keeps = |m: &&MatchedWorkload<'_>| {
-        m.replicas.is_some_and(|size| m.target_pods() < size) && !m.counts_no_pods()
+        m.replicas.is_some_and(|size| m.target_pods() < size) && !m.counts_no_pods() && !keeps_pods(m)
     };
     let matched: Vec<_> = state.matched.iter().filter(keeps).collect();
     let pods = saturating_sum(matched.iter().map(|m| m.replicas.unwrap_or(0) - m.target_pods()));
@@ -205,13 +207,32 @@ fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
     let message =
         format!("{pods} {keep} the old template in {who}: {own} native partition is left unchanged");
     let note = Diagnostic::note(Code::NativePartitionKept, message);
-    let at = |m: &&MatchedWorkload<'_>| {
-        let partition = m.strategy.partition.as_ref()?;
-        let path = m.workload.manifest.path.join(&partition.path);
-        Some(m.workload.document.label(&path, EntryPart::Value, ""))
-    };
-    let note = matched.first().and_then(at).into_iter().fold(note, Diagnostic::at);
+    let note = matched.first().and_then(|m| partition_label(m)).into_iter().fold(note, Diagnostic::at);
     Some(note.because("the rollout completes nevertheless: their templates have the target"))
+}
+
+/// Returns the place of the native partition of a workload, where it has one.
+fn partition_label(matched: &MatchedWorkload<'_>) -> Option<Span> {
+    let partition = matched.strategy.partition.as_ref()?;
+    let path = matched.workload.manifest.path.join(&partition.path);
+    Some(matched.workload.document.label(&path, EntryPart::Value, ""))
+}
+
+/// Reports workloads with a native partition that keeps pods from the halves of a hot upgrade.
+fn hot_upgrade_partition_errors(report: &PlanReport, state: &RolloutProgress<'_>) -> Vec<Diagnostic> {
+    let keeping = state.matched.iter().filter(|m| !report.is_rollback && !m.is_done && keeps_pods(m));
+    let refused = |matched: &MatchedWorkload<'_>| {
+        let who = workload_title(matched.workload.key());
+        let kept = pluralize(matched.strategy.kept_old, "pod");
+        let message = format!("the native partition of {who} keeps {kept} from its hot upgrade");
+        let error = Diagnostic::error(Code::HotUpgrade, message);
+        partition_label(matched)
+            .into_iter()
+            .fold(error, Diagnostic::at)
+            .because("a lower partition would later bring them from the old image to the end of the upgrade, and restart the working container")
+            .help("set the partition to 0, or use `upgradeType: ColdUpgrade`")
+    };
+    keeping.map(refused).collect()
 }
 
 /// Reports workloads with replicas that do not come from git.
@@ -315,18 +336,20 @@ fn hot_upgrade_errors(
         };
         let is_in_place = |m: &&MatchedWorkload<'_>| m.change.behavior.method == UpdateMethod::InPlace;
         let diagnostic = match matched.iter().any(is_in_place) {
-            true => diagnostic.because("an in-place update would restart the active container"),
+            true => diagnostic.because(
+                "more than its image changes: an in-place update would restart the working container",
+            ),
             false => diagnostic,
         };
         let diagnostic = match matched.iter().all(is_in_place) {
             true => diagnostic,
-            false => diagnostic.because("recreating a pod recreates its active container"),
+            false => diagnostic.because("recreating a pod recreates its working container"),
         };
         Some(
             diagnostic
-                .because("pillion cannot stage hot upgrades yet, so no batch contains such a workload")
+                .because("no batch contains such a workload")
                 .help(format!(
-                    "undo the change of `{name}`, or add the new version as a container with another name"
+                    "change nothing but the image of `{name}`, on workloads that update their pods in place; or use `upgradeType: ColdUpgrade`"
                 )),
         )
     };

@@ -66,7 +66,7 @@ fn tiles(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
     let tiles = [
         ("workloads", report.matched_workloads.to_string()),
         ("pods", report.matched_pods.to_string()),
-        ("batches", report.batches.len().to_string()),
+        ("batches", report.batch_count().to_string()),
         ("most unavailable", phrases::or_unknown(unavailable.unwrap_or(Some(0)))),
     ];
     page.push_str("<dl class=\"tiles\">");

@@ -96,12 +96,15 @@ fn batches_json(plan: &ClusterRolloutPlan<'_>) -> Value {
 fn batch_json(batch: &BatchReport, workloads: Value) -> Value {
     let mut value = json!({
         "batch": batch.number,
-        "pods": batch.moved_pods,
+        "pods": batch.changed_pods,
         "updated": batch.updated_pods,
         "maxUnavailable": batch.max_unavailable,
         "containersRestarted": batch.restarted_containers,
         "requests": requests_json(&batch.added_requests),
     });
+    if let Some(half) = batch.half {
+        value["half"] = json!(half.fraction());
+    }
     if batch.surge.pods > 0 {
         let more = requests_json(&batch.surge.requests);
         value["surge"] = json!({"pods": batch.surge.pods, "cpu": more["cpu"], "memory": more["memory"]});

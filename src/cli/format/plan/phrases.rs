@@ -68,7 +68,7 @@ fn summary(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
         (_, 0) => "an unknown number of pods".to_owned(),
         (_, pods) => format!("at least {}", pluralize(pods.into(), "pod")),
     };
-    parts.push(format!("{moved} in {}", pluralize(report.batches.len() as u64, "batch")));
+    parts.push(format!("{moved} in {}", pluralize(report.batch_count() as u64, "batch")));
     let down: Option<Vec<u64>> = report.batches.iter().map(|b| b.max_unavailable).collect();
     parts.extend(down.map(|down| format!("at most {} unavailable", down.into_iter().max().unwrap_or(0))));
     let surge = report.batches.iter().map(|b| b.surge.pods).max().unwrap_or(0);
@@ -139,8 +139,16 @@ pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
     parts.concat()
 }
 
-/// `1/3`.
+/// `1/3`; `1/3 half 2/2` of a hot upgrade.
 pub(super) fn batch_number(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport) -> String {
+    let number = whole_batch_number(plan, batch);
+    match batch.half {
+        Some(half) => format!("{number} half {}", half.fraction()),
+        None => number,
+    }
+}
+
+fn whole_batch_number(plan: &ClusterRolloutPlan<'_>, batch: &BatchReport) -> String {
     match (&plan.report.end, plan.rollout.last_batch()) {
         (RolloutEnd::MoreSteps | RolloutEnd::TooManyBatches { is_counted: false }, _) => {
             batch.number.to_string()
@@ -170,16 +178,17 @@ pub(super) fn has_unknown_pods(batch: &BatchReport) -> bool {
 
 /// The pods that a batch updates.
 pub(super) fn moved_pods(batch: &BatchReport) -> String {
-    if has_unknown_pods(batch) { "?".to_owned() } else { batch.moved_pods.to_string() }
+    if has_unknown_pods(batch) { "?".to_owned() } else { batch.changed_pods.to_string() }
 }
 
 /// How a workload takes the template, with the reason where there is one.
 pub(super) fn update_method(plan: &ClusterRolloutPlan<'_>, workload: &WorkloadReport) -> String {
     let taking = &workload.update.behavior;
+    let half = workload.update.half.map_or_else(String::new, |half| format!(", {}", half.description()));
     let mark = plan.report.effect_note(&workload.update).map_or_else(String::new, |mark| format!(", {mark}"));
     let how = match &taking.reason {
-        Some(reason) => format!("{}{mark}: {reason}", taking.method.description()),
-        None => format!("{}{mark}", taking.method.description()),
+        Some(reason) => format!("{}{half}{mark}: {reason}", taking.method.description()),
+        None => format!("{}{half}{mark}", taking.method.description()),
     };
     match &workload.update.ended_hold {
         Some(ended) => format!("{how}; {ended}"),

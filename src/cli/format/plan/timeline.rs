@@ -222,8 +222,8 @@ impl<'p> Timeline<'p> {
 fn batch_title(batch: &BatchReport, share: &str) -> String {
     let (pods, verb) = match phrases::has_unknown_pods(batch) {
         true => ("an unknown number of pods".to_owned(), "moves"),
-        false if batch.moved_pods == 1 => ("1 pod".to_owned(), "moves"),
-        false => (pluralize(batch.moved_pods.into(), "pod"), "move"),
+        false if batch.changed_pods == 1 => ("1 pod".to_owned(), "moves"),
+        false => (pluralize(batch.changed_pods.into(), "pod"), "move"),
     };
     format!(
         "batch {}: {pods} {verb}, {share} updated, at most {} unavailable",
