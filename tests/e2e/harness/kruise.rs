@@ -69,6 +69,8 @@ fn manager(plane: &Plane) -> Command {
         .env("WEBHOOK_CERT_DIR", sandbox::enter().join("kruise-certificates"))
         .args(["--enable-leader-election=false", "--enable-pprof=false", "--metrics-addr=0"])
         .arg(format!("--health-probe-addr=127.0.0.1:{HEALTH}"))
+        // No kruise-daemon restarts containers that read a changed annotation.
+        .arg("--feature-gates=InPlaceUpdateEnvFromMetadata=false")
         .args(["--rest-config-qps=500", "--rest-config-burst=1000"])
         .args(["--logtostderr=true", "--v=3"]);
     command

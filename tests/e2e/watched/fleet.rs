@@ -163,13 +163,22 @@ pub(super) struct Fleet {
     rollout: String,
     /// Fields of the SidecarSets' updateStrategy, as part of a flow mapping.
     strategy: String,
+    /// Sidecars are pairs that are upgraded hot.
+    is_hot: bool,
 }
 
 impl Fleet {
     /// One SidecarSet, `log`.
     pub(super) fn new(applications: Vec<Application>, rollout: &str) -> Self {
         let (rollout, strategy) = (rollout.to_owned(), "type: RollingUpdate".to_owned());
-        Self { applications, sidecars: vec!["log".to_owned()], layout: Layout::Folder, rollout, strategy }
+        Self {
+            applications,
+            sidecars: vec!["log".to_owned()],
+            layout: Layout::Folder,
+            rollout,
+            strategy,
+            is_hot: false,
+        }
     }
 
     /// As many Deployments, of two pods each; with steps of two pods each is a batch of its own.
@@ -189,6 +198,10 @@ impl Fleet {
 
     pub(super) fn with_strategy(self, fields: &str) -> Self {
         Self { strategy: format!("{}, {fields}", self.strategy), ..self }
+    }
+
+    pub(super) fn upgraded_hot(self) -> Self {
+        Self { is_hot: true, ..self }
     }
 
     pub(super) fn pods(&self) -> usize {
@@ -219,8 +232,13 @@ spec:
   containers:
   - name: {name}
     image: {image}
-",
-            self.strategy
+{}",
+            self.strategy,
+            if self.is_hot {
+                "    upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: 'empty:1'}\n"
+            } else {
+                ""
+            }
         )
     }
 

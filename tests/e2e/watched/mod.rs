@@ -5,6 +5,7 @@ mod argocd;
 mod deploy;
 mod failing;
 mod fleet;
+mod hot_upgrade;
 mod kept_kruise;
 mod killed;
 
