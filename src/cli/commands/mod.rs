@@ -48,7 +48,7 @@ pub(super) enum CliCommand {
     Plan(plan::PlanArgs),
     /// Write the commits of rollouts to staged branches, for review
     Stage(stage::StageArgs),
-    /// Start rollouts with a commit on the deploy branch, which changes no rendered file
+    /// Start rollouts with a commit on the deploy branch, which changes no running pod
     Start(start::StartArgs),
     /// Release the batches of rollouts while pods stay healthy
     #[cfg(feature = "watch")]

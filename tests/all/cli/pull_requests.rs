@@ -112,7 +112,7 @@ fn every_verb_is_a_pull_request_that_can_be_merged_in_every_way() {
     let start = team.propose(&["start", "log"]);
     assert_eq!(start.0, "pillion/next/log/main");
     assert!(
-        start.2.starts_with("Merging this starts the rollout. It changes no rendered file"),
+        start.2.starts_with("Merging this starts the rollout. No running pod changes"),
         "{}",
         start.2
     );

@@ -6,11 +6,10 @@ use std::fs;
 use std::path::Path;
 
 /// Codes that no folder of small files can show, each with the reason.
-const NOT_BY_A_CASE: [(Code, &str); 5] = [
+const NOT_BY_A_CASE: [(Code, &str); 4] = [
     (Code::EditCheckFailed, "only a bug in pillion gives it"),
     (Code::DocumentTooLarge, "needs a document of more than 64 MiB; src/yaml/tests.rs makes one"),
     (Code::RevisionNotFound, "validation says it first; golden/inject/diagnostics.txt has its words"),
-    (Code::VolumeNotDefined, "validation says it first; golden/inject/diagnostics.txt has its words"),
     (
         Code::FileTooLarge,
         "needs a file of more than 512 MiB; tests/all/cli/command_line.rs makes one without content",
