@@ -1,7 +1,7 @@
 //! Selects the workloads of the next batch: order, partition, steps, `maxUnavailable`.
 
 use super::blocked::BlockedReason;
-use super::hot_upgrade::{self, HotUpgradeHalf};
+use super::hot_upgrade::HotUpgradeHalf;
 use super::partition_selection::select_partition;
 use super::progress::{MatchedWorkload, RolloutProgress};
 use super::settings::PlanRules;
@@ -181,7 +181,7 @@ pub(super) fn batch_refusal(
     matched: &MatchedWorkload<'_>,
 ) -> Option<String> {
     let change = &matched.change;
-    if let Some(reason) = hot_upgrade::upgrade_refusal(context, matched) {
+    if let Some(reason) = matched.upgrade_refusal(context) {
         return Some(reason);
     }
     (change.effect == SidecarEffect::Removed && !state.may_remove).then(|| {

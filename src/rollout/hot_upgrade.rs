@@ -1,11 +1,9 @@
 //! Hot-upgrade pairs: an upgrade starts the new image in the container that does not work, and its second half gives the
 //! one that worked the empty image. A change that does more is not a hot upgrade.
 
-use super::progress::MatchedWorkload;
 use super::types::RolloutContext;
 use super::update_method::{UpdateBehavior, UpdateMethod};
 use super::workload_set::{PlannedWorkload, TemplateChange};
-use crate::diagnostics::pluralize;
 use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, RevisionName};
 use crate::model::pod_annotations::{WORKING_CONTAINERS, parse_working_containers};
 use crate::model::sidecar_set::HotUpgradeState;
@@ -78,22 +76,6 @@ pub(super) fn next_change(
     let plain = entry.hot_upgrades.after_plain_change(target.as_ref().and_then(|name| find(name)));
     let change = if plain == half { change } else { change_with(&plain) };
     (change, plain)
-}
-
-/// Returns why no batch may upgrade the pairs of a workload; None: it has none that change, or a batch may.
-pub(super) fn upgrade_refusal(context: &RolloutContext<'_>, matched: &MatchedWorkload<'_>) -> Option<String> {
-    if let Some(name) = &matched.change.hot_upgrade_container {
-        return Some(context.hot_upgrade_refusal(name, matched.change.behavior.method));
-    }
-    keeps_pods(matched).then(|| {
-        let kept = pluralize(matched.strategy.kept_old, "pod");
-        format!("hot-upgrade: its own partition keeps {kept} that would skip the first half later")
-    })
-}
-
-/// Returns whether a partition of its own keeps pods of a workload from the next half.
-pub(super) fn keeps_pods(matched: &MatchedWorkload<'_>) -> bool {
-    matched.half.is_some() && matched.strategy.kept_old > 0
 }
 
 /// Returns the container of a hot-upgrade pair that another template changes in a way that is not its next half, by its

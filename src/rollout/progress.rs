@@ -7,6 +7,7 @@ use super::update_method::UpdateMethod;
 use super::workload_set::{PlannedWorkload, TemplateChange};
 use super::workload_strategy::WorkloadStrategy;
 use super::{saturating_sum, to_u32};
+use crate::diagnostics::pluralize;
 use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, RevisionName};
 use crate::model::sidecar_override::OverrideHold;
 use std::borrow::Cow;
@@ -292,6 +293,22 @@ impl<'a> MatchedWorkload<'a> {
             matched.kept_percent = 0;
         }
         matched
+    }
+
+    /// Returns why no batch may upgrade its hot-upgrade pairs; None: it has none that change, or a batch may.
+    pub(super) fn upgrade_refusal(&self, context: &RolloutContext<'_>) -> Option<String> {
+        if let Some(name) = &self.change.hot_upgrade_container {
+            return Some(context.hot_upgrade_refusal(name, self.change.behavior.method));
+        }
+        self.keeps_pods_from_upgrade().then(|| {
+            let kept = pluralize(self.strategy.kept_old, "pod");
+            format!("hot-upgrade: its own partition keeps {kept} that would skip the first half later")
+        })
+    }
+
+    /// Returns whether a partition of its own keeps some of its pods from the next half of a hot upgrade.
+    pub(super) fn keeps_pods_from_upgrade(&self) -> bool {
+        self.half.is_some() && self.strategy.kept_old > 0
     }
 
     /// Returns the pods that have a revision which is neither released nor the target: its rollout was abandoned.

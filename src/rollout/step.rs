@@ -2,7 +2,7 @@
 
 use super::batch_selection::{BatchSelection, select_batch};
 use super::blocked::BlockedReason;
-use super::hot_upgrade::{HotUpgradeHalf, upgrade_refusal};
+use super::hot_upgrade::HotUpgradeHalf;
 use super::kruise::ALL_KEPT;
 use super::progress::RolloutProgress;
 use super::saturating_sum;
@@ -144,7 +144,7 @@ fn start_or_block(
     let state = RolloutProgress::of(context, &started, &source, external.today.as_deref());
     let mut reasons = Vec::new();
     for matched in &state.matched {
-        match upgrade_refusal(context, matched) {
+        match matched.upgrade_refusal(context) {
             Some(reason) => reasons.push((Arc::clone(matched.workload.key()), reason)),
             None => return RolloutStep::Start(started),
         }

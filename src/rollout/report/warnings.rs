@@ -1,7 +1,6 @@
 //! Collects the warnings of a rollout plan.
 
 use super::super::advice::{self, AdviceLocation, AdviceWorkload};
-use super::super::hot_upgrade::keeps_pods;
 use super::super::plan::RolloutPlan;
 use super::super::progress::{MatchedWorkload, RolloutProgress};
 use super::super::types::{RolloutContext, RolloutEnd};
@@ -197,7 +196,9 @@ fn above_step_note(context: &RolloutContext<'_>, keys: &[&str]) -> Option<Diagno
 /// Reports workloads with a native partition that keeps pods on the old template after the rollout.
 fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
     let keeps = |m: &&MatchedWorkload<'_>| {
-        m.replicas.is_some_and(|size| m.target_pods() < size) && !m.counts_no_pods() && !keeps_pods(m)
+        m.replicas.is_some_and(|size| m.target_pods() < size)
+            && !m.counts_no_pods()
+            && !m.keeps_pods_from_upgrade()
     };
     let matched: Vec<_> = state.matched.iter().filter(keeps).collect();
     let pods = saturating_sum(matched.iter().map(|m| m.replicas.unwrap_or(0) - m.target_pods()));
@@ -220,7 +221,8 @@ fn partition_label(matched: &MatchedWorkload<'_>) -> Option<Span> {
 
 /// Reports workloads with a native partition that keeps pods from the halves of a hot upgrade.
 fn hot_upgrade_partition_errors(report: &PlanReport, state: &RolloutProgress<'_>) -> Vec<Diagnostic> {
-    let keeping = state.matched.iter().filter(|m| !report.is_rollback && !m.is_done && keeps_pods(m));
+    let keeping =
+        state.matched.iter().filter(|m| !report.is_rollback && !m.is_done && m.keeps_pods_from_upgrade());
     let refused = |matched: &MatchedWorkload<'_>| {
         let who = workload_title(matched.workload.key());
         let kept = pluralize(matched.strategy.kept_old, "pod");

@@ -111,11 +111,7 @@ fn every_verb_is_a_pull_request_that_can_be_merged_in_every_way() {
     let team = Team::new();
     let start = team.propose(&["start", "log"]);
     assert_eq!(start.0, "pillion/next/log/main");
-    assert!(
-        start.2.starts_with("Merging this starts the rollout. No running pod changes"),
-        "{}",
-        start.2
-    );
+    assert!(start.2.starts_with("Merging this starts the rollout. No running pod changes"), "{}", start.2);
     assert!(start.2.contains("\n| 1 of 4 | 1 | 1 | 1 of 11 | 1 |\n"), "{}", start.2);
     assert!(team.ledger().target.is_none());
     team.merge(&start, "merge");
