@@ -1,10 +1,8 @@
 //! Hot-upgrade pairs: an upgrade starts the new image in the container that does not work, and its second half gives the
 //! one that worked the empty image. A change that does more is not a hot upgrade.
 
-use super::types::RolloutContext;
 use super::update_method::{UpdateBehavior, UpdateMethod};
-use super::workload_set::{PlannedWorkload, TemplateChange};
-use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, RevisionName};
+use crate::model::ledger::HotUpgrades;
 use crate::model::pod_annotations::{WORKING_CONTAINERS, parse_working_containers};
 use crate::model::sidecar_set::HotUpgradeState;
 use serde_json::Value;
@@ -45,37 +43,6 @@ impl HotUpgradeHalf {
             _ => None,
         }
     }
-}
-
-/// Returns what changes for a workload on the way to a target, and the state of its pairs afterwards: the next half where
-/// its pods are updated in place, else the whole change.
-pub(super) fn next_change(
-    context: &RolloutContext<'_>,
-    ledger: &Ledger,
-    workload: &PlannedWorkload,
-    entry: &LedgerEntry,
-    target: &RevisionName,
-) -> (Arc<TemplateChange>, HotUpgrades) {
-    let change_with = |hot_upgrades: &HotUpgrades| {
-        let next =
-            LedgerEntry { hot_upgrades: hot_upgrades.clone(), ..LedgerEntry::with_revision(target.clone()) };
-        context.workloads.change_between(workload, entry, &next)
-    };
-    // Before Start only the sources have the target.
-    let find =
-        |name: &str| ledger.revision(name).or(context.source.as_ref().filter(|source| *source.name == *name));
-    // Kruise itself upgrades the pairs of the SidecarSets that it injects.
-    if workload.manifest.kind.is_sidecar_set() {
-        return (change_with(&HotUpgrades::default()), HotUpgrades::default());
-    }
-    let half = HotUpgrades::after_next_half(entry, target, find);
-    let change = change_with(&half);
-    if change.behavior.method == UpdateMethod::InPlace {
-        return (change, half);
-    }
-    let plain = entry.hot_upgrades.after_plain_change(target.as_ref().and_then(|name| find(name)));
-    let change = if plain == half { change } else { change_with(&plain) };
-    (change, plain)
 }
 
 /// Returns the container of a hot-upgrade pair that another template changes in a way that is not its next half, by its

@@ -1,6 +1,6 @@
 //! The progress of a rollout: the revision of each workload, and the workloads that are not done.
 
-use super::hot_upgrade::{self, HotUpgradeHalf};
+use super::hot_upgrade::HotUpgradeHalf;
 use super::kruise;
 use super::types::{Batch, EndedHold, RolloutContext};
 use super::update_method::UpdateMethod;
@@ -210,7 +210,7 @@ fn evaluate<'a>(
         true => {
             (context.workloads.change_to(workload, &ledger.released, target), present.hot_upgrades.clone())
         }
-        false => hot_upgrade::next_change(context, ledger, workload, &present, target),
+        false => next_change(context, ledger, workload, &present, target),
     };
     let half = HotUpgradeHalf::between(&present.hot_upgrades, &hot_upgrades);
     // In a rollback the released revision is the target: only the entry shows that a workload is back.
@@ -241,6 +241,37 @@ fn evaluate<'a>(
     matched.can_split &= half.is_none() && matched.hot_upgrades.is_initial() && hot_upgrades.is_initial();
     (matched.hot_upgrades, matched.half) = (hot_upgrades, half);
     Evaluation::Matched(Box::new(matched))
+}
+
+/// Returns what changes for a workload on the way to a target, and the state of its pairs afterwards: the next half where
+/// its pods are updated in place, else the whole change.
+fn next_change(
+    context: &RolloutContext<'_>,
+    ledger: &Ledger,
+    workload: &PlannedWorkload,
+    entry: &LedgerEntry,
+    target: &RevisionName,
+) -> (Arc<TemplateChange>, HotUpgrades) {
+    let change_with = |hot_upgrades: &HotUpgrades| {
+        let next =
+            LedgerEntry { hot_upgrades: hot_upgrades.clone(), ..LedgerEntry::with_revision(target.clone()) };
+        context.workloads.change_between(workload, entry, &next)
+    };
+    // Before Start only the sources have the target.
+    let find =
+        |name: &str| ledger.revision(name).or(context.source.as_ref().filter(|source| *source.name == *name));
+    // Kruise itself upgrades the pairs of the SidecarSets that it injects.
+    if workload.manifest.kind.is_sidecar_set() {
+        return (change_with(&HotUpgrades::default()), HotUpgrades::default());
+    }
+    let half = HotUpgrades::after_next_half(entry, target, find);
+    let change = change_with(&half);
+    if change.behavior.method == UpdateMethod::InPlace {
+        return (change, half);
+    }
+    let plain = entry.hot_upgrades.after_plain_change(target.as_ref().and_then(|name| find(name)));
+    let change = if plain == half { change } else { change_with(&plain) };
+    (change, plain)
 }
 
 impl<'a> MatchedWorkload<'a> {
