@@ -95,9 +95,14 @@ pub fn inject<'a>(
 
 /// Returns whether a set selects a template, as far as is known: where the answer depends on labels of a namespace that
 /// are not known, it does.
-pub(crate) fn selects(template: &PodTemplate<'_>, set: &SidecarSet) -> bool {
-    let labels = template.value.get("metadata").and_then(|m| m.get("labels"));
-    selection::match_set(set, labels, template).may_select()
+pub(crate) fn selects(
+    template: &Value,
+    namespace: &str,
+    namespace_labels: NamespaceLabels<'_>,
+    set: &SidecarSet,
+) -> bool {
+    let labels = template.get("metadata").and_then(|m| m.get("labels"));
+    selection::match_set(set, labels, namespace, namespace_labels).may_select()
 }
 
 /// The new lists of the template. Like Kruise's webhook every part looks at the pod as it came.

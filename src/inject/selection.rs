@@ -35,7 +35,8 @@ pub(super) fn select_sets<'s>(
     }
     for prepared in order::in_injection_order(sets, pod.template.namespace) {
         let set = prepared.set();
-        let selector_match = match_set(set, pod.labels, pod.template);
+        let PodTemplate { namespace, namespace_labels, .. } = pod.template;
+        let selector_match = match_set(set, pod.labels, namespace, *namespace_labels);
         let verdict = match selector_match {
             _ if set.is_injection_paused => {
                 if selector_match.may_select() {
@@ -108,7 +109,8 @@ impl SelectorMatch<'_> {
 pub(super) fn match_set<'a>(
     set: &'a SidecarSet,
     labels: Option<&'a Value>,
-    template: &'a PodTemplate<'_>,
+    namespace: &'a str,
+    namespace_labels: NamespaceLabels<'a>,
 ) -> SelectorMatch<'a> {
     // Kruise v1.9.0: an empty selector matches nothing here, unlike an empty namespaceSelector.
     if set.selector.is_empty() {
@@ -122,7 +124,7 @@ pub(super) fn match_set<'a>(
         SelectorMatch::Selected => {}
         mismatch => return mismatch,
     }
-    match_namespace(set, template.namespace, template.namespace_labels)
+    match_namespace(set, namespace, namespace_labels)
 }
 
 fn match_namespace<'a>(

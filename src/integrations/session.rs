@@ -51,7 +51,7 @@ impl IntegrationSession {
 
     /// Renders a text.
     pub(crate) fn render(&self, name: &Arc<str>, text: &str) -> (String, Vec<Diagnostic>) {
-        let file = SourceFile { name, namespace: &self.namespace, is_named: true, text, documents: &[] };
+        let file = SourceFile { name, namespace: &self.namespace, is_named: true, text };
         let (text, mut diagnostics, keys) = self.render_one_file(&file);
         diagnostics.extend(self.foreign_ledger_entries(&keys));
         (text, diagnostics)

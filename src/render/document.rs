@@ -17,9 +17,6 @@ impl Renderer {
             TextRole::Excluded => return RenderedDocument::excluded(),
             TextRole::Parse => {}
         }
-        if let Some(document) = manifest.document {
-            return self.render_parsed(document, manifest);
-        }
         match Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text) {
             Ok(document) => self.render_parsed(&document, manifest),
             // `collect_objects` has reported the same.

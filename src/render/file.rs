@@ -1,11 +1,10 @@
 //! Renders each document of a file and joins the texts again.
 
 use super::renderer::Renderer;
-use super::workload::WorkloadRef;
 use super::{DocumentOutput, Manifest, RenderedDocument};
 use crate::diagnostics::Diagnostic;
 use crate::inject::InjectionOutcome;
-use crate::yaml::{Document, split_documents};
+use crate::yaml::split_documents;
 use std::sync::Arc;
 
 /// A file to be rendered.
@@ -19,8 +18,6 @@ pub(crate) struct SourceFile<'a> {
     pub(crate) is_named: bool,
     /// Its text.
     pub(crate) text: &'a str,
-    /// Those of its documents that were read already, with their workloads.
-    pub(crate) documents: &'a [(Arc<Document>, Vec<WorkloadRef>)],
 }
 
 /// How files are rendered.
@@ -58,10 +55,10 @@ pub(crate) fn render_file(
             file: file.name,
             index,
             first_line: piece.first_line,
+            start: piece.span.start,
             text,
             namespace: file.namespace,
             is_named: file.is_named,
-            document: file.documents.iter().map(|(d, _)| &**d).find(|d| d.index() == index),
         };
         let RenderedDocument { output, diagnostics, workloads } =
             renderer.render_document(&manifest, how.explains);

@@ -23,6 +23,7 @@ mod sidecar_sets;
 mod unreadable;
 mod workload;
 mod workload_keys;
+mod workload_outline;
 
 pub use collect::{CollectedObjects, collect_objects};
 pub(crate) use file::{FileRenderOptions, RenderedFile, SourceFile, render_file};
@@ -36,6 +37,7 @@ pub(crate) use replacements::replacement_candidates;
 pub(crate) use setup::{RendererInputs, RendererSetup, build_renderer};
 pub(crate) use sidecar_sets::{DocumentObject, read_sets, read_states, validate_sets};
 pub(crate) use workload::WorkloadRef;
+pub use workload_outline::WorkloadOutline;
 
 use crate::diagnostics::Diagnostic;
 use crate::inject::InjectionOutcome;
@@ -51,14 +53,14 @@ pub struct Manifest<'a> {
     pub(crate) index: usize,
     /// The line of the file it starts on, from 1.
     pub(crate) first_line: usize,
+    /// The byte of the file at which it starts.
+    pub(crate) start: usize,
     /// Its text, with its `---` line.
     pub(crate) text: &'a str,
     /// The namespace if the manifest has none; empty if unknown.
     pub(crate) namespace: &'a str,
     /// A person named this very file, so that text that is not a YAML is an error whatever it holds.
     pub(crate) is_named: bool,
-    /// The document, if it is already parsed.
-    pub(crate) document: Option<&'a Document>,
 }
 
 /// A document with its workloads, if it has some, and the diagnostics.

@@ -4,6 +4,7 @@ use super::Manifest;
 use super::assignments::WorkloadAssignment;
 use super::overrides::source_hash;
 use super::renderer::Renderer;
+use super::workload_outline::WorkloadOutline;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::inject::{self, InjectionOutcome, LedgerTrace, NamespaceLabels, PodTemplate, PodTemplateChange};
 use crate::model::ledger::LedgerEntry;
@@ -209,15 +210,13 @@ impl Renderer {
 
     /// Returns whether another renderer certainly renders a workload alike: it gives the same contents to it, which has no
     /// earlier injection that other known contents would clean up in another way.
-    pub(crate) fn renders_same(&self, other: &Self, document: &Document, workload: &WorkloadRef) -> bool {
+    pub(crate) fn renders_same(&self, other: &Self, workload: &WorkloadOutline) -> bool {
+        let manifest = &workload.manifest;
         if self.is_kruise_runtime() {
-            return !workload.kind.is_sidecar_set();
+            return !manifest.kind.is_sidecar_set();
         }
-        let template = workload.pod_template(document);
-        template["metadata"]["annotations"].get(INJECTED_LIST).is_none()
-            && self
-                .assignments
-                .assigns_same(&other.assignments, &workload.key, || workload.source_hash(document))
+        workload.template()["metadata"]["annotations"].get(INJECTED_LIST).is_none()
+            && self.assignments.assigns_same(&other.assignments, &manifest.key, || workload.template_hash())
     }
 
     /// Returns what ledgers and SidecarOverrides say of the revisions of a workload.
@@ -229,8 +228,10 @@ impl Renderer {
     }
 
     /// Returns whether a SidecarSet selects a workload; where labels of its namespace are not known, it may.
-    pub(crate) fn selects(&self, document: &Document, workload: &WorkloadRef, set: &SidecarSet) -> bool {
-        !workload.kind.is_sidecar_set() && inject::selects(&self.pod_template(document, workload, &[]), set)
+    pub(crate) fn selects(&self, workload: &WorkloadOutline, set: &SidecarSet) -> bool {
+        let WorkloadRef { kind, namespace, .. } = &workload.manifest;
+        !kind.is_sidecar_set()
+            && inject::selects(workload.template(), namespace, self.namespaces.labels_of(namespace), set)
     }
 
     /// Returns the labels of a namespace, where they are known.
@@ -321,8 +322,9 @@ impl Renderer {
         let value = workload.pod_template(document);
         let claims = volume_claim_names(workload.object(document), &workload.template_path, &workload.path);
         let template = self.pod_template(document, workload, &claims);
-        let assignment =
-            &self.assignments.apply_replacements(assignment, |set| inject::selects(&template, set));
+        let assignment = &self.assignments.apply_replacements(assignment, |set| {
+            inject::selects(template.value, template.namespace, template.namespace_labels, set)
+        });
         let (mut outcome, change) = inject::inject(&template, &assignment.sets, &self.options);
         if change.is_some() && value["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
             outcome.diagnostics.push(containers_missing(document, &workload.template_path, &workload.key));

@@ -227,7 +227,7 @@ fn namespace_ranks(context: &RolloutContext<'_>, state: &RolloutProgress<'_>) ->
     for matched in &state.matched {
         let labels = &matched.workload.labels;
         let unit = (matched.counts_no_pods(), matched.replicas.is_some());
-        let namespace = &*matched.workload.manifest.namespace;
+        let namespace = &*matched.workload.manifest().namespace;
         let group = (strategy.priority_level(labels), strategy.is_in_canary(labels), unit, namespace);
         let size = sizes.entry(group).or_default();
         *size += 1;

@@ -261,7 +261,7 @@ fn next_change(
     let find =
         |name: &str| ledger.revision(name).or(context.source.as_ref().filter(|source| *source.name == *name));
     // Kruise itself upgrades the pairs of the SidecarSets that it injects.
-    if workload.manifest.kind.is_sidecar_set() {
+    if workload.manifest().kind.is_sidecar_set() {
         return (change_with(&HotUpgrades::default()), HotUpgrades::default());
     }
     let half = HotUpgrades::after_next_half(entry, target, find);

@@ -3,10 +3,9 @@
 
 use super::advice::{AdviceLocation, AdviceObject, SECRET_SOURCES, has_autoscaler, target_name};
 use crate::render::WorkloadRef;
-use crate::yaml::{Document, FieldPath};
+use crate::yaml::{Document, DocumentSource, FieldPath};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Objects that a rollout is checked against.
 #[derive(Debug, Default)]
@@ -24,7 +23,7 @@ pub(crate) struct RelatedObject {
     /// The object.
     pub(crate) object: Value,
     /// Its location, where it is in git.
-    pub(crate) location: Option<(Arc<Document>, FieldPath)>,
+    pub(crate) location: Option<(DocumentSource, FieldPath)>,
 }
 
 /// The kinds that are related objects.
@@ -37,9 +36,13 @@ fn named_kinds() -> impl Iterator<Item = &'static str> {
 }
 
 /// Returns the related objects of a document, items of Lists included.
-pub(crate) fn related_objects_in(document: &Arc<Document>, namespace: &str) -> Vec<RelatedObject> {
+pub(crate) fn related_objects_in(
+    document: &Document,
+    source: &DocumentSource,
+    namespace: &str,
+) -> Vec<RelatedObject> {
     let related = |(object, path): (&Value, FieldPath)| {
-        let place = Some((Arc::clone(document), path));
+        let place = Some((source.clone(), path));
         // A named object has no location, which would keep its data.
         let is_named = object["kind"].as_str().is_some_and(|kind| named_kinds().any(|named| named == kind));
         let place = place.filter(|_| !is_named);
@@ -99,7 +102,7 @@ impl RelatedObject {
     /// Returns the object as input for advice.
     pub(crate) fn as_advice_object(&self) -> AdviceObject<'_> {
         let place = self.location.as_ref();
-        let place = place.map(|(document, path)| AdviceLocation { document, path: path.clone() });
+        let place = place.map(|(source, path)| AdviceLocation { source, path: path.clone() });
         AdviceObject { namespace: &self.namespace, object: &self.object, location: place }
     }
 }

@@ -42,7 +42,7 @@ impl SidecarRemoval {
         let lost = state.matched.iter().filter(|m| m.change.effect == SidecarEffect::Removed);
         let mut namespaces: BTreeMap<String, usize> = BTreeMap::new();
         for matched in lost {
-            *namespaces.entry(matched.workload.manifest.namespace.to_string()).or_default() += 1;
+            *namespaces.entry(matched.workload.manifest().namespace.to_string()).or_default() += 1;
         }
         let workloads = namespaces.values().sum();
         if workloads == 0 {

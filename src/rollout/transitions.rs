@@ -312,7 +312,7 @@ pub(crate) fn hold(
     workload: &PlannedWorkload,
     hold: &HoldRequest<'_>,
 ) -> Result<Ledger, TransitionError> {
-    if workload.manifest.kind.is_sidecar_set() {
+    if workload.manifest().kind.is_sidecar_set() {
         return refuse(format!(
             "Kruise injects `{}`, and no ledger holds single workloads: `injectionStrategy` and the selector of the SidecarSet decide",
             ledger.name

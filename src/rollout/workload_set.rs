@@ -10,7 +10,7 @@ use crate::diagnostics::Diagnostic;
 use crate::model::api::KRUISE_GROUP;
 use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, RevisionName};
 use crate::model::sidecar_override::OverrideHold;
-use crate::render::{Renderer, WorkloadRef};
+use crate::render::{Renderer, WorkloadOutline, WorkloadRef};
 use crate::yaml::{Document, FieldPath};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -39,10 +39,8 @@ type StrategyKey = (u64, UpdateMethod);
 /// One workload.
 #[derive(Debug)]
 pub struct PlannedWorkload {
-    /// Its document in the sources.
-    pub(crate) document: Arc<Document>,
-    /// Its key and its location.
-    pub manifest: WorkloadRef,
+    /// What is kept of its manifest.
+    pub(crate) outline: Arc<WorkloadOutline>,
     /// The labels of its pod template.
     pub(crate) labels: LabelMap,
     /// Its replicas in git.
@@ -61,9 +59,9 @@ pub struct PlannedWorkload {
 }
 
 /// A workload rendered with a revision. Templates are large, so none is kept.
-struct WorkloadRendering<'w> {
+struct WorkloadRendering<'d> {
     /// Its pod template.
-    template: Cow<'w, Value>,
+    template: Cow<'d, Value>,
     /// The names of the containers of the SidecarSet in it; empty where the SidecarSet does not select the workload.
     sidecar_names: Vec<Arc<str>>,
     /// Why it cannot be rendered.
@@ -114,20 +112,20 @@ impl SidecarEffect {
 }
 
 impl PlannedWorkload {
-    /// Reads a workload of a document.
-    pub(crate) fn new(document: Arc<Document>, located: WorkloadRef) -> Self {
-        let labels = template_labels(located.pod_template(&document));
-        let replicas = located.kind.replicas_path.as_ref().and_then(|at| at.find(located.object(&document)));
+    /// Reads a workload.
+    pub(crate) fn new(outline: Arc<WorkloadOutline>) -> Self {
+        let labels = template_labels(outline.template());
+        let kind = &outline.manifest.kind;
+        let replicas = kind.replicas_path.as_ref().and_then(|at| at.find(outline.object()));
         let has_default_replicas = replicas.is_none_or(Value::is_null);
         let replicas = replicas.and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
         Self {
             labels,
-            replicas: if located.kind.is_pod() { Some(1) } else { replicas },
+            replicas: if kind.is_pod() { Some(1) } else { replicas },
             has_default_replicas,
             is_autoscaled: false,
             override_hold: None,
-            document,
-            manifest: located,
+            outline,
             change_cache: Mutex::default(),
             strategy_cache: Mutex::default(),
             template_hash_cache: OnceLock::new(),
@@ -135,22 +133,31 @@ impl PlannedWorkload {
         }
     }
 
+    /// Returns its key and its location.
+    pub fn manifest(&self) -> &WorkloadRef {
+        &self.outline.manifest
+    }
+
     /// Returns its key.
     pub fn key(&self) -> &Arc<str> {
-        &self.manifest.key
+        &self.outline.manifest.key
+    }
+
+    /// Returns its object without the `spec` of its pod template.
+    pub(crate) fn object(&self) -> &Value {
+        self.outline.object()
     }
 
     /// Returns the replicas that Kubernetes gives it where git sets none; None: an autoscaler sets them, or its kind
     /// has no default.
     pub(crate) fn default_replicas(&self) -> Option<u32> {
-        let default = self.manifest.kind.traits.default_replicas;
+        let default = self.manifest().kind.traits.default_replicas;
         default.filter(|_| self.has_default_replicas && !self.is_autoscaled)
     }
 
     /// Returns the hash of its source.
     pub(crate) fn template_hash(&self) -> Arc<str> {
-        let hash = || self.manifest.source_hash(&self.document);
-        Arc::clone(self.template_hash_cache.get_or_init(hash))
+        Arc::clone(self.template_hash_cache.get_or_init(|| self.outline.template_hash()))
     }
 
     /// Returns its valid entry in a ledger ([`LedgerEntry::effective`]).
@@ -177,8 +184,7 @@ impl PlannedWorkload {
         if let Some((_, strategy)) = known.iter().find(|(of, _)| *of == (pods, how)) {
             return Arc::clone(strategy);
         }
-        let kind = &self.manifest.kind;
-        let object = self.manifest.object(&self.document);
+        let (kind, object) = (&self.manifest().kind, self.object());
         let strategy = Arc::new(workload_strategy::strategy_of(&kind.group, &kind.kind, object, pods, how));
         known.push(((pods, how), Arc::clone(&strategy)));
         strategy
@@ -195,8 +201,7 @@ impl PlannedWorkload {
     /// Returns whether its native partition can split it, by its manifest.
     pub(crate) fn can_split(&self) -> bool {
         *self.can_split_cache.get_or_init(|| {
-            let kind = &self.manifest.kind;
-            let object = self.manifest.object(&self.document);
+            let (kind, object) = (&self.manifest().kind, self.object());
             kind.partition_path.is_some()
                 && workload_strategy::can_split(&kind.group, &kind.kind, object, self.is_autoscaled)
         })
@@ -211,15 +216,14 @@ impl TemplateChange {
         summaries: &TemplateSummaries,
     ) -> Self {
         let (old, new) = (&*before.template, &*after.template);
-        let object = workload.manifest.object(&workload.document);
-        let kind = &workload.manifest.kind;
-        let behavior = update_behavior(&kind.group, &kind.kind, object, old, new);
+        let kind = &workload.manifest().kind;
+        let behavior = update_behavior(&kind.group, &kind.kind, workload.object(), old, new);
         let diff = TemplateDiff::between(old, new);
         Self {
             restarted_in_place: diff.restarts_in_place(new, kind.group == KRUISE_GROUP),
             effect: sidecar_effect([before, after]),
             // Kruise itself upgrades the pairs of the SidecarSets that it injects.
-            hot_upgrade_container: match workload.manifest.kind.is_sidecar_set() {
+            hot_upgrade_container: match kind.is_sidecar_set() {
                 true => None,
                 false => hot_upgrade::changed_hot_upgrade_container([old, new], hot_upgrades, &behavior),
             },
@@ -271,8 +275,9 @@ impl<'r> WorkloadSet<'r> {
 
     /// Returns the pod template of a workload, rendered with an entry.
     #[cfg(feature = "watch")]
-    pub(crate) fn template<'w>(&self, workload: &'w PlannedWorkload, entry: &LedgerEntry) -> Cow<'w, Value> {
-        self.render(workload, entry).template
+    pub(crate) fn template(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> Value {
+        let document = workload.outline.source.read();
+        self.render(workload, &document, entry).template.into_owned()
     }
 
     /// Returns why a workload cannot be rendered with a revision.
@@ -286,18 +291,25 @@ impl<'r> WorkloadSet<'r> {
         if known.is_some_and(|(_, change)| change.error.is_none()) {
             return None;
         }
-        self.render(workload, &LedgerEntry::with_revision(revision.clone())).error
+        let document = workload.outline.source.read();
+        self.render(workload, &document, &LedgerEntry::with_revision(revision.clone())).error
     }
 
-    fn render<'w>(&self, workload: &'w PlannedWorkload, entry: &LedgerEntry) -> WorkloadRendering<'w> {
-        let injected =
-            self.renderer.inject_with_entry(&workload.document, &workload.manifest, &self.set, entry);
+    /// Renders a workload of a document.
+    fn render<'d>(
+        &self,
+        workload: &PlannedWorkload,
+        document: &'d Document,
+        entry: &LedgerEntry,
+    ) -> WorkloadRendering<'d> {
+        let manifest = workload.manifest();
+        let injected = self.renderer.inject_with_entry(document, manifest, &self.set, entry);
         let template = match injected.change {
-            None => Cow::Borrowed(workload.manifest.pod_template(&workload.document)),
-            Some((at, new)) if at == workload.manifest.template_path => Cow::Owned(new),
+            None => Cow::Borrowed(manifest.pod_template(document)),
+            Some((at, new)) if at == manifest.template_path => Cow::Owned(new),
             Some((at, new)) => {
                 // Another rollout has split the workload: the whole object is new.
-                let within = workload.manifest.template_path.segments()[at.segments().len()..].to_vec();
+                let within = manifest.template_path.segments()[at.segments().len()..].to_vec();
                 Cow::Owned(FieldPath::from(within).find(&new).cloned().unwrap_or_default())
             }
         };
@@ -313,9 +325,9 @@ impl<'r> WorkloadSet<'r> {
 
     /// Returns the whole object of a workload, rendered with an entry.
     pub(crate) fn object(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> Value {
-        let injected =
-            self.renderer.inject_with_entry(&workload.document, &workload.manifest, &self.set, entry);
-        injected.object(&workload.document, &workload.manifest.path).into_owned()
+        let (document, manifest) = (workload.outline.source.read(), workload.manifest());
+        let injected = self.renderer.inject_with_entry(&document, manifest, &self.set, entry);
+        injected.object(&document, &manifest.path).into_owned()
     }
 
     /// Returns the change of a workload from one revision to another.
@@ -369,12 +381,13 @@ impl<'r> WorkloadSet<'r> {
         after: &LedgerEntry,
     ) -> TemplateChange {
         let steps = [&before.hot_upgrades, &after.hot_upgrades];
-        let old = self.render(workload, before);
+        let document = workload.outline.source.read();
+        let old = self.render(workload, &document, before);
         let is_same = before.revision == after.revision && before.images == after.images;
         if is_same && before.hot_upgrades == after.hot_upgrades {
             return TemplateChange::between(workload, [&old, &old], steps, &self.summaries);
         }
-        let new = self.render(workload, after);
+        let new = self.render(workload, &document, after);
         TemplateChange::between(workload, [&old, &new], steps, &self.summaries)
     }
 }
@@ -398,15 +411,15 @@ fn sidecar_effect([old, new]: [&WorkloadRendering<'_>; 2]) -> SidecarEffect {
 }
 
 fn sort_key(workload: &PlannedWorkload) -> (&str, &str, &str, &str, &Arc<str>, usize) {
-    let located = &workload.manifest;
+    let located = workload.manifest();
     let kind = &located.kind;
     (
         &located.namespace,
         &located.name,
         &kind.kind,
         &kind.group,
-        workload.document.file(),
-        workload.document.index(),
+        workload.outline.source.file(),
+        workload.outline.source.index(),
     )
 }
 

@@ -8,7 +8,8 @@ use crate::model::sidecar_set::SidecarSet;
 use crate::model::workload::sidecar_set_key;
 use crate::read::map_in_order;
 use crate::render::{
-    FileRenderOptions, RenderedFile, Renderer, RendererSetup, SourceFile, WorkloadRef, render_file,
+    FileRenderOptions, RenderedFile, Renderer, RendererSetup, SourceFile, WorkloadOutline, WorkloadRef,
+    render_file,
 };
 use crate::rollout::settings::RolloutSettings;
 use crate::rollout::workload_set::{PlannedWorkload, WorkloadSet};
@@ -18,9 +19,9 @@ use crate::rollout::{
 };
 use crate::workspace::{
     ClusterInputs, ClusterSources, Configuration, Input, InputSource, UNSPECIFIED_NAMESPACE, WhatIf,
-    WorkloadDocuments, contains_workload,
+    contains_workload,
 };
-use crate::yaml::{Document, split_documents};
+use crate::yaml::{Document, DocumentSource, split_documents};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -39,9 +40,7 @@ pub struct ClusterView {
     /// The manifests are not plain files: a command built them, or the user passed them.
     pub(crate) is_built: bool,
     inputs: Vec<(Input, Arc<str>)>,
-    workloads: WorkloadDocuments,
-    /// The index of the first workload of each input.
-    first_workload_indexes: Vec<usize>,
+    workloads: Vec<Arc<WorkloadOutline>>,
     rollout_overrides: RolloutConfig,
 }
 
@@ -58,18 +57,18 @@ impl ClusterView {
         what_if: &WhatIf,
     ) -> (Self, Vec<Diagnostic>) {
         let (inputs, diagnostics) = ClusterInputs::read(configuration, sources, what_if);
-        let ClusterInputs { cluster, setup, texts, workloads, first_workload_indexes } = inputs;
+        let ClusterInputs { cluster, setup, texts, workloads } = inputs;
         // Errors in related objects are among the diagnostics already.
-        let related = texts.iter().flat_map(|(input, text)| related_objects_of(input, text));
+        let mut related = Vec::new();
+        map_in_order(&texts, |(input, text)| related_objects_of(input, text), |of| related.extend(of));
         let view = Self {
             configuration: configuration.clone(),
             cluster,
             prepared: setup,
-            related_objects: RelatedObjects::new(related.collect()),
+            related_objects: RelatedObjects::new(related),
             is_built: sources.built.is_some(),
             inputs: texts,
             workloads,
-            first_workload_indexes,
             rollout_overrides: what_if.rollout.clone(),
         };
         (view, diagnostics)
@@ -157,14 +156,13 @@ impl ClusterView {
     fn build_context(&self, ledger: &Ledger, rollout: &RolloutConfig) -> RolloutContext<'_> {
         let name = &*ledger.name;
         let set = self.prepared.sets.iter().find(|s| s.name == name);
-        let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
         let own_key = sidecar_set_key(name);
         let is_kruise = self.prepared.renderer.is_kruise_runtime();
-        let units = located.filter(|(_, located)| !is_kruise || *located.key == *own_key);
-        let units = units.map(|(document, located)| {
-            let mut unit = PlannedWorkload::new(Arc::clone(document), located.clone());
-            unit.is_autoscaled = self.related_objects.is_autoscaled(&unit.manifest);
-            unit.override_hold = unit.manifest.override_hold(name);
+        let outlines = self.workloads.iter().filter(|w| !is_kruise || *w.manifest.key == *own_key);
+        let units = outlines.map(|outline| {
+            let mut unit = PlannedWorkload::new(Arc::clone(outline));
+            unit.is_autoscaled = self.related_objects.is_autoscaled(&outline.manifest);
+            unit.override_hold = outline.manifest.override_hold(name);
             unit
         });
         let replaces = self.replaced_sets(ledger);
@@ -208,10 +206,10 @@ impl ClusterView {
         settings: &RolloutSettings,
     ) -> KruiseSelection {
         let Some(set) = set else { return KruiseSelection::default() };
-        let selected = self.workload_manifests().filter(|(d, l)| self.prepared.renderer.selects(d, l, set));
-        let workloads = selected.map(|(document, located)| {
-            let mut workload = PlannedWorkload::new(Arc::clone(document), located.clone());
-            workload.is_autoscaled = self.related_objects.is_autoscaled(&workload.manifest);
+        let selected = self.workloads.iter().filter(|w| self.prepared.renderer.selects(w, set));
+        let workloads = selected.map(|outline| {
+            let mut workload = PlannedWorkload::new(Arc::clone(outline));
+            workload.is_autoscaled = self.related_objects.is_autoscaled(&outline.manifest);
             let key = workload.key();
             let written = workload.replicas.or_else(|| settings.replicas.get(&**key).copied());
             let pods = ledger.replicas.get(key).copied().or(written).or_else(|| workload.default_replicas());
@@ -291,15 +289,7 @@ impl ClusterView {
     /// Renders the file of an input.
     pub(super) fn render_input(&self, number: usize, renderer: &Renderer) -> RenderedFile {
         let (input, text) = &self.inputs[number];
-        let end = self.first_workload_indexes.get(number + 1).copied().unwrap_or(self.workloads.len());
-        let file = SourceFile {
-            name: &input.name,
-            namespace: &input.namespace,
-            is_named: input.is_explicit,
-            text,
-            documents: &self.workloads[self.first_workload_indexes[number]..end],
-        };
-        render_file(&file, renderer, FileRenderOptions::default())
+        render_file(&SourceFile::of_input(input, text), renderer, FileRenderOptions::default())
     }
 
     /// Returns the inputs and their texts, in order.
@@ -307,15 +297,15 @@ impl ClusterView {
         &self.inputs
     }
 
-    /// Returns the documents with workloads that some SidecarSet may select.
-    pub(super) fn workloads(&self) -> &[(Arc<Document>, Vec<WorkloadRef>)] {
+    /// Returns the workloads that some SidecarSet may select.
+    pub(super) fn workloads(&self) -> &[Arc<WorkloadOutline>] {
         &self.workloads
     }
 
     /// Returns the workloads that some SidecarSet may select.
     #[cfg(feature = "watch")]
     pub(crate) fn planned_workloads(&self) -> impl Iterator<Item = &WorkloadRef> {
-        self.workloads.iter().flat_map(|(_, located)| located)
+        self.workloads.iter().map(|workload| &workload.manifest)
     }
 
     /// Returns the kubeconfig context that pillion.yaml names for this cluster.
@@ -329,8 +319,7 @@ impl ClusterView {
     pub(super) fn inputs_of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         let numbers: BTreeMap<&str, usize> =
             self.inputs.iter().enumerate().map(|(i, (input, _))| (&*input.name, i)).collect();
-        let located = self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |l| (d, l)));
-        located.filter_map(move |(d, l)| Some((&l.key, *numbers.get(&**d.file())?)))
+        self.workloads.iter().filter_map(move |w| Some((&w.manifest.key, *numbers.get(&**w.source.file())?)))
     }
 }
 
@@ -359,12 +348,19 @@ fn namespace_of(input: &Input) -> &str {
 }
 
 /// Returns the related objects of a file.
-fn related_objects_of(input: &Input, text: &str) -> Vec<RelatedObject> {
+fn related_objects_of(input: &Input, text: &Arc<str>) -> Vec<RelatedObject> {
     if !may_contain_related_objects(text) {
         return Vec::new();
     }
     let pieces = split_documents(&input.name, text).0.into_iter().enumerate();
-    let documents = pieces
-        .filter_map(|(i, piece)| Document::read(&input.name, i, piece.first_line, &text[piece.span]).ok());
-    documents.flat_map(|d| related_objects_in(&Arc::new(d), namespace_of(input))).collect()
+    let related = pieces.filter_map(|(i, piece)| {
+        let document = Document::read(&input.name, i, piece.first_line, &text[piece.span.clone()]).ok()?;
+        let document = Arc::new(document);
+        let source = match document.value().get("items") {
+            None => DocumentSource::from_text(&document, text, piece.span),
+            Some(_) => DocumentSource::from_document(Arc::clone(&document)),
+        };
+        Some(related_objects_in(&document, &source, namespace_of(input)))
+    });
+    related.flatten().collect()
 }

@@ -110,8 +110,8 @@ struct StackTask {
 enum StackTaskKind {
     /// The rendered file of an input.
     File { input: usize, path: String },
-    /// The workloads of a document, which the step must not change.
-    Unchanged { document: usize },
+    /// A workload, which the step must not change.
+    Unchanged { workload: usize },
     /// The ledger, which completes the step.
     Ledger,
 }
@@ -143,8 +143,8 @@ impl<'a> StackWork<'a> {
                     let before = rollout.ledger_before(step);
                     let pair = [before, after].map(|ledger| view.prepared.renderer_with(ledger, None));
                     work.renderer_pairs.insert(step, pair);
-                    let documents = 0..view.workloads().len();
-                    let unchanged = documents.map(|document| StackTaskKind::Unchanged { document });
+                    let workloads = 0..view.workloads().len();
+                    let unchanged = workloads.map(|workload| StackTaskKind::Unchanged { workload });
                     let own = work.kruise_key.clone();
                     let files = work.file_tasks(step, after, own.as_deref().into_iter(), &files);
                     files.into_iter().chain(unchanged).collect()
@@ -185,14 +185,14 @@ impl<'a> StackWork<'a> {
             StackTaskKind::File { input, .. } => {
                 StackTaskOutput::File(self.view.render_input(*input, &self.renderers[&item.step]))
             }
-            StackTaskKind::Unchanged { document } => {
-                let (document, workloads) = &self.view.workloads()[*document];
+            StackTaskKind::Unchanged { workload } => {
+                let workload = &self.view.workloads()[*workload];
                 let [before, after] = &self.renderer_pairs[&item.step];
-                let own = self.kruise_key.as_deref();
-                let others = workloads.iter().filter(|w| Some(&*w.key) != own);
-                for located in others.filter(|w| !before.renders_same(after, document, w)) {
-                    let [old, new] = [before, after].map(|r| r.inject(document, located).change);
-                    assert!(old == new, "starting or completing a rollout changes `{}`", located.key);
+                let is_own = self.kruise_key.as_deref() == Some(&*workload.manifest.key);
+                if !is_own && !before.renders_same(after, workload) {
+                    let (document, manifest) = (workload.source.read(), &workload.manifest);
+                    let [old, new] = [before, after].map(|r| r.inject(&document, manifest).change);
+                    assert!(old == new, "starting or completing a rollout changes `{}`", manifest.key);
                 }
                 StackTaskOutput::Unchanged
             }

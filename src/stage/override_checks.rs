@@ -22,17 +22,17 @@ pub(crate) fn unreached_overrides(
     }
     let mut reached: BTreeSet<OverridePlace> = BTreeSet::new();
     for view in views.iter().filter(|view| !view.prepared.renderer.overrides.is_empty()) {
-        for (document, located) in view.workload_manifests() {
-            let selects = |set: &SidecarSet| view.prepared.renderer.selects(document, located, set);
-            let found =
-                located.overrides.iter().filter(|over| view.contents_of(&over.sidecar_set).any(selects));
+        for workload in view.workloads() {
+            let selects = |set: &SidecarSet| view.prepared.renderer.selects(workload, set);
+            let overrides = workload.manifest.overrides.iter();
+            let found = overrides.filter(|over| view.contents_of(&over.sidecar_set).any(selects));
             reached.extend(found.map(|over| place_of(over)));
         }
     }
     let is_reached = |over: &SidecarOverride| {
         name.is_some_and(|name| name != over.sidecar_set) || reached.contains(&place_of(over))
     };
-    let names = view.workload_manifests().map(|(_, located)| &*located.name).collect();
+    let names = view.workloads().iter().map(|workload| &*workload.manifest.name).collect();
     view.prepared.renderer.overrides.unreached(is_reached, &names)
 }
 

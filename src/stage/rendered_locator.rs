@@ -3,8 +3,7 @@
 use super::ClusterView;
 use crate::rollout::workload_set::PlannedWorkload;
 use crate::workspace::Input;
-use crate::yaml::{self, PathSegment, split_documents};
-use serde_json::Value;
+use crate::yaml::{self, DocumentSource, PathSegment, split_documents};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,7 +35,7 @@ impl ClusterView {
 impl RenderedLocator<'_> {
     /// Returns the location of a workload in the rendered files: documents that render omits do not count.
     pub(crate) fn locate(&self, workload: &PlannedWorkload) -> RenderedLocation {
-        let document = &workload.document;
+        let document = &workload.outline.source;
         let input = self.inputs.get(&**document.file());
         let before = match input {
             Some((_, text)) if document.index() > 0 => {
@@ -50,13 +49,17 @@ impl RenderedLocator<'_> {
                 self.view.configuration.rendered_path(self.view.cluster.as_deref(), input)
             }),
             index: document.index() - before,
-            base: self.rendered_base(document.value(), &workload.manifest.path),
+            base: self.rendered_base(document, &workload.manifest().path),
         }
     }
 
     /// Returns the index of an item without the omitted items before it.
-    fn rendered_base(&self, document: &Value, base: &yaml::FieldPath) -> yaml::FieldPath {
-        let (mut list, mut found) = (document, yaml::FieldPath::root());
+    fn rendered_base(&self, source: &DocumentSource, base: &yaml::FieldPath) -> yaml::FieldPath {
+        if *base == yaml::FieldPath::root() {
+            return base.clone();
+        }
+        let document = source.read();
+        let (mut list, mut found) = (document.value(), yaml::FieldPath::root());
         for step in base.segments() {
             found = match step {
                 PathSegment::Key(key) => found.child(key.clone()),

@@ -89,8 +89,8 @@ impl ClusterView {
     /// use, and not by the files of both.
     fn takes_over_workloads(&self, name: &str, contents: &[&SidecarSet], old: &Ledger) -> bool {
         let written = [name, &*old.name].map(|name| self.set_in_source(name));
-        self.workload_manifests().any(|(document, located)| {
-            let selects = |set: &SidecarSet| self.prepared.renderer.selects(document, located, set);
+        self.workloads().iter().any(|workload| {
+            let selects = |set: &SidecarSet| self.prepared.renderer.selects(workload, set);
             contents.iter().any(|set| selects(set))
                 && old.revisions.values().any(|r| selects(&r.set))
                 && !written.iter().all(|set| set.is_some_and(|set| selects(set)))

@@ -3,7 +3,7 @@
 use super::ClusterView;
 use crate::diagnostics::Diagnostic;
 use crate::model::sidecar_set::SidecarSet;
-use crate::render::WorkloadRef;
+use crate::render::{WorkloadOutline, WorkloadRef};
 use crate::rollout::unmatched_selector::{self, SelectorCandidates};
 use crate::rollout::{LabelMap, template_labels};
 use crate::workspace::manifests_of;
@@ -40,13 +40,7 @@ pub(crate) fn unmatched_selector(
 
 impl ClusterView {
     fn selects_any(&self, set: &SidecarSet) -> bool {
-        self.workload_manifests()
-            .any(|(document, located)| self.prepared.renderer.selects(document, located, set))
-    }
-
-    /// Returns the workloads that some SidecarSet may select.
-    pub(super) fn workload_manifests(&self) -> impl Iterator<Item = (&Arc<Document>, &WorkloadRef)> {
-        self.workloads().iter().flat_map(|(document, all)| all.iter().map(move |l| (document, l)))
+        self.workloads().iter().any(|workload| self.prepared.renderer.selects(workload, set))
     }
 
     /// Returns how many workloads have the sidecar of a set, by its ledger.
@@ -54,13 +48,13 @@ impl ClusterView {
         let Some(ledger) = self.prepared.ledgers.get(name).filter(|ledger| ledger.is_in_use()) else {
             return 0;
         };
-        let has_revision = |(document, located): &(&Arc<Document>, &WorkloadRef)| {
-            let entry = ledger.entry(&located.key, || located.source_hash(document));
+        let has_revision = |workload: &&Arc<WorkloadOutline>| {
+            let entry = ledger.entry(&workload.manifest.key, || workload.template_hash());
             let revision = entry.map_or_else(|| ledger.released.clone(), |entry| entry.revision.clone());
             let content = revision.as_deref().and_then(|name| ledger.revision(name));
-            content.is_some_and(|r| self.prepared.renderer.selects(document, located, &r.set))
+            content.is_some_and(|r| self.prepared.renderer.selects(workload, &r.set))
         };
-        self.workload_manifests().filter(has_revision).count()
+        self.workloads().iter().filter(has_revision).count()
     }
 
     /// Returns everything that a selector could match.

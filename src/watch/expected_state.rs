@@ -130,7 +130,7 @@ fn expected_workload(
         let sets = revision.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
         sets.flat_map(SidecarContainer::pod_names).map(Arc::from).collect()
     };
-    let kind = &workload.manifest.kind;
+    let kind = &workload.manifest().kind;
     let set = kind.is_sidecar_set().then(|| expected_set(context, ledger, entry)).flatten();
     // Kruise changes no init container of a running pod, and has two containers for one with a hot upgrade.
     let in_place = |name: &RevisionName| -> BTreeSet<Arc<str>> {
@@ -145,7 +145,7 @@ fn expected_workload(
         false => {
             let hot_upgrades = entry.hot_upgrades.clone();
             let rendered = LedgerEntry { hot_upgrades, ..LedgerEntry::with_revision(target.clone()) };
-            context.workloads.template(workload, &rendered).into_owned()
+            context.workloads.template(workload, &rendered)
         }
     };
     let replicas = context.replicas(workload, ledger).unwrap_or(0);
@@ -161,7 +161,7 @@ fn expected_workload(
         },
         request_increase: request_increase(&change.summaries),
         memory_limits: memory_limits(&template, &sidecars),
-        is_ordered: workload.manifest.kind.traits.is_ordered(workload.manifest.object(&workload.document)),
+        is_ordered: workload.manifest().kind.traits.is_ordered(workload.object()),
         template,
         sidecars,
         partition: entry.partition,
@@ -183,8 +183,8 @@ fn expected_set(context: &RolloutContext<'_>, ledger: &Ledger, entry: &LedgerEnt
 }
 
 fn native_partition(workload: &PlannedWorkload) -> Option<Arc<str>> {
-    let at = workload.manifest.kind.partition_path.as_ref()?;
-    Some(match at.find(workload.manifest.object(&workload.document)) {
+    let at = workload.manifest().kind.partition_path.as_ref()?;
+    Some(match at.find(workload.object()) {
         None | Some(Value::Null) => "0".into(),
         Some(Value::String(text)) => text.as_str().into(),
         Some(value) => value.to_string().into(),

@@ -9,8 +9,11 @@ use super::{
 };
 use crate::diagnostics::{Diagnostic, Span};
 use crate::read::{FileSource, IgnoreRules, map_in_order};
-use crate::render::{CollectedObjects, Renderer, RendererInputs, RendererSetup, WorkloadRef, build_renderer};
-use crate::yaml::Document;
+use crate::render::{
+    CollectedObjects, Manifest, Renderer, RendererInputs, RendererSetup, WorkloadOutline, WorkloadRef,
+    build_renderer,
+};
+use crate::yaml::{DocumentSource, FieldPath};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,9 +31,6 @@ pub struct ClusterSources<'a> {
     pub cluster: Option<&'a str>,
 }
 
-/// Documents and their workloads.
-pub type WorkloadDocuments = Vec<(Arc<Document>, Vec<WorkloadRef>)>;
-
 /// The manifests, SidecarSets and ledgers of one cluster.
 #[derive(Debug)]
 pub struct ClusterInputs {
@@ -40,10 +40,8 @@ pub struct ClusterInputs {
     pub(crate) setup: RendererSetup,
     /// The manifests with their texts, in order.
     pub(crate) texts: Vec<(Input, Arc<str>)>,
-    /// The documents with workloads that a SidecarSet may select.
-    pub(crate) workloads: WorkloadDocuments,
-    /// The index of the first workload document of each input.
-    pub(crate) first_workload_indexes: Vec<usize>,
+    /// The workloads that a SidecarSet may select, in the order of the inputs.
+    pub(crate) workloads: Vec<Arc<WorkloadOutline>>,
 }
 
 impl ClusterInputs {
@@ -107,34 +105,26 @@ impl ClusterInputs {
             hypothetical_ledgers: what_if.ledgers.as_ref(),
         });
         diagnostics.extend(errors);
-        let (workloads, first_workload_indexes, errors) = find_workloads(&texts, &setup.renderer);
-        diagnostics.extend(errors);
+        let found = find_workloads(&texts, &setup.renderer);
+        diagnostics.extend(found.errors);
         let cluster = cluster.map(|c| Arc::clone(&c.name));
-        let inputs = Self { cluster, setup, texts, workloads, first_workload_indexes };
+        let inputs = Self { cluster, setup, texts, workloads: found.workloads };
         diagnostics.extend(duplicate_workloads(&inputs.workloads, &inputs.texts, &inputs.setup.renderer));
-        diagnostics.extend(inputs.namespace_errors(sources.built.is_some()));
-        diagnostics.extend(inputs.override_conflicts());
+        diagnostics.extend(found.namespace_errors);
+        if sources.built.is_some() {
+            diagnostics.extend(inputs.unknown_entries());
+        }
+        let manifests = inputs.workloads.iter().map(|workload| &workload.manifest);
+        diagnostics.extend(manifests.flat_map(WorkloadRef::override_conflicts));
         (inputs, diagnostics)
     }
 
-    /// Finds SidecarOverrides that conflict on a workload.
-    fn override_conflicts(&self) -> Vec<Diagnostic> {
-        let workloads = self.workloads.iter().flat_map(|(_, all)| all);
-        workloads.flat_map(WorkloadRef::override_conflicts).collect()
-    }
-
-    /// Finds workloads with an unspecified namespace; and of built manifests, those that ledgers know by another one.
-    fn namespace_errors(&self, is_built: bool) -> Vec<Diagnostic> {
-        let renderer = &self.setup.renderer;
-        let workloads = || self.workloads.iter().flat_map(|(d, all)| all.iter().map(move |w| (d, w)));
-        let mut found: Vec<Diagnostic> =
-            workloads().filter_map(|(d, w)| renderer.check_namespace(d, w)).collect();
-        if let (true, Some((input, _))) = (is_built, self.texts.last()) {
-            let present = workloads().map(|(_, w)| Arc::clone(&w.key)).collect();
-            let span = Span::whole_file(Arc::clone(&input.name));
-            found.extend(renderer.find_unknown_entries(&present, &self.setup.declared_namespaces, &span));
-        }
-        found
+    /// Finds workloads of built manifests that ledgers know by another namespace.
+    fn unknown_entries(&self) -> Vec<Diagnostic> {
+        let Some((input, _)) = self.texts.last() else { return Vec::new() };
+        let present = self.workloads.iter().map(|workload| Arc::clone(&workload.manifest.key)).collect();
+        let span = Span::whole_file(Arc::clone(&input.name));
+        self.setup.renderer.find_unknown_entries(&present, &self.setup.declared_namespaces, &span)
     }
 }
 
@@ -165,23 +155,47 @@ fn read_files(
     (texts, collected, further)
 }
 
-/// Finds the workloads of all inputs, and the index of the first one of each input.
-fn find_workloads(
-    texts: &[(Input, Arc<str>)],
-    renderer: &Renderer,
-) -> (WorkloadDocuments, Vec<usize>, Vec<Diagnostic>) {
-    let (mut workloads, mut first) = (Vec::new(), Vec::with_capacity(texts.len()));
-    let mut diagnostics = Vec::new();
+/// The workloads that a SidecarSet may select, and what is wrong with them.
+#[derive(Default)]
+struct FoundWorkloads {
+    workloads: Vec<Arc<WorkloadOutline>>,
+    errors: Vec<Diagnostic>,
+    /// Workloads with an unspecified namespace.
+    namespace_errors: Vec<Diagnostic>,
+}
+
+/// Finds the workloads of all inputs.
+fn find_workloads(texts: &[(Input, Arc<str>)], renderer: &Renderer) -> FoundWorkloads {
+    let mut all = FoundWorkloads::default();
     let find = |(input, text): &(Input, Arc<str>)| {
-        let manifests = manifests_of(input, text);
-        manifests.map(|manifest| renderer.find_selectable_workloads(&manifest)).collect::<Vec<_>>()
+        let mut found = FoundWorkloads::default();
+        manifests_of(input, text).for_each(|manifest| found.add_document(&manifest, text, renderer));
+        found
     };
     map_in_order(texts, find, |found| {
-        first.push(workloads.len());
-        for (found, errors) in found {
-            workloads.extend(found);
-            diagnostics.extend(errors);
-        }
+        all.workloads.extend(found.workloads);
+        all.errors.extend(found.errors);
+        all.namespace_errors.extend(found.namespace_errors);
     });
-    (workloads, first, diagnostics)
+    all
+}
+
+impl FoundWorkloads {
+    fn add_document(&mut self, manifest: &Manifest<'_>, file_text: &Arc<str>, renderer: &Renderer) {
+        let (found, errors) = renderer.find_selectable_workloads(manifest);
+        self.errors.extend(errors);
+        let Some((document, located)) = found else { return };
+        // A List is kept: it would be read again for each of its items.
+        let source = match &located[..] {
+            [only] if only.path == FieldPath::root() => {
+                let span = manifest.start..manifest.start + manifest.text.len();
+                DocumentSource::from_text(&document, file_text, span)
+            }
+            _ => DocumentSource::from_document(Arc::clone(&document)),
+        };
+        for workload in located {
+            self.namespace_errors.extend(renderer.check_namespace(&document, &workload));
+            self.workloads.push(Arc::new(WorkloadOutline::new(&document, workload, source.clone())));
+        }
+    }
 }

@@ -87,10 +87,10 @@ pub fn manifests_of<'i>(input: &'i Input, text: &'i str) -> impl Iterator<Item =
         file: &input.name,
         index,
         first_line: piece.first_line,
+        start: piece.span.start,
         text: &text[piece.span],
         namespace: &input.namespace,
         is_named: input.is_explicit,
-        document: None,
     })
 }
 

@@ -26,7 +26,7 @@ mod workload_files;
 
 pub(crate) use applied_files::{is_applied, may_be_applied};
 pub(crate) use build_policy::{BuildDenial, BuildPolicy, parse_switch};
-pub use cluster_inputs::{ClusterInputs, ClusterSources, WorkloadDocuments};
+pub use cluster_inputs::{ClusterInputs, ClusterSources};
 pub(crate) use config_lookup::{find_application_root, find_config};
 pub use configuration::Configuration;
 pub(crate) use function_inputs::{FunctionInputs, FunctionOptions};

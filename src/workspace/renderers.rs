@@ -175,10 +175,10 @@ impl<'a> RenderedInput<'a> {
 }
 
 impl<'a> SourceFile<'a> {
-    /// Returns the file of an input of which no document was read.
+    /// Returns the file of an input.
     pub(crate) fn of_input(input: &'a Input, text: &'a str) -> Self {
         let (name, namespace) = (&input.name, &*input.namespace);
-        Self { name, namespace, is_named: input.is_explicit, text, documents: &[] }
+        Self { name, namespace, is_named: input.is_explicit, text }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod block_reader;
 mod differential;
+mod document_source;
 mod edit;
 mod emit;
 mod expected_value;
@@ -20,6 +21,7 @@ mod verify;
 mod verify_walk;
 
 pub use differential::{compare_block_reader, compare_verify_walk};
+pub use document_source::DocumentSource;
 pub use emit::{emit, emit_flow};
 pub(crate) use expected_value::{PartChange, PartContent};
 pub use fast_check::is_certainly_readable;

@@ -99,6 +99,8 @@ pub(super) fn resolve_tagged(tag: ScalarTag, text: &str) -> Result<ScalarMeaning
 
 fn resolve_word(text: &str) -> ScalarMeaning {
     match text {
+        // The longest one is `false`.
+        _ if text.len() > 5 => ScalarMeaning::Text,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
             ScalarMeaning::Bool(true)
         }

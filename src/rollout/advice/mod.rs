@@ -32,7 +32,7 @@ use super::simulation::{PodUpdateRange, SimulationOutcome};
 use super::{LabelMap, PodRequirements};
 use crate::diagnostics::{Diagnostic, Span};
 use crate::model::workload::api_group;
-use crate::yaml::{Document, EntryPart, FieldPath};
+use crate::yaml::{DocumentSource, EntryPart, FieldPath};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone)]
 pub struct AdviceLocation<'a> {
     /// The document.
-    pub document: &'a Document,
+    pub source: &'a DocumentSource,
     /// The object in it; the root except for items of a List.
     pub path: FieldPath,
 }
@@ -176,7 +176,7 @@ impl AdviceObject<'_> {
 
 fn label_at(place: Option<&AdviceLocation<'_>>, field: &FieldPath, text: &str) -> Option<Span> {
     let place = place?;
-    Some(place.document.label(&place.path.join(field), EntryPart::Value, text))
+    Some(place.source.label(&place.path.join(field), EntryPart::Value, text))
 }
 
 /// Returns the objects of a kind in a namespace.

@@ -145,8 +145,9 @@ impl PlanReport {
         let pair = [plan.ledger_before(at), plan.ledger_before(at + 1)];
         let [old, new] =
             pair.map(|ledger| plan.context.workloads.object(workload, &entry_of(ledger, workload)));
-        let within =
-            workload.manifest.template_path.segments()[workload.manifest.path.segments().len()..].to_vec();
+        let within = workload.manifest().template_path.segments()
+            [workload.manifest().path.segments().len()..]
+            .to_vec();
         patch::json_patch_between(&old, &new, base, &FieldPath::from(within))
     }
 }

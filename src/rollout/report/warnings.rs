@@ -91,14 +91,14 @@ fn advice_subject<'a>(
     change: &'a TemplateChange,
     pods: u32,
 ) -> AdviceWorkload<'a> {
-    let (located, kind) = (&workload.manifest, &workload.manifest.kind);
+    let (located, kind) = (workload.manifest(), &workload.manifest().kind);
     let [old, new] = &change.summaries;
     AdviceWorkload {
         group: &kind.group,
         kind: &kind.kind,
         namespace: &located.namespace,
         name: &located.name,
-        object: located.object(&workload.document),
+        object: workload.object(),
         labels: Cow::Borrowed(&workload.labels),
         old_template: &old.template,
         new_template: &new.template,
@@ -107,7 +107,7 @@ fn advice_subject<'a>(
         namespace_labels: context.workloads.namespace_labels(&located.namespace),
         is_changed: !change.diff.is_empty(),
         replicas: pods.into(),
-        location: Some(AdviceLocation { document: &workload.document, path: located.path.clone() }),
+        location: Some(AdviceLocation { source: &workload.outline.source, path: located.path.clone() }),
     }
 }
 
@@ -215,8 +215,8 @@ fn native_partition_note(state: &RolloutProgress<'_>) -> Option<Diagnostic> {
 /// Returns the place of the native partition of a workload, where it has one.
 fn partition_label(matched: &MatchedWorkload<'_>) -> Option<Span> {
     let partition = matched.strategy.partition.as_ref()?;
-    let path = matched.workload.manifest.path.join(&partition.path);
-    Some(matched.workload.document.label(&path, EntryPart::Value, ""))
+    let path = matched.workload.manifest().path.join(&partition.path);
+    Some(matched.workload.outline.source.label(&path, EntryPart::Value, ""))
 }
 
 /// Reports workloads with a native partition that keeps pods from the halves of a hot upgrade.

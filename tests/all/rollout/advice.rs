@@ -9,7 +9,7 @@ use pillion::rollout::pod_resources::{limits_of, requests_of};
 use pillion::rollout::simulation::{PodUpdateRange, SimulationOutcome, simulate};
 use pillion::rollout::update_method::{UpdateMethod, update_behavior};
 use pillion::rollout::workload_strategy::{can_split, strategy_of, with_partition};
-use pillion::yaml::{Document, FieldPath, PathSegment};
+use pillion::yaml::{Document, DocumentSource, FieldPath, PathSegment};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -82,10 +82,11 @@ fn batches() -> Vec<BatchImpact> {
 
 #[test]
 fn advice_names_file_and_line() {
-    let document = Document::read(&Arc::from("near.yaml"), 0, 1, NEIGHBOURS).unwrap();
+    let document = Arc::new(Document::read(&Arc::from("near.yaml"), 0, 1, NEIGHBOURS).unwrap());
+    let source = DocumentSource::from_document(Arc::clone(&document));
     let items = document.value()["items"].as_array().unwrap();
     let near = items.iter().enumerate().map(|(i, object)| {
-        let place = Some(AdviceLocation { document: &document, path: FieldPath::dotted("items").child(i) });
+        let place = Some(AdviceLocation { source: &source, path: FieldPath::dotted("items").child(i) });
         AdviceObject { namespace: "shop", object, location: place }
     });
     let near: Vec<_> = near.collect();

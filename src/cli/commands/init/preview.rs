@@ -9,6 +9,7 @@ use crate::workspace::{
 };
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What the SidecarSets select.
 #[derive(Debug)]
@@ -42,10 +43,8 @@ impl InjectionPreview {
             for (input, text) in &inputs.texts {
                 all += workloads_in_text(Path::new(&*input.name), text).len();
             }
-            for (document, workloads) in &inputs.workloads {
-                let is_selected = |w: &&_| sets.iter().any(|set| renderer.selects(document, w, set));
-                selected += workloads.iter().filter(is_selected).count();
-            }
+            let is_selected = |workload: &&Arc<_>| sets.iter().any(|set| renderer.selects(workload, set));
+            selected += inputs.workloads.iter().filter(is_selected).count();
         }
         let summary = match (diagnostics.is_empty(), selected) {
             (true, 0) => "no workload is selected yet: edit the selector of the SidecarSet".to_owned(),

@@ -395,7 +395,7 @@ fn templates(view: &ClusterView) -> BTreeMap<String, Value> {
         .workloads
         .as_slice()
         .iter()
-        .map(|u| (format!("{}/{}", u.manifest.kind.kind, u.manifest.name), u.key().to_string()))
+        .map(|u| (format!("{}/{}", u.manifest().kind.kind, u.manifest().name), u.key().to_string()))
         .collect();
     view.render_all(&view.prepared.renderer, |_, text, file| {
         let text = file.text.unwrap_or_else(|| text.to_string());
