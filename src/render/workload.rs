@@ -4,13 +4,10 @@ use super::Manifest;
 use super::assignments::WorkloadAssignment;
 use super::overrides::source_hash;
 use super::renderer::Renderer;
-use super::workload_outline::WorkloadOutline;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::inject::{self, InjectionOutcome, LedgerTrace, NamespaceLabels, PodTemplate, PodTemplateChange};
 use crate::model::ledger::LedgerEntry;
-use crate::model::pod_annotations::INJECTED_LIST;
 use crate::model::sidecar_override::{OverrideHold, ResolvedOverrides, SidecarOverride};
-use crate::model::sidecar_set::SidecarSet;
 use crate::model::workload::{self, NO_NAMESPACE, WorkloadKind};
 use crate::yaml::{Document, EntryPart, FieldPath};
 use serde_json::Value;
@@ -208,30 +205,12 @@ impl Renderer {
             && self.deploy(document, workload, None).change.is_some_and(|(_, new)| new.is_null())
     }
 
-    /// Returns whether another renderer certainly renders a workload alike: it gives the same contents to it, which has no
-    /// earlier injection that other known contents would clean up in another way.
-    pub(crate) fn renders_same(&self, other: &Self, workload: &WorkloadOutline) -> bool {
-        let manifest = &workload.manifest;
-        if self.is_kruise_runtime() {
-            return !manifest.kind.is_sidecar_set();
-        }
-        workload.template()["metadata"]["annotations"].get(INJECTED_LIST).is_none()
-            && self.assignments.assigns_same(&other.assignments, &manifest.key, || workload.template_hash())
-    }
-
     /// Returns what ledgers and SidecarOverrides say of the revisions of a workload.
     fn ledger_traces(&self, document: &Document, workload: &WorkloadRef) -> Vec<LedgerTrace> {
         let traces = self.assignments.ledger_traces(&workload.key, || workload.source_hash(document));
         let with_hold =
             |trace: LedgerTrace| LedgerTrace { override_hold: workload.override_hold(&trace.set), ..trace };
         traces.into_iter().map(with_hold).collect()
-    }
-
-    /// Returns whether a SidecarSet selects a workload; where labels of its namespace are not known, it may.
-    pub(crate) fn selects(&self, workload: &WorkloadOutline, set: &SidecarSet) -> bool {
-        let WorkloadRef { kind, namespace, .. } = &workload.manifest;
-        !kind.is_sidecar_set()
-            && inject::selects(workload.template(), namespace, self.namespaces.labels_of(namespace), set)
     }
 
     /// Returns the labels of a namespace, where they are known.

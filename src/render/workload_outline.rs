@@ -1,6 +1,10 @@
 //! A workload that is kept without most of its pod template.
 
+use super::renderer::Renderer;
 use super::workload::WorkloadRef;
+use crate::inject;
+use crate::model::pod_annotations::INJECTED_LIST;
+use crate::model::sidecar_set::SidecarSet;
 use crate::yaml::{Document, DocumentSource, FieldPath};
 use serde_json::Value;
 use std::sync::Arc;
@@ -43,6 +47,26 @@ impl WorkloadOutline {
     /// Returns the hash of its source: of its pod template, and of what overrides settings of its sidecars.
     pub(crate) fn template_hash(&self) -> Arc<str> {
         self.manifest.source_hash(&self.source.read())
+    }
+}
+
+impl Renderer {
+    /// Returns whether another renderer certainly renders a workload alike: it gives the same contents to it, which has no
+    /// earlier injection that other known contents would clean up in another way.
+    pub(crate) fn renders_same(&self, other: &Self, workload: &WorkloadOutline) -> bool {
+        let manifest = &workload.manifest;
+        if self.is_kruise_runtime() {
+            return !manifest.kind.is_sidecar_set();
+        }
+        workload.template()["metadata"]["annotations"].get(INJECTED_LIST).is_none()
+            && self.assignments.assigns_same(&other.assignments, &manifest.key, || workload.template_hash())
+    }
+
+    /// Returns whether a SidecarSet selects a workload; where labels of its namespace are not known, it may.
+    pub(crate) fn selects(&self, workload: &WorkloadOutline, set: &SidecarSet) -> bool {
+        let WorkloadRef { kind, namespace, .. } = &workload.manifest;
+        !kind.is_sidecar_set()
+            && inject::selects(workload.template(), namespace, self.namespaces.labels_of(namespace), set)
     }
 }
 
