@@ -101,6 +101,18 @@ pub struct LivePod {
     pub containers: Vec<LiveContainer>,
 }
 
+impl LivePod {
+    /// Returns whether its containers have ended for good.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed)
+    }
+
+    /// Returns whether it counts as a pod of its workload: it has not ended, and is not being deleted.
+    pub(crate) fn is_active(&self) -> bool {
+        self.deletion_time.is_none() && !self.has_ended()
+    }
+}
+
 /// `status.phase`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "Kubernetes' own words")]

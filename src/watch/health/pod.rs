@@ -4,11 +4,6 @@ use super::super::snapshot::{ContainerRole, ContainerState, LivePod, PodPhase};
 use super::format::add_seconds;
 use jiff::Timestamp;
 
-/// Returns whether a pod has ended.
-pub(super) fn has_ended(pod: &LivePod) -> bool {
-    matches!(pod.phase, PodPhase::Succeeded | PodPhase::Failed)
-}
-
 /// Returns the reason if a pod ends because of its node, an eviction or a preemption.
 pub(super) fn disruption(pod: &LivePod) -> Option<&str> {
     let reason = pod.reason.as_deref().filter(|r| !r.is_empty());
@@ -87,6 +82,6 @@ pub(super) fn unschedulable_since(pod: &LivePod) -> Option<Timestamp> {
         && !pod.scheduled.is_true
         && pod.scheduled.reason.as_deref() == Some("Unschedulable")
         && pod.deletion_time.is_none()
-        && !has_ended(pod);
+        && !pod.has_ended();
     if is_refused { pod.scheduled.since.or(pod.created) } else { None }
 }

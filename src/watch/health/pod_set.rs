@@ -45,7 +45,7 @@ pub(super) fn classify_pods<'a>(expected: &ExpectedWorkload, live: &'a LiveWorkl
         }
         let is_ready = pod::is_ready(pod) && is_update_complete(expected, live, pod);
         let member = ClassifiedPod { name, pod, is_ready };
-        let has_ended = pod::has_ended(pod);
+        let has_ended = pod.has_ended();
         match (is_target, has_ended, pod.deletion_time.is_some()) {
             (true, true, _) if pod::disruption(pod).is_some() => found.disrupted.push(member),
             (true, true, _) if is_bare_pod(expected) => found.is_completed = true,

@@ -3,12 +3,12 @@
 use super::injected_sets::InjectedSet;
 use super::objects::{KeyedWorkload, TrackedPod};
 use crate::model::workload::sidecar_set_key;
-use crate::watch::snapshot::{LiveContainer, LivePod, LiveWorkload, PodPhase};
+use crate::watch::snapshot::{LiveContainer, LivePod, LiveWorkload};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Adds the pods of the SidecarSets among the workloads, by `NAMESPACE/NAME`. Pods with other containers than a
-/// SidecarSet has, images aside, are only counted: Kruise never updates them.
+/// SidecarSet has, images aside, are only counted while they are active: Kruise never updates them.
 pub(super) fn add_pods_of_sets<'o>(
     workloads: &mut BTreeMap<Arc<str>, LiveWorkload>,
     sets: impl Iterator<Item = &'o KeyedWorkload>,
@@ -25,16 +25,11 @@ pub(super) fn add_pods_of_sets<'o>(
             if own.hash_without_image == set.hash_without_image {
                 let name = format!("{}/{}", pod.namespace, pod.name).into();
                 workload.pods.insert(name, pod_of_set(&pod.pod, set));
-            } else if is_alive(&pod.pod) {
+            } else if pod.pod.is_active() {
                 workload.not_upgradable = workload.not_upgradable.saturating_add(1);
             }
         }
     }
-}
-
-/// Returns whether Kruise counts a pod: it has not ended, and is not being deleted.
-fn is_alive(pod: &LivePod) -> bool {
-    pod.deletion_time.is_none() && !matches!(pod.phase, PodPhase::Succeeded | PodPhase::Failed)
 }
 
 /// Returns a pod with the revision of a SidecarSet.

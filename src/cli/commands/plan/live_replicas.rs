@@ -7,7 +7,7 @@ use crate::diagnostics::pluralize;
 use crate::model::workload::WorkloadKind;
 use crate::stage::ClusterView;
 use crate::watch::observe::{MemoryBudget, Observer, ObserverSettings, StaleData, runtime};
-use crate::watch::snapshot::{LivePod, LiveWorkload, ObservationScope, PodPhase, Snapshot};
+use crate::watch::snapshot::{LiveWorkload, ObservationScope, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -92,9 +92,6 @@ fn unreadable(stale: &StaleData) -> CommandError {
 
 /// Returns the desired pods of a workload; where its kind does not say, those that it has.
 fn replica_count(workload: &LiveWorkload) -> Option<u32> {
-    let is_counted = |pod: &&LivePod| {
-        pod.deletion_time.is_none() && !matches!(pod.phase, PodPhase::Succeeded | PodPhase::Failed)
-    };
-    let pods = || workload.pods.values().filter(is_counted).count();
+    let pods = || workload.pods.values().filter(|pod| pod.is_active()).count();
     workload.desired.or_else(|| u32::try_from(pods()).ok().filter(|pods| *pods > 0))
 }
