@@ -1,9 +1,11 @@
 //! Settings of a rollout, from `updateStrategy` of the SidecarSet and `rollout` of pillion.yaml.
 
+use super::workload_set::PlannedWorkload;
 use crate::diagnostics::Span;
 use crate::model::config::{RolloutConfig, SplitMode, StartMode};
 use crate::model::defaults::{MAX_BATCHES, REVISION_HISTORY_LIMIT, SOAK_SECONDS, STEPS, UNKNOWN_PER_BATCH};
 use crate::model::int_or_percent::{IntOrPercent, RoundingMode};
+use crate::model::ledger::Ledger;
 use crate::model::sidecar_set::{SidecarSet, UpdateStrategy};
 use std::collections::BTreeMap;
 
@@ -89,6 +91,16 @@ impl RolloutSettings {
     pub(crate) fn bound_by_steps(&mut self, rollout: &RolloutConfig) {
         let written = rollout.steps.clone();
         self.steps = Some(written.unwrap_or_else(|| STEPS.map(IntOrPercent::parse).to_vec()));
+    }
+
+    /// Returns the replicas of a workload: from the ledger, from git, from pillion.yaml, else the default of its kind.
+    /// None: unknown.
+    pub(crate) fn replicas_of(&self, workload: &PlannedWorkload, ledger: &Ledger) -> Option<u32> {
+        let key = workload.key();
+        let in_git = || workload.replicas.or_else(|| self.replicas.get(&**key).copied());
+        let has_default = self.rules == PlanRules::Current;
+        let default = || workload.default_replicas().filter(|_| has_default);
+        ledger.replicas.get(key).copied().or_else(in_git).or_else(default)
     }
 
     /// `unknownPerBatch`: returns how many of `n` workloads of unknown replica count share a batch, at least 1.

@@ -4,7 +4,7 @@ use super::blocked::BlockedReason;
 use super::hot_upgrade::HotUpgradeHalf;
 use super::kruise::KruiseSelection;
 use super::saturating_sum;
-use super::settings::{PlanRules, RolloutSettings};
+use super::settings::RolloutSettings;
 use super::update_method::{UpdateBehavior, UpdateMethod};
 use super::workload_set::{PlannedWorkload, SidecarEffect, WorkloadSet};
 use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, Revision, RevisionName};
@@ -360,11 +360,7 @@ impl RolloutContext<'_> {
     /// Returns the replicas of a workload: from the ledger, from git, from pillion.yaml, else the default of its kind.
     /// None: unknown.
     pub(crate) fn replicas(&self, workload: &PlannedWorkload, ledger: &Ledger) -> Option<u32> {
-        let key = workload.key();
-        let in_git = || workload.replicas.or_else(|| self.settings.replicas.get(&**key).copied());
-        let has_default = self.settings.rules == PlanRules::Current;
-        let default = || workload.default_replicas().filter(|_| has_default);
-        ledger.replicas.get(key).copied().or_else(in_git).or_else(default)
+        self.settings.replicas_of(workload, ledger)
     }
 
     /// Returns whether only the default of its kind says how many replicas a workload has.

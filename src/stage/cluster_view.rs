@@ -210,11 +210,9 @@ impl ClusterView {
         let workloads = selected.map(|outline| {
             let mut workload = PlannedWorkload::new(Arc::clone(outline));
             workload.is_autoscaled = self.related_objects.is_autoscaled(&outline.manifest);
-            let key = workload.key();
-            let written = workload.replicas.or_else(|| settings.replicas.get(&**key).copied());
-            let pods = ledger.replicas.get(key).copied().or(written).or_else(|| workload.default_replicas());
             let is_canary = settings.strategy.is_in_canary(&workload.labels);
-            SelectedWorkload { key: Arc::clone(key), pods, is_canary }
+            let pods = settings.replicas_of(&workload, ledger);
+            SelectedWorkload { key: Arc::clone(workload.key()), pods, is_canary }
         });
         KruiseSelection { workloads: workloads.collect() }
     }
