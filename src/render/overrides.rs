@@ -80,7 +80,7 @@ impl OverrideIndex {
             .flatten()
             .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
             .collect();
-        let is_for = |found: &&IndexedOverride| found.is_beside(file) && found.source.matches(key, &labels);
+        let is_for = |found: &&IndexedOverride| found.source.matches(key, &labels) && found.is_beside(file);
         self.0.iter().filter(is_for).map(|found| Arc::clone(&found.source)).collect()
     }
 
