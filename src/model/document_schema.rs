@@ -4,8 +4,16 @@ use super::suggestion::closest_match;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::api::PILLION_API_VERSION;
 use crate::yaml::{Document, EntryPart, FieldPath, PathSegment};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+/// Returns the JSON Schema of a type, without references.
+pub(super) fn schema_of<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}
 
 /// Compares a document with its schema and collects the errors.
 pub(crate) struct SchemaCheck<'a> {

@@ -3,11 +3,10 @@
 use super::AnnotationMode;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::api::{PILLION_API_VERSION, PILLION_GROUP};
-use crate::model::document_schema::SchemaCheck;
+use crate::model::document_schema::{SchemaCheck, schema_of};
 use crate::model::workload::api_group;
 use crate::yaml::{Document, EntryPart, FieldPath, emit};
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -85,10 +84,7 @@ pub(crate) const KIND: &str = "Sidecars";
 
 /// Returns the JSON Schema of `Sidecars`.
 pub(crate) fn json_schema() -> &'static Value {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-        settings.into_generator().into_root_schema_for::<SidecarsConfig>().to_value()
-    });
+    static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<SidecarsConfig>);
     &SCHEMA
 }
 

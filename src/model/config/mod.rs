@@ -29,7 +29,7 @@ use super::defaults::{
     DEPLOY_BRANCH, IDENTITY_EMAIL, IDENTITY_NAME, MAX_BATCHES, PROGRESS_DEADLINE_SECONDS, REMOTE,
     SOAK_SECONDS, SOURCES, STAGED_PATTERN, STEPS, SYNC_TIMEOUT_SECONDS, UNKNOWN_PER_BATCH,
 };
-use super::document_schema::SchemaCheck;
+use super::document_schema::{SchemaCheck, schema_of};
 use super::int_or_percent::IntOrPercent;
 use super::kubernetes_version::KubernetesVersion;
 use super::sidecar_set::SidecarMode;
@@ -37,7 +37,6 @@ use super::workload::{KindTraits, WorkloadKind};
 use crate::diagnostics::Diagnostic;
 use crate::yaml::{Document, FieldPath};
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -348,11 +347,6 @@ fn seconds(number: u64) -> String {
 pub fn json_schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<RepositoryConfig>);
     &SCHEMA
-}
-
-fn schema_of<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Reads the configuration and reports every error in it.

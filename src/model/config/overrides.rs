@@ -3,7 +3,7 @@
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::quantity::Quantity;
 use crate::yaml::{Document, EntryPart, FieldPath};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -83,19 +83,15 @@ pub(crate) struct ResourceMaximum {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AmountMaximum {
     /// `500m`, `1`.
-    #[schemars(schema_with = "amount_schema")]
+    #[schemars(schema_with = "Quantity::schema")]
     cpu: Value,
     /// `256Mi`, `1Gi`.
-    #[schemars(schema_with = "amount_schema")]
+    #[schemars(schema_with = "Quantity::schema")]
     memory: Value,
     /// `1Gi`.
     #[serde(rename = "ephemeral-storage")]
-    #[schemars(schema_with = "amount_schema")]
+    #[schemars(schema_with = "Quantity::schema")]
     ephemeral_storage: Value,
-}
-
-fn amount_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": ["string", "number", "null"]})
 }
 
 impl ResourceMaximum {
@@ -108,8 +104,7 @@ impl ResourceMaximum {
             "ephemeral-storage" => &amounts.ephemeral_storage,
             _ => return None,
         };
-        // A missing amount reads as 0.
-        Quantity::from_value(value).ok().filter(|_| !value.is_null())
+        Quantity::read(value)
     }
 
     fn validate(&self, document: &Document, base: &FieldPath) -> Vec<Diagnostic> {

@@ -1,9 +1,9 @@
 //! The file format of ledgers; the JSON Schema is generated from it.
 
+use crate::model::document_schema::schema_of;
 use crate::model::int_or_percent::IntOrPercent;
 use crate::model::sidecar_set::SidecarMode;
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -175,9 +175,6 @@ pub(super) struct LedgerEntryWire {
 
 /// Returns the JSON Schema of a ledger.
 pub(crate) fn json_schema() -> &'static Value {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-        settings.into_generator().into_root_schema_for::<LedgerWire>().to_value()
-    });
+    static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<LedgerWire>);
     &SCHEMA
 }

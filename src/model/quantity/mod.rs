@@ -6,6 +6,7 @@
 mod parts;
 
 use parts::QuantityParts;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::fmt;
@@ -149,6 +150,11 @@ impl Quantity {
     /// Reads a string or a number of a manifest; None if it is null or not a quantity.
     pub(crate) fn read(value: &Value) -> Option<Self> {
         Some(value).filter(|v| !v.is_null()).and_then(|v| Self::from_value(v).ok())
+    }
+
+    /// Returns the JSON Schema of an amount in a document: null stands for none.
+    pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "number", "null"]})
     }
 
     /// Returns a number of thousandths.

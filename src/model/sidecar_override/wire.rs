@@ -1,7 +1,8 @@
 //! The file format of SidecarOverrides; the JSON Schema is generated from it.
 
-use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use crate::model::document_schema::schema_of;
+use crate::model::quantity::Quantity;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -144,20 +145,16 @@ pub(super) struct ResourcesPatchWire {
 pub(super) struct AmountsPatchWire {
     /// `500m`, `1`.
     #[serde(default, rename = "cpu")]
-    #[schemars(schema_with = "amount_schema")]
+    #[schemars(schema_with = "Quantity::schema")]
     pub(super) _cpu: Value,
     /// `256Mi`, `1Gi`.
     #[serde(default, rename = "memory")]
-    #[schemars(schema_with = "amount_schema")]
+    #[schemars(schema_with = "Quantity::schema")]
     pub(super) _memory: Value,
     /// `1Gi`.
     #[serde(default, rename = "ephemeral-storage")]
-    #[schemars(schema_with = "amount_schema")]
+    #[schemars(schema_with = "Quantity::schema")]
     pub(super) _ephemeral_storage: Value,
-}
-
-fn amount_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": ["string", "number", "null"]})
 }
 
 /// One variable.
@@ -228,7 +225,7 @@ pub(super) struct ResourceFieldRefWire {
     pub(super) _resource: String,
     /// Divisor.
     #[serde(default, rename = "divisor")]
-    #[schemars(schema_with = "amount_schema")]
+    #[schemars(schema_with = "Quantity::schema")]
     pub(super) _divisor: Value,
 }
 
@@ -279,9 +276,6 @@ pub(super) struct MountPatchWire {
 
 /// Returns the JSON Schema of SidecarOverrides.
 pub(crate) fn json_schema() -> &'static Value {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-        settings.into_generator().into_root_schema_for::<OverrideWire>().to_value()
-    });
+    static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<OverrideWire>);
     &SCHEMA
 }
