@@ -69,17 +69,12 @@ pub struct RendererSetup {
 
 /// Builds a renderer, and reports errors of SidecarSets and ledgers.
 pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Diagnostic>) {
-    // A ledger tells of a SidecarSet that is deleted.
-    let has_sets_to_find = !from.sidecar_set_paths.is_empty()
-        && from.sidecar_sets.sidecar_sets.is_empty()
-        && from.ledgers.ledgers.is_empty()
-        && from.hypothetical_ledgers.is_none_or(BTreeMap::is_empty);
-    let mut collected = from.manifests;
+    let has_sets_to_find = has_sets_to_find(&from);
+    let RendererInputs { manifests: mut collected, history, ledgers: ledger_files, repository, .. } = from;
     collected.merge(from.sidecar_sets);
-    let history = from.history;
-    let namespaces = NamespaceIndex::from_inputs(&collected, from.repository);
+    let namespaces = NamespaceIndex::from_inputs(&collected, repository);
     let named = collected.namespaces.iter().map(|(name, _)| name.as_str());
-    let declared = named.chain(from.repository.namespaces.iter().map(|rule| rule.name.as_str()));
+    let declared = named.chain(repository.namespaces.iter().map(|rule| rule.name.as_str()));
     let declared_namespaces: BTreeSet<String> = declared.map(str::to_owned).collect();
     let mut diagnostics = collected.diagnostics;
     diagnostics.extend(collected.unreadable.into_iter().chain(history.diagnostics).chain(history.unreadable));
@@ -87,43 +82,17 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
     {
         diagnostics.push(no_sidecar_set(from.sidecar_set_paths));
     }
-    let mode = from.repository.sidecar_mode.unwrap_or_default();
-    let with_mode = |sets: Vec<Arc<SidecarSet>>| -> Vec<Arc<SidecarSet>> {
-        sets.into_iter().map(|set| set.with_default_mode(mode)).collect()
-    };
-    let (sets, problems) = read_sets(&collected.sidecar_sets, DecodeMode::Render);
+    let ((sets, history), problems) =
+        read_sets_and_history(&collected.sidecar_sets, &history.sidecar_sets, repository);
     diagnostics.extend(problems);
-    let (history, problems) = read_states(&history.sidecar_sets, DecodeMode::Render);
-    diagnostics.extend(problems);
-    let (sets, history) = (with_mode(sets), with_mode(history));
-    diagnostics.extend(validate_sets(&sets, &[], &history).into_iter().map(ignore_namespace));
-    collected.ledgers.extend(from.ledgers.ledgers);
+    let expects_ledgers = repository.ledgers.is_some()
+        && repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
+    collected.ledgers.extend(ledger_files.ledgers);
     let unread: Vec<Diagnostic> =
-        from.ledgers.diagnostics.into_iter().chain(from.ledgers.unreadable).collect();
-    let (mut ledgers, problems) = read_ledgers(&collected.ledgers);
-    let is_broken = |set: &SidecarSet| {
-        let is_unread = unread.iter().filter(|d| d.is_error()).any(|d| concerns_ledger_of(d, set));
-        let names =
-            |(l, p): &DocumentObject| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name);
-        is_unread || collected.ledgers.iter().any(names)
-    };
+        ledger_files.diagnostics.into_iter().chain(ledger_files.unreadable).collect();
+    let documents = LedgerDocuments { read: &collected.ledgers, unread, expects_ledgers };
+    let (ledgers, problems) = documents.ledgers_of(&sets, from.hypothetical_ledgers, from.runtime);
     diagnostics.extend(problems);
-    let expects_ledgers = from.repository.ledgers.is_some()
-        && from.repository.rollout.as_ref().and_then(|r| r.require_ledger).unwrap_or(true);
-    if let Some(hypothetical) = from.hypothetical_ledgers {
-        let unwritten = sets.iter().filter(|set| expects_ledgers && !is_broken(set));
-        diagnostics.extend(add_hypothetical_ledgers(&mut ledgers, hypothetical, unwritten));
-    }
-    for set in &sets {
-        match ledgers.get(set.name.as_str()) {
-            Some(ledger) => diagnostics.extend(ledger_notes(set, ledger, from.runtime)),
-            // Errors of a ledger are already reported.
-            None if expects_ledgers && is_broken(set) => {}
-            None if expects_ledgers => diagnostics.push(missing_ledger(set)),
-            None => {}
-        }
-    }
-    diagnostics.extend(unread);
     let known = KnownSets { written: &sets, ledgers: &ledgers, expects_ledgers };
     let (overrides, problems) = OverrideIndex::read(&collected.overrides, &from.override_rules, &known);
     diagnostics.extend(problems);
@@ -132,30 +101,107 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
         diagnostics.extend(overrides.ignored_by_kruise());
     }
     let contents = assign_revisions(&sets, &ledgers, &history, expects_ledgers, None, None);
-    // Where ledgers decide, plans name each workload before it gets a sidecar, and one Job must not stop all others.
-    let has_ledgers = from.repository.ledgers.is_some() || !ledgers.is_empty();
-    let job_default = if has_ledgers { Severity::Warning } else { Severity::Error };
-    let job_level = from.repository.lint_levels().severity_of(Code::JobNeverCompletes);
     let mut kinds = WorkloadKinds::default();
-    from.repository.workload_kinds().for_each(|k| kinds.add(k));
-    let renderer = Renderer::new(
-        contents,
-        kinds,
-        namespaces,
-        Options {
-            annotations: from.annotations.or(from.repository.annotations).unwrap_or_default(),
-            trace: from.trace,
-            kubernetes_version: from.repository.cluster_version(),
-            job_never_completes: job_level.unwrap_or(Some(job_default)),
-            is_job_level_written: job_level.is_some(),
-        },
-        from.keeps_sidecar_sets,
-    );
+    repository.workload_kinds().for_each(|k| kinds.add(k));
+    let mut options = injection_options(repository, !ledgers.is_empty());
+    options.annotations = from.annotations.unwrap_or(options.annotations);
+    options.trace = from.trace;
+    let renderer = Renderer::new(contents, kinds, namespaces, options, from.keeps_sidecar_sets);
     let renderer = match from.runtime {
         Some(Runtime::Kruise) => renderer.with_kruise(),
         None => renderer.with_overrides(overrides),
     };
     (RendererSetup { renderer, sets, ledgers, history, expects_ledgers, declared_namespaces }, diagnostics)
+}
+
+/// Returns whether pillion.yaml names places of SidecarSets, and nothing there is one. A ledger tells of a SidecarSet that
+/// is deleted.
+fn has_sets_to_find(from: &RendererInputs<'_>) -> bool {
+    !from.sidecar_set_paths.is_empty()
+        && from.sidecar_sets.sidecar_sets.is_empty()
+        && from.ledgers.ledgers.is_empty()
+        && from.hypothetical_ledgers.is_none_or(BTreeMap::is_empty)
+}
+
+type SetsAndHistory = (Vec<Arc<SidecarSet>>, Vec<Arc<SidecarSet>>);
+
+/// Decodes the SidecarSets and their earlier states, with the mode of pillion.yaml where a set has none, and validates them.
+fn read_sets_and_history(
+    written: &[DocumentObject],
+    earlier: &[DocumentObject],
+    repository: &RepositoryConfig,
+) -> (SetsAndHistory, Vec<Diagnostic>) {
+    let mode = repository.sidecar_mode.unwrap_or_default();
+    let with_mode = |sets: Vec<Arc<SidecarSet>>| -> Vec<Arc<SidecarSet>> {
+        sets.into_iter().map(|set| set.with_default_mode(mode)).collect()
+    };
+    let (sets, mut diagnostics) = read_sets(written, DecodeMode::Render);
+    let (history, problems) = read_states(earlier, DecodeMode::Render);
+    diagnostics.extend(problems);
+    let (sets, history) = (with_mode(sets), with_mode(history));
+    diagnostics.extend(validate_sets(&sets, &[], &history).into_iter().map(ignore_namespace));
+    ((sets, history), diagnostics)
+}
+
+/// Returns what pillion.yaml says about injection.
+fn injection_options(repository: &RepositoryConfig, has_ledgers: bool) -> Options {
+    // Where ledgers decide, plans name each workload before it gets a sidecar, and one Job must not stop all others.
+    let has_ledgers = repository.ledgers.is_some() || has_ledgers;
+    let job_default = if has_ledgers { Severity::Warning } else { Severity::Error };
+    let job_level = repository.lint_levels().severity_of(Code::JobNeverCompletes);
+    Options {
+        annotations: repository.annotations.unwrap_or_default(),
+        trace: false,
+        kubernetes_version: repository.cluster_version(),
+        job_never_completes: job_level.unwrap_or(Some(job_default)),
+        is_job_level_written: job_level.is_some(),
+    }
+}
+
+/// The documents of ledgers.
+struct LedgerDocuments<'a> {
+    /// The documents that are YAML.
+    read: &'a [DocumentObject],
+    /// What is wrong with the files of the others.
+    unread: Vec<Diagnostic>,
+    /// A SidecarSet without a ledger is an error.
+    expects_ledgers: bool,
+}
+
+impl LedgerDocuments<'_> {
+    /// Decodes the ledgers, adds the hypothetical ones of a plan, and reports each SidecarSet that has none although
+    /// pillion.yaml expects one.
+    fn ledgers_of(
+        self,
+        sets: &[Arc<SidecarSet>],
+        hypothetical: Option<&BTreeMap<Arc<str>, Ledger>>,
+        runtime: Option<Runtime>,
+    ) -> (BTreeMap<Arc<str>, Ledger>, Vec<Diagnostic>) {
+        let (mut ledgers, mut diagnostics) = read_ledgers(self.read);
+        if let Some(hypothetical) = hypothetical {
+            let unwritten = sets.iter().filter(|set| self.expects_ledgers && !self.is_broken(set));
+            diagnostics.extend(add_hypothetical_ledgers(&mut ledgers, hypothetical, unwritten));
+        }
+        for set in sets {
+            match ledgers.get(set.name.as_str()) {
+                Some(ledger) => diagnostics.extend(ledger_notes(set, ledger, runtime)),
+                // Errors of a ledger are already reported.
+                None if self.expects_ledgers && self.is_broken(set) => {}
+                None if self.expects_ledgers => diagnostics.push(missing_ledger(set)),
+                None => {}
+            }
+        }
+        diagnostics.extend(self.unread);
+        (ledgers, diagnostics)
+    }
+
+    /// Returns whether a SidecarSet has a ledger that cannot be read, or may have one.
+    fn is_broken(&self, set: &SidecarSet) -> bool {
+        let is_unread = self.unread.iter().filter(|d| d.is_error()).any(|d| concerns_ledger_of(d, set));
+        let names =
+            |(l, p): &DocumentObject| p.find(l.value()).is_some_and(|l| l["metadata"]["name"] == *set.name);
+        is_unread || self.read.iter().any(names)
+    }
 }
 
 /// Ignores the namespace of a SidecarSet: kustomize's `namespace:` sets it, and the API server drops it.

@@ -2,7 +2,7 @@
 
 use super::deployed_sets::deployed_set_inputs;
 use super::duplicate_workloads::duplicate_workloads;
-use super::selection::{BuiltInputs, InputSelector};
+use super::selection::{BuiltInputs, InputSelector, OverrideFile};
 use super::texts::{collect_overrides, read_inputs};
 use super::{
     Configuration, Input, Layout, WhatIf, input_from_build, manifests_of, read_ledgers, shared_files,
@@ -52,39 +52,12 @@ impl ClusterInputs {
         sources: &ClusterSources<'_>,
         what_if: &WhatIf,
     ) -> (Self, Vec<Diagnostic>) {
-        let (layout, selection) = (&configuration.layout, &what_if.selection);
-        let ClusterSources { files, ledgers: ledger_files, built, cluster } = *sources;
-        let mut diagnostics = Vec::new();
-        let options = configuration.input_options(None).unwrap_or_else(|error| {
-            diagnostics.push(*error);
-            layout.input_options(IgnoreRules::empty())
-        });
-        let mut selector = InputSelector::new(files, selection, options);
-        let built = built.map_or_else(BuiltInputs::default, |(name, text)| {
-            let place = (&*layout.root, &selector.options.namespaces);
-            let input = input_from_build(&name.into(), &text.into(), cluster, place);
-            BuiltInputs { inputs: vec![input], plain_clusters: Some(Vec::new()) }
-        });
-        let paths = if selection.paths.is_empty() { layout.source_paths() } else { selection.paths.clone() };
-        let mut manifests = selector.select_manifests(&paths, built, configuration);
-        let (ledgers, ledger_errors) = read_ledgers(layout, ledger_files, cluster);
-        let set_paths = sidecar_set_paths(layout, sources, what_if);
-        let missing_sets = layout.missing_sidecar_sets(files, ledger_files);
-        let set_files = selector.select(&set_paths);
-        if selection.paths.is_empty() {
-            manifests.extend(deployed_set_inputs(configuration, cluster, &set_files, &manifests));
-        }
-        let cluster = layout.clusters.iter().find(|c| Some(&*c.name) == cluster);
-        if let Some(cluster) = cluster {
-            manifests.retain(|input| layout.cluster_contains(cluster, input));
-        }
-        let override_files = match selection.paths.is_empty() {
-            true => Vec::new(),
-            false => selector.select_override_files(&manifests, configuration),
-        };
-        diagnostics.append(&mut selector.diagnostics);
-        diagnostics.extend(ledger_errors.into_iter().chain(missing_sets));
+        let (selected, mut diagnostics) = SelectedFiles::select(configuration, sources, what_if);
+        let SelectedFiles { manifests, set_paths, set_files, override_files } = selected;
+        let (ledgers, ledger_errors) = read_ledgers(&configuration.layout, sources.ledgers, sources.cluster);
+        diagnostics.extend(ledger_errors);
         diagnostics.extend(shared_files(configuration, sources.cluster, &manifests));
+        let files = sources.files;
         let (texts, mut collected, mut further) = read_files(manifests, set_files, files);
         collected.merge(collect_overrides(&override_files, files));
         for found in [&mut collected, &mut further] {
@@ -107,7 +80,8 @@ impl ClusterInputs {
         diagnostics.extend(errors);
         let found = find_workloads(&texts, &setup.renderer);
         diagnostics.extend(found.errors);
-        let cluster = cluster.map(|c| Arc::clone(&c.name));
+        let mut names = configuration.layout.clusters.iter().map(|cluster| &cluster.name);
+        let cluster = names.find(|name| Some(&***name) == sources.cluster).map(Arc::clone);
         let inputs = Self { cluster, setup, texts, workloads: found.workloads };
         diagnostics.extend(duplicate_workloads(&inputs.workloads, &inputs.texts, &inputs.setup.renderer));
         diagnostics.extend(found.namespace_errors);
@@ -125,6 +99,54 @@ impl ClusterInputs {
         let present = self.workloads.iter().map(|workload| Arc::clone(&workload.manifest.key)).collect();
         let span = Span::whole_file(Arc::clone(&input.name));
         self.setup.renderer.find_unknown_entries(&present, &self.setup.declared_namespaces, &span)
+    }
+}
+
+/// The files of one cluster.
+struct SelectedFiles {
+    manifests: Vec<Input>,
+    /// The paths with SidecarSets, and the files there.
+    set_paths: Vec<PathBuf>,
+    set_files: Vec<Input>,
+    override_files: Vec<OverrideFile>,
+}
+
+impl SelectedFiles {
+    fn select(
+        configuration: &Configuration,
+        sources: &ClusterSources<'_>,
+        what_if: &WhatIf,
+    ) -> (Self, Vec<Diagnostic>) {
+        let (layout, selection) = (&configuration.layout, &what_if.selection);
+        let ClusterSources { files, ledgers, built, cluster } = *sources;
+        let mut diagnostics = Vec::new();
+        let options = configuration.input_options(None).unwrap_or_else(|error| {
+            diagnostics.push(*error);
+            layout.input_options(IgnoreRules::empty())
+        });
+        let mut selector = InputSelector::new(files, selection, options);
+        let built = built.map_or_else(BuiltInputs::default, |(name, text)| {
+            let place = (&*layout.root, &selector.options.namespaces);
+            let input = input_from_build(&name.into(), &text.into(), cluster, place);
+            BuiltInputs { inputs: vec![input], plain_clusters: Some(Vec::new()) }
+        });
+        let paths = if selection.paths.is_empty() { layout.source_paths() } else { selection.paths.clone() };
+        let mut manifests = selector.select_manifests(&paths, built, configuration);
+        let set_paths = sidecar_set_paths(layout, sources, what_if);
+        let set_files = selector.select(&set_paths);
+        if selection.paths.is_empty() {
+            manifests.extend(deployed_set_inputs(configuration, cluster, &set_files, &manifests));
+        }
+        if let Some(cluster) = layout.clusters.iter().find(|c| Some(&*c.name) == cluster) {
+            manifests.retain(|input| layout.cluster_contains(cluster, input));
+        }
+        let override_files = match selection.paths.is_empty() {
+            true => Vec::new(),
+            false => selector.select_override_files(&manifests, configuration),
+        };
+        diagnostics.append(&mut selector.diagnostics);
+        diagnostics.extend(layout.missing_sidecar_sets(files, ledgers));
+        (Self { manifests, set_paths, set_files, override_files }, diagnostics)
     }
 }
 

@@ -114,6 +114,19 @@ impl Configuration {
         })?;
         Ok(self.layout.input_options(ignore_rules))
     }
+
+    /// Returns how the inputs of a selected cluster are selected; nothing below the `output` folder is one.
+    ///
+    /// # Errors
+    /// When there is no such cluster, or `ignore` has an invalid pattern.
+    pub(crate) fn cluster_input_options(
+        &self,
+        cluster: Option<&str>,
+        output: Option<&Path>,
+    ) -> Result<InputOptions, Box<Diagnostic>> {
+        self.layout.check_cluster(cluster)?;
+        self.input_options(output)
+    }
 }
 
 /// Returns the folder of a file.

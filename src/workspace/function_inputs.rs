@@ -87,48 +87,27 @@ impl FunctionInputs {
         mut items: CollectedObjects,
     ) -> (Option<Self>, Vec<Diagnostic>) {
         let (applied, mut diagnostics) = AppliedConfig::read(options);
-        let Some(AppliedConfig { configuration, file, root, is_pinned }) = applied else {
-            return (None, diagnostics);
-        };
-        let layout = &configuration.layout;
-        let input_options =
-            layout.check_cluster(options.cluster.as_deref()).and_then(|()| configuration.input_options(None));
-        let input_options = match input_options {
+        let Some(applied) = applied else { return (None, diagnostics) };
+        let namespace = default_namespace(options, &applied.configuration.layout);
+        let (input_options, set_options) = match applied.input_options(options, &namespace) {
             Ok(input_options) => input_options,
             Err(error) => {
                 diagnostics.push(*error);
                 return (None, diagnostics);
             }
         };
-        let own_root = || RepositoryRoot::containing(&options.folder, root.as_deref());
-        let config_root = layout.repository_root.clone().or_else(own_root);
-        // The operator's pillion.yaml may be elsewhere.
-        let root_folder = if is_pinned { own_root() } else { config_root.clone() };
-        let namespace = default_namespace(options, layout);
-        let rules = match options.namespace {
-            Some(_) => Vec::new(),
-            None => input_options.namespaces.rules.clone(),
-        };
-        let namespaces = NamespaceRules { default: Arc::clone(&namespace), rules };
-        let set_options = InputOptions { repository_root: config_root, ..input_options.clone() };
-        let input_options =
-            InputOptions { namespaces, repository_root: root_folder.clone(), ..input_options };
+        let root_folder = input_options.repository_root.as_ref();
+        let AppliedConfig { configuration, file, root, .. } = applied;
+        let layout = &configuration.layout;
         let spec = &options.config.spec;
         let bounds = path_bounds(options, root.as_deref(), file.as_deref());
-        let mut paths =
-            PathResolver { options, bounds, repository_root: root_folder.as_ref(), diagnostics: Vec::new() };
-        let own_set_paths = paths.resolve_all("sidecarSets", &spec.sidecar_sets);
-        let source_paths = paths.resolve_all("sources", &spec.sources);
-        let ledger_paths = paths.resolve_all("ledgers", &spec.ledgers);
-        diagnostics.append(&mut paths.diagnostics);
-        let has_own = !own_set_paths.is_empty() || !options.config.inline.is_empty();
-        let set_paths = match !has_own && (options.is_application || items.sidecar_sets.is_empty()) {
-            true => layout.sidecar_set_paths(&Disk, &Disk),
-            false => Vec::new(),
-        };
-        let sources = select_files(&source_paths, &input_options, &mut diagnostics);
-        let mut set_files = select_files(&set_paths, &set_options, &mut diagnostics);
-        set_files.extend(select_files(&own_set_paths, &input_options, &mut diagnostics));
+        let resolver =
+            PathResolver { options, bounds, repository_root: root_folder, diagnostics: Vec::new() };
+        let (paths, errors) = resolver.resolve_spec(&items, layout);
+        diagnostics.extend(errors);
+        let sources = select_files(&paths.sources, &input_options, &mut diagnostics);
+        let mut set_files = select_files(&paths.configured_sets, &set_options, &mut diagnostics);
+        set_files.extend(select_files(&paths.own_sets, &input_options, &mut diagnostics));
         let sidecar_sets = collect_sidecar_sets(set_files, &sources, &options.config.inline);
         items.sidecar_sets.retain(|own| !is_known_sidecar_set(own, &sidecar_sets.sidecar_sets));
         items.merge(collect_manifests(&sources, &Disk));
@@ -137,12 +116,8 @@ impl FunctionInputs {
                 .extend(items.ledgers.drain(..).map(|(document, path)| application_ledger(&document, &path)));
         }
         diagnostics.extend(kruise_runtime(&configuration.repository, &options.span));
-        // A stream has no folder of its own: its owner is who owns the kustomization.
-        for found in &mut items.overrides {
-            let folder = found.folder.as_deref().unwrap_or(&options.folder);
-            found.rule_folder = or_current_dir(folder).canonicalize().ok();
-        }
-        let (ledgers, errors) = collect_ledgers(options, layout, &ledger_paths, root_folder.as_ref());
+        set_rule_folders(&mut items, &options.folder);
+        let (ledgers, errors) = collect_ledgers(options, layout, &paths.ledgers, root_folder);
         diagnostics.extend(errors);
         let is_empty = [&sidecar_sets, &items].iter().all(|found| found.sidecar_sets.is_empty())
             && [&ledgers, &items].iter().all(|found| found.ledgers.is_empty());
@@ -151,7 +126,7 @@ impl FunctionInputs {
             sidecar_sets,
             ledgers,
             history: CollectedObjects::default(),
-            sidecar_set_paths: &[set_paths, own_set_paths].concat(),
+            sidecar_set_paths: &[paths.configured_sets, paths.own_sets].concat(),
             repository: &merge_spec(&configuration.repository, spec),
             runtime: None,
             override_rules: canonical_override_rules(&configuration),
@@ -166,6 +141,15 @@ impl FunctionInputs {
         }
         let lint_levels = configuration.repository.lint_levels();
         (Some(Self { setup, namespace, sources, lint_levels }), diagnostics)
+    }
+}
+
+/// Sets the folders with the rules for SidecarOverrides. A stream has no folder of its own: its owner is who owns the
+/// kustomization.
+fn set_rule_folders(items: &mut CollectedObjects, folder: &Path) {
+    for found in &mut items.overrides {
+        let folder = found.folder.as_deref().unwrap_or(folder);
+        found.rule_folder = or_current_dir(folder).canonicalize().ok();
     }
 }
 
@@ -223,6 +207,27 @@ impl AppliedConfig {
         };
         (configuration.map(|configuration| Self { configuration, file, root, is_pinned }), diagnostics)
     }
+
+    /// Returns how files are read: those that the configuration names, then the SidecarSets that pillion.yaml names.
+    fn input_options(
+        &self,
+        options: &FunctionOptions,
+        namespace: &Arc<str>,
+    ) -> Result<(InputOptions, InputOptions), Box<Diagnostic>> {
+        let layout = &self.configuration.layout;
+        let input_options = self.configuration.cluster_input_options(options.cluster.as_deref(), None)?;
+        let own_root = || RepositoryRoot::containing(&options.folder, self.root.as_deref());
+        let config_root = layout.repository_root.clone().or_else(own_root);
+        // The operator's pillion.yaml may be elsewhere.
+        let root_folder = if self.is_pinned { own_root() } else { config_root.clone() };
+        let rules = match options.namespace {
+            Some(_) => Vec::new(),
+            None => input_options.namespaces.rules.clone(),
+        };
+        let namespaces = NamespaceRules { default: Arc::clone(namespace), rules };
+        let set_options = InputOptions { repository_root: config_root, ..input_options.clone() };
+        Ok((InputOptions { namespaces, repository_root: root_folder, ..input_options }, set_options))
+    }
 }
 
 fn select_files(paths: &[PathBuf], options: &InputOptions, diagnostics: &mut Vec<Diagnostic>) -> Vec<Input> {
@@ -278,7 +283,32 @@ struct PathResolver<'a> {
     diagnostics: Vec<Diagnostic>,
 }
 
+/// The files and folders that a function or a plugin reads.
+struct FunctionPaths {
+    /// SidecarSets that pillion.yaml names, where the configuration names none.
+    configured_sets: Vec<PathBuf>,
+    /// SidecarSets that the configuration names.
+    own_sets: Vec<PathBuf>,
+    sources: Vec<PathBuf>,
+    ledgers: Vec<PathBuf>,
+}
+
 impl PathResolver<'_> {
+    /// Resolves the paths of the configuration; `items` came in.
+    fn resolve_spec(mut self, items: &CollectedObjects, layout: &Layout) -> (FunctionPaths, Vec<Diagnostic>) {
+        let config = &self.options.config;
+        let own_sets = self.resolve_all("sidecarSets", &config.spec.sidecar_sets);
+        let sources = self.resolve_all("sources", &config.spec.sources);
+        let ledgers = self.resolve_all("ledgers", &config.spec.ledgers);
+        let has_own = !own_sets.is_empty() || !config.inline.is_empty();
+        let configured_sets = match !has_own && (self.options.is_application || items.sidecar_sets.is_empty())
+        {
+            true => layout.sidecar_set_paths(&Disk, &Disk),
+            false => Vec::new(),
+        };
+        (FunctionPaths { configured_sets, own_sets, sources, ledgers }, self.diagnostics)
+    }
+
     fn resolve_all(&mut self, key: &str, written: &[String]) -> Vec<PathBuf> {
         let mut paths = Vec::new();
         for (i, path) in written.iter().enumerate() {

@@ -3,7 +3,7 @@
 use super::config_lookup::namespace_of_folder;
 use super::deployed_sets::deployed_set_inputs;
 use super::{
-    BuildPolicy, ClusterLayout, Configuration, Input, InputOptions, InputSource, ManifestSource,
+    BuildPolicy, ClusterLayout, Configuration, Input, InputOptions, InputSource, Layout, ManifestSource,
     NamespaceRules, input_from_build, select_inputs,
 };
 use crate::diagnostics::{Code, Diagnostic};
@@ -71,10 +71,7 @@ impl Workspace {
         let (configuration, mut diagnostics) = Configuration::find(config, start);
         let Some(configuration) = configuration else { return (None, diagnostics) };
         let layout = &configuration.layout;
-        let options = layout
-            .check_cluster(selection.cluster.as_deref())
-            .and_then(|()| configuration.input_options(output));
-        let options = match options {
+        let options = match configuration.cluster_input_options(selection.cluster.as_deref(), output) {
             Ok(options) => options,
             Err(error) => {
                 diagnostics.push(*error);
@@ -83,7 +80,8 @@ impl Workspace {
         };
         let is_complete = configuration.document.is_some()
             && selection.paths.iter().all(|path| is_same_path(path, &layout.root));
-        let paths = match is_complete || selection.paths.is_empty() {
+        let reads_sources = is_complete || selection.paths.is_empty();
+        let paths = match reads_sources {
             true => layout.source_paths(),
             false => selection.paths.clone(),
         };
@@ -97,17 +95,13 @@ impl Workspace {
         };
         let mut manifests = selector.select_manifests(&paths, built, &configuration);
         let sidecar_sets = selector.select(&sidecar_set_paths);
-        if is_complete || selection.paths.is_empty() {
-            for cluster in layout.selected_clusters(selection.cluster.as_deref()) {
-                let cluster = cluster.as_ref().map(|cluster| &*cluster.name);
-                manifests.extend(deployed_set_inputs(&configuration, cluster, &sidecar_sets, &manifests));
-            }
+        if reads_sources {
+            add_deployed_sets(&mut manifests, selection, &configuration, &sidecar_sets);
         }
-        let here = namespace_of_folder(Path::new("."), layout).filter(|_| selection.namespace.is_none());
-        for input in manifests.iter_mut().filter(|input| input.source == InputSource::Stdin) {
-            input.namespace = here.clone().unwrap_or_else(|| Arc::clone(&input.namespace));
+        if selection.namespace.is_none() {
+            give_stdin_namespace(&mut manifests, layout);
         }
-        let override_files = match is_complete || selection.paths.is_empty() {
+        let override_files = match reads_sources {
             true => Vec::new(),
             false => selector.select_override_files(&manifests, &configuration),
         };
@@ -141,6 +135,27 @@ impl Workspace {
     /// Returns the selected clusters; None is the only one where pillion.yaml names none.
     pub(crate) fn selected_clusters(&self) -> Vec<Option<ClusterLayout>> {
         self.configuration.layout.selected_clusters(self.cluster.as_deref())
+    }
+}
+
+/// Adds the SidecarSets that are deployed in selected clusters where Kruise injects.
+fn add_deployed_sets(
+    manifests: &mut Vec<Input>,
+    selection: &InputSelection,
+    configuration: &Configuration,
+    sidecar_sets: &[Input],
+) {
+    for cluster in configuration.layout.selected_clusters(selection.cluster.as_deref()) {
+        let cluster = cluster.as_ref().map(|cluster| &*cluster.name);
+        manifests.extend(deployed_set_inputs(configuration, cluster, sidecar_sets, manifests));
+    }
+}
+
+/// Gives manifests of standard input the namespace that pillion.yaml has for the working folder.
+fn give_stdin_namespace(manifests: &mut [Input], layout: &Layout) {
+    let Some(here) = namespace_of_folder(Path::new("."), layout) else { return };
+    for input in manifests.iter_mut().filter(|input| input.source == InputSource::Stdin) {
+        input.namespace = Arc::clone(&here);
     }
 }
 
