@@ -28,6 +28,7 @@ pub(crate) fn modernize(
     migration.move_empty_dir();
     migration.move_to_update_strategy(&FieldPath::dotted("spec.paused"), "paused");
     migration.unwrap_strategy();
+    migration.merge_canary_labels();
     for list in ["initContainers", "containers"] {
         for policy in ["shareVolumePolicy", "shareVolumeDevicePolicy"] {
             migration.wrap_share_policies(list, policy);
@@ -130,6 +131,26 @@ impl SyntaxMigration<'_> {
         }
     }
 
+    /// Merges a list of labels of the canary selector, which an article has in place of a mapping: `- canary: true`.
+    ///
+    /// In the mode `Validate` the decoder refuses it, as Kruise does.
+    fn merge_canary_labels(&mut self) {
+        let at = FieldPath::dotted("spec.updateStrategy.selector.matchLabels");
+        if self.mode == DecodeMode::Validate {
+            return;
+        }
+        let parent = self.set.get_mut("spec").and_then(|s| s.get_mut("updateStrategy"));
+        let parent = parent.and_then(|s| s.get_mut("selector"));
+        let Some(labels) = parent.and_then(|s| s.get_mut("matchLabels")) else { return };
+        let Some(merged) = labels.as_array().and_then(|list| merge_labels(list)) else { return };
+        *labels = Value::Object(merged);
+        let label = self.locations.label(&at, EntryPart::Value, "");
+        let message = "`matchLabels` is a list, and is read as a mapping of strings";
+        let diagnostic = Diagnostic::warning(Code::DeprecatedSyntax, message).at(label).field(at.to_string());
+        let diagnostic = diagnostic.because("Kruise cannot decode this SidecarSet");
+        self.diagnostics.push(diagnostic.help("write `key: \"value\"` lines without leading dashes"));
+    }
+
     /// Wraps share policies that are plain strings: `shareVolumePolicy: enabled`.
     fn wrap_share_policies(&mut self, list: &str, policy: &str) {
         let containers = self.set.get_mut("spec").and_then(|s| s.get_mut(list)).and_then(Value::as_array_mut);
@@ -180,6 +201,22 @@ impl SyntaxMigration<'_> {
         ));
         self.diagnostics.push(diagnostic.field(from.to_string()).help(format!("move it to `{to}`")));
     }
+}
+
+/// Merges mappings of labels; None if something else is among them, or a label twice.
+fn merge_labels(list: &[Value]) -> Option<JsonObject> {
+    let mut merged = JsonObject::new();
+    for (key, value) in list.iter().map(Value::as_object).collect::<Option<Vec<_>>>()?.into_iter().flatten() {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            _ => return None,
+        };
+        if merged.insert(key.clone(), Value::String(text)).is_some() {
+            return None;
+        }
+    }
+    (!merged.is_empty()).then_some(merged)
 }
 
 /// Removes the value at a path of keys and returns it.

@@ -158,6 +158,10 @@ impl TypeChecker<'_> {
         let (field, locations) = (self.field_path().child(key), self.locations);
         self.diagnostics.add(Severity::Warning, || {
             let help = match (schema.closest_field(key), schema.parent_of(key)) {
+                // `lifecycle: {type: Sidecar}` of KEP-753, before native sidecars took its place.
+                _ if schema.name == "Lifecycle" && key == "type" => {
+                    "remove it; `sidecarMode: Native` in pillion.yaml makes native sidecars, which start before the application and end after it".to_owned()
+                }
                 (_, Some(parent)) => format!("indent it below `{parent}`"),
                 (Some(near), None) => format!("did you mean `{near}`?"),
                 (None, None) => {
