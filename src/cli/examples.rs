@@ -48,6 +48,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("pillion plan", "Plan every rollout, batch by batch"),
             ("pillion plan log --next", "Show only the next step of one"),
+            ("pillion plan --costs", "Show what the sidecars request, by SidecarSet, namespace and team"),
             ("pillion plan --strategy maxUnavailable=10%", "Try another value of a field"),
             ("pillion plan --from origin/main --to HEAD -o markdown", "Describe a change for a pull request"),
         ],

@@ -58,3 +58,6 @@ pub(crate) const REASON: &str = "no reason given";
 
 /// `revisionHistoryLimit` of a SidecarSet, as in Kruise.
 pub(crate) const REVISION_HISTORY_LIMIT: u32 = 10;
+
+/// The label that names the team of a workload, as Kubecost has it.
+pub(crate) const TEAM_LABEL: &str = "team";

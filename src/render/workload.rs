@@ -171,6 +171,17 @@ impl Renderer {
         if self.is_kruise_runtime() {
             return self.deploy(document, workload, Some(entry).filter(|_| *workload.name == *set));
         }
+        self.inject_as_webhook(document, workload, set, entry)
+    }
+
+    /// As [`Self::inject_with_entry`]; where Kruise injects the sidecars, the pods that its webhook makes of a workload.
+    pub(crate) fn inject_as_webhook(
+        &self,
+        document: &Document,
+        workload: &WorkloadRef,
+        set: &str,
+        entry: &LedgerEntry,
+    ) -> InjectedWorkload {
         let hash = || workload.source_hash(document);
         self.inject_assigned(
             document,

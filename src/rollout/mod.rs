@@ -46,6 +46,9 @@ pub mod patch;
 /// The plan of a rollout, for people.
 pub(crate) mod report;
 
+/// What sidecars request, summed up.
+pub(crate) mod sidecar_costs;
+
 /// Pod counts and related objects of a cluster.
 pub(crate) mod cluster_state;
 

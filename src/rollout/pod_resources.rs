@@ -3,7 +3,8 @@
 use crate::model::quantity::Quantity;
 use crate::model::sidecar_set::is_native_sidecar;
 use crate::model::workload::value_at;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Requested resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,28 @@ impl PodResources {
     pub fn times(&self, n: u64) -> Self {
         Self { cpu: self.cpu.times(n), memory: self.memory.times(n) }
     }
+
+    /// Returns the CPU as Kubernetes writes it, at least in thousandths: `1500m`, `2`.
+    pub(crate) fn cpu_text(&self) -> String {
+        self.cpu.clone().rounded_to_milli().to_string()
+    }
+
+    /// Returns them as data.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({"cpu": self.cpu_text(), "memory": self.memory.rounded_to_units().to_string()})
+    }
+}
+
+/// Returns what containers with some names add to the requests of a pod.
+pub(crate) fn requests_of_containers(template: &Value, names: &BTreeSet<&str>) -> PodResources {
+    let mut others = template.clone();
+    for list in ["initContainers", "containers"] {
+        let list = others.get_mut("spec").and_then(|spec| spec.get_mut(list)).and_then(Value::as_array_mut);
+        if let Some(list) = list {
+            list.retain(|c| c.get("name").and_then(Value::as_str).is_none_or(|name| !names.contains(name)));
+        }
+    }
+    requests_of(template).minus(&requests_of(&others))
 }
 
 /// Returns the requests of a pod, as the scheduler counts them.
@@ -120,7 +143,6 @@ fn pod_amount(template: &Value, part: ResourceField, resource: &str) -> Quantity
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn container(cpu: &str) -> Value {
         json!({"resources": {"requests": {"cpu": cpu}}})
@@ -141,6 +163,30 @@ mod tests {
         template["spec"]["resources"] = json!({"limits": {"cpu": 1}});
         assert_eq!(cpu(&template), "1001m");
         assert_eq!(count_running_containers(&template), 3);
+    }
+
+    #[test]
+    fn containers_cost_what_the_pod_requests_more() {
+        let named = |name: &str, cpu: &str| {
+            let mut container = container(cpu);
+            container["name"] = json!(name);
+            container
+        };
+        let cost = |template: &Value| {
+            requests_of_containers(template, &BTreeSet::from(["log", "wait"])).cpu.to_string()
+        };
+        let mut template = json!({"spec": {"containers": [named("app", "100m"), named("log", "20m")]}});
+        assert_eq!(cost(&template), "20m");
+        // An init container of the application that requests more than the running containers hides a sidecar.
+        template["spec"]["initContainers"] = json!([named("migrate", "115m")]);
+        assert_eq!(cost(&template), "5m");
+        template["spec"]["initContainers"] = json!([named("migrate", "1"), named("wait", "1")]);
+        assert_eq!(cost(&template), "0");
+        template["spec"]["resources"] = json!({"requests": {"cpu": "2"}});
+        template["spec"]["initContainers"] = json!(null);
+        assert_eq!(cost(&template), "0");
+        assert_eq!(cost(&json!(null)), "0");
+        assert_eq!(cost(&json!({"spec": {"containers": [1, {"name": 2}]}})), "0");
     }
 
     #[test]

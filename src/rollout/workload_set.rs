@@ -1,6 +1,7 @@
 //! The workloads of a cluster, and how each is rendered with the revisions of a SidecarSet.
 
 use super::hot_upgrade;
+use super::pod_resources::{PodResources, requests_of_containers};
 use super::template_diff::TemplateDiff;
 use super::template_summary::{TemplateSummaries, TemplateSummary};
 use super::update_method::{UpdateBehavior, UpdateMethod, update_behavior};
@@ -28,6 +29,8 @@ pub struct WorkloadSet<'r> {
     workloads: Vec<PlannedWorkload>,
     index_by_key: BTreeMap<Arc<str>, usize>,
     summaries: TemplateSummaries,
+    /// Workloads are rendered as the pods that Kruise's webhook makes of them.
+    simulates_webhook: bool,
 }
 
 /// From one revision to another.
@@ -81,6 +84,8 @@ pub(crate) struct TemplateChange {
     pub(crate) hot_upgrade_container: Option<Arc<str>>,
     /// The workload had containers of the SidecarSet before.
     pub(crate) had_sidecars: bool,
+    /// The workload has containers of the SidecarSet afterwards.
+    has_sidecars: bool,
     /// Containers that restart when a pod is updated in place.
     pub(crate) restarted_in_place: u64,
     /// What warnings and sums of requests read of its pod template, before and afterwards.
@@ -228,6 +233,7 @@ impl TemplateChange {
                 false => hot_upgrade::changed_hot_upgrade_container([old, new], hot_upgrades, &behavior),
             },
             had_sidecars: !before.sidecar_names.is_empty(),
+            has_sidecars: !after.sidecar_names.is_empty(),
             summaries: [summaries.share(old), summaries.share(new)],
             error: after.error.as_ref().map(|error| error.message.as_str().into()),
             diff,
@@ -250,7 +256,17 @@ impl<'r> WorkloadSet<'r> {
             workloads,
             index_by_key: by_key,
             summaries: TemplateSummaries::default(),
+            simulates_webhook: false,
         }
+    }
+
+    /// As [`Self::new`]; where Kruise injects the sidecars, workloads have those of the pods that its webhook makes.
+    pub(crate) fn simulating_webhook(
+        renderer: &'r Renderer,
+        set: &str,
+        workloads: Vec<PlannedWorkload>,
+    ) -> Self {
+        Self { simulates_webhook: true, ..Self::new(renderer, set, workloads) }
     }
 
     /// Returns the labels of a namespace, where they are known.
@@ -303,7 +319,10 @@ impl<'r> WorkloadSet<'r> {
         entry: &LedgerEntry,
     ) -> WorkloadRendering<'d> {
         let manifest = workload.manifest();
-        let injected = self.renderer.inject_with_entry(document, manifest, &self.set, entry);
+        let injected = match self.simulates_webhook {
+            true => self.renderer.inject_as_webhook(document, manifest, &self.set, entry),
+            false => self.renderer.inject_with_entry(document, manifest, &self.set, entry),
+        };
         let template = match injected.change {
             None => Cow::Borrowed(manifest.pod_template(document)),
             Some((at, new)) if at == manifest.template_path => Cow::Owned(new),
@@ -347,6 +366,33 @@ impl<'r> WorkloadSet<'r> {
         change
     }
 
+    /// Returns what the containers of the SidecarSet add to the requests of a pod, where the workload has this entry.
+    /// None: it has no container of the SidecarSet then.
+    pub(crate) fn sidecar_requests(
+        &self,
+        workload: &PlannedWorkload,
+        entry: &LedgerEntry,
+    ) -> Option<PodResources> {
+        let revision = entry.revision.as_deref()?;
+        let (summary, has_sidecars) = self.summary_with(workload, entry);
+        let names = || self.renderer.container_names(revision).collect();
+        has_sidecars.then(|| requests_of_containers(&summary.template, &names()))
+    }
+
+    /// Returns the summary of a workload with an entry, and whether it has containers of the SidecarSet then.
+    fn summary_with(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> (Arc<TemplateSummary>, bool) {
+        if is_plain(entry) {
+            for (pair, change) in lock(&workload.change_cache).iter() {
+                if let Some(side) = pair.iter().position(|revision| *revision == entry.revision) {
+                    let has_sidecars = [change.had_sidecars, change.has_sidecars][side];
+                    return (Arc::clone(&change.summaries[side]), has_sidecars);
+                }
+            }
+        }
+        let change = self.change_between(workload, entry, entry);
+        (Arc::clone(&change.summaries[0]), change.had_sidecars)
+    }
+
     /// Returns the change of a workload from its entry to a revision; the containers of its hot-upgrade pairs that work
     /// stay the same.
     pub(crate) fn change_from_entry(
@@ -367,7 +413,6 @@ impl<'r> WorkloadSet<'r> {
         old: &LedgerEntry,
         new: &LedgerEntry,
     ) -> Arc<TemplateChange> {
-        let is_plain = |entry: &LedgerEntry| entry.images.is_empty() && entry.hot_upgrades.is_initial();
         if is_plain(old) && is_plain(new) {
             return self.change_to(workload, &old.revision, &new.revision);
         }
@@ -408,6 +453,11 @@ fn sidecar_effect([old, new]: [&WorkloadRendering<'_>; 2]) -> SidecarEffect {
         }
         _ => SidecarEffect::Updated,
     }
+}
+
+/// Returns whether nothing but its revision says what an entry renders.
+fn is_plain(entry: &LedgerEntry) -> bool {
+    entry.images.is_empty() && entry.hot_upgrades.is_initial()
 }
 
 fn sort_key(workload: &PlannedWorkload) -> (&str, &str, &str, &str, &Arc<str>, usize) {

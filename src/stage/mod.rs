@@ -24,6 +24,7 @@ mod proposal;
 mod rendered_locator;
 mod repo_context;
 mod set_replacement;
+mod sidecar_costs;
 mod source_branch;
 mod staged_branch;
 mod staged_branch_names;

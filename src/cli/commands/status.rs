@@ -1,6 +1,7 @@
 //! `pillion status`: shows the state of rollouts, since when, and what each waits for.
 
 use crate::cli::error::CommandError;
+use crate::cli::format::costs::{self, ClusterCosts};
 use crate::cli::format::status::{LedgerStatus, StatusSummary, to_json};
 use crate::cli::paint::ReportKind;
 use crate::cli::reporter::Reporter;
@@ -27,6 +28,10 @@ pub(in crate::cli) struct StatusArgs {
     #[cfg(feature = "watch")]
     #[arg(long)]
     watch: bool,
+    /// Print what the sidecars request, by SidecarSet, namespace and team
+    #[cfg_attr(feature = "watch", arg(long, conflicts_with = "watch"))]
+    #[cfg_attr(not(feature = "watch"), arg(long))]
+    costs: bool,
     #[cfg(feature = "watch")]
     #[command(flatten)]
     clusters: super::watch::ClusterArgs,
@@ -70,15 +75,21 @@ fn collect_status(
     let context = repository::open_reporting(&args.repository, global, reporter)?;
     let deploy_branch = context.read_deploy_branch_for_display(reporter)?;
     let (mut all, mut known) = (Vec::new(), SidecarSetNames::default());
+    let mut costs = args.costs.then(Vec::new);
     for cluster in repository::select_clusters(&deploy_branch, &args.repository)? {
         let (view, diagnostics) = deploy_branch.cluster_view(cluster);
         let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
         // The state says that a SidecarSet is not staged yet.
         reporter.add(diagnostics.into_iter().filter(|d| d.code != Code::NotStagedYet));
         known.add_cluster(&view);
+        let mut cluster_costs = Vec::new();
         for ledger in view.prepared.ledgers.values() {
             if args.names.is_empty() || args.names.iter().any(|n| **n == *ledger.name) {
                 let mut status = ledger_status(&deploy_branch, &view, ledger, &args.repository)?;
+                if args.costs && is_sound {
+                    let (rollout, _) = view.rollout_context(&ledger.name);
+                    cluster_costs.extend(view.sidecar_costs(&rollout, [ledger, ledger], ledger));
+                }
                 if !is_sound {
                     // A plan of what could not be read would be a guess.
                     "unknown: the deploy branch has errors".clone_into(&mut status.next);
@@ -86,6 +97,9 @@ fn collect_status(
                 }
                 all.push(status);
             }
+        }
+        if let Some(costs) = costs.as_mut().filter(|_| is_sound) {
+            costs.push(ClusterCosts::of(&view, &cluster_costs));
         }
     }
     // Where a ledger cannot be read, its diagnostic explains an unknown name.
@@ -98,8 +112,13 @@ fn collect_status(
         OutputFormat::Text if all.is_empty() => {
             "no SidecarSet has a ledger: `pillion init rollout` writes them\n".to_owned()
         }
-        OutputFormat::Text => all.iter().map(LedgerStatus::to_text).chain(stale_render).collect(),
-        OutputFormat::Json | OutputFormat::Yaml => args.output.convert(to_json(deploy_branch.head.id, &all)),
+        OutputFormat::Text => {
+            let costs = costs::to_text(costs.as_deref().unwrap_or_default(), global.verbose);
+            all.iter().map(LedgerStatus::to_text).chain(stale_render).chain([costs]).collect()
+        }
+        OutputFormat::Json | OutputFormat::Yaml => {
+            args.output.convert(to_json(deploy_branch.head.id, &all, costs.as_deref()))
+        }
     })
 }
 

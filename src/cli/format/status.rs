@@ -1,11 +1,13 @@
 //! The status of rollouts, as text and JSON.
 
+use super::costs::{self, ClusterCosts};
 use crate::diagnostics::pluralize;
 use crate::git::{Commit, ObjectId};
 use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::{Ledger, RevisionName, revision_text};
 use crate::model::timestamp::format_day;
 use crate::rollout::report::{HeldWorkloadReport, HoldState};
+use crate::rollout::sidecar_costs::CostExtent;
 use crate::rollout::{GateStatus, RolloutState};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -52,11 +54,18 @@ pub(in crate::cli) struct LedgerStatus {
 }
 
 /// Returns the status of rollouts at a commit of the deploy branch as a JSON document.
-pub(in crate::cli) fn to_json(head: ObjectId, statuses: &[LedgerStatus]) -> String {
+pub(in crate::cli) fn to_json(
+    head: ObjectId,
+    statuses: &[LedgerStatus],
+    costs: Option<&[ClusterCosts]>,
+) -> String {
     let items: Vec<Value> = statuses.iter().map(LedgerStatus::to_json).collect();
-    let document = json!({
+    let mut document = json!({
         "apiVersion": PILLION_API_VERSION, "kind": "Status", "head": head.to_string(), "items": items,
     });
+    if let Some(costs) = costs {
+        document["costs"] = costs::to_json(costs, CostExtent::Present);
+    }
     format!("{document}\n")
 }
 

@@ -27,7 +27,7 @@ pub(crate) use overrides::{OverridableField, OverridesConfig, ResourceMaximum};
 
 use super::defaults::{
     DEPLOY_BRANCH, IDENTITY_EMAIL, IDENTITY_NAME, MAX_BATCHES, PROGRESS_DEADLINE_SECONDS, REMOTE,
-    SOAK_SECONDS, SOURCES, STAGED_PATTERN, STEPS, SYNC_TIMEOUT_SECONDS, UNKNOWN_PER_BATCH,
+    SOAK_SECONDS, SOURCES, STAGED_PATTERN, STEPS, SYNC_TIMEOUT_SECONDS, TEAM_LABEL, UNKNOWN_PER_BATCH,
 };
 use super::document_schema::{SchemaCheck, schema_of};
 use super::int_or_percent::IntOrPercent;
@@ -75,6 +75,9 @@ pub struct RepositoryConfig {
     pub(crate) kubernetes_version: Option<String>,
     /// Namespaces of manifests without one, and labels of namespaces. The first matching folder wins.
     pub(crate) namespaces: Vec<NamespaceRule>,
+    /// Label that names the team of a workload: of the workload, of its pods or of its namespace. `--costs` sums by it.
+    #[schemars(extend("default" = TEAM_LABEL))]
+    pub(crate) team_label: Option<String>,
     /// Additional kinds with a pod template.
     pub(crate) kinds: Vec<KindRule>,
     /// Command that prints the manifests, for sources that are not plain manifests. Every command runs it in the folder

@@ -5,6 +5,7 @@ use super::live_replicas;
 use super::plan_inputs::{self, PlanInputs};
 use super::{PlanArgs, PlanOutput};
 use crate::cli::error::CommandError;
+use crate::cli::format::costs::ClusterCosts;
 use crate::cli::format::plan::{ClusterRolloutPlan, PlanView, html, json, markdown, text};
 use crate::cli::inputs::read_cluster_state_file;
 use crate::cli::paint::ReportKind;
@@ -17,6 +18,7 @@ use crate::diagnostics::Diagnostic;
 use crate::model::ledger::RevisionName;
 use crate::rollout::cluster_state::ClusterState;
 use crate::rollout::report::PlanReport;
+use crate::rollout::sidecar_costs::SidecarCost;
 use crate::rollout::{ExternalState, PlanExtent, RelatedObject, RolloutContext, RolloutPlan};
 use crate::stage::{ClusterView, unmatched_selector, unreached_overrides};
 use std::collections::BTreeSet;
@@ -47,7 +49,8 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
     }
     drop(progress);
     reporter.fail_on_errors()?;
-    let shown = PlanView { base, plans, is_next: args.next, is_verbose: common.verbose };
+    let costs = (args.costs || args.output != PlanOutput::Text).then(|| costs_of(&views, &plans));
+    let shown = PlanView { base, plans, is_next: args.next, costs, is_verbose: common.verbose };
     match args.output {
         PlanOutput::Text => print_report(&text::render(&shown), ReportKind::Plan, common)?,
         PlanOutput::Json => print_text(&json::render(&shown))?,
@@ -64,6 +67,17 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
     std::mem::forget(shown);
     std::mem::forget(views);
     Ok(code)
+}
+
+/// Returns what the planned sidecars request in each cluster.
+fn costs_of(views: &[ClusterView], plans: &[ClusterRolloutPlan<'_>]) -> Vec<ClusterCosts> {
+    let of_view = |view: &ClusterView| {
+        let plans = plans.iter().filter(|plan| std::ptr::eq(plan.cluster_view, view));
+        let costs: Vec<SidecarCost> =
+            plans.flat_map(|plan| view.sidecar_costs_of_plan(&plan.rollout)).collect();
+        ClusterCosts::of(view, &costs)
+    };
+    views.iter().map(of_view).collect()
 }
 
 /// Returns what keeps workloads from getting a revision: they are in no batch, or hold the rollout up.

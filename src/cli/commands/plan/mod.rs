@@ -50,6 +50,9 @@ pub(in crate::cli) struct PlanArgs {
     /// Key of `updateStrategy` or `rollout` to try another value of, as `maxUnavailable=10%` (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     strategy: Vec<String>,
+    /// Print what the sidecars request, by SidecarSet, namespace and team; other formats than `text` always have it
+    #[arg(long)]
+    costs: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: PlanOutput,
@@ -116,6 +119,9 @@ fn usage_error(args: &PlanArgs) -> Option<&'static str> {
     }
     if is_by_pod && !matches!(args.output, PlanOutput::Text | PlanOutput::Json | PlanOutput::Yaml) {
         return Some("a plan by pod is printed as `text`, `json` or `yaml`");
+    }
+    if is_by_pod && args.costs {
+        return Some("`--costs` is for plans by workload");
     }
     if !is_by_pod && args.paths.iter().any(|p| is_stdin(&p.as_path())) {
         return Some("give manifests on standard input with `--manifests -`");

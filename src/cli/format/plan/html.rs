@@ -2,6 +2,7 @@
 
 use super::{ClusterRolloutPlan, PlanView, escape_html};
 use super::{phrases, timeline};
+use crate::cli::format::costs::{COLUMNS, ClusterCosts};
 use crate::diagnostics::Diagnostic;
 use crate::rollout::report::workload_title;
 use std::fmt::Write as _;
@@ -26,6 +27,8 @@ pub(in crate::cli) fn render(shown: &PlanView<'_>) -> String {
         page.push_str("<p>No SidecarSet has a ledger or needs one.</p>\n");
     }
     shown.plans.iter().for_each(|plan| section(&mut page, plan));
+    let costs = shown.costs.iter().flatten().filter(|cluster| cluster.has_requests());
+    costs.for_each(|cluster| costs_section(&mut page, cluster));
     page.push_str("</main>\n</body>\n</html>\n");
     page
 }
@@ -57,6 +60,29 @@ fn section(page: &mut String, plan: &ClusterRolloutPlan<'_>) {
     }
     warnings(page, &report.warnings);
     workloads(page, plan);
+    page.push_str("</section>\n");
+}
+
+/// What the sidecars of a cluster request.
+fn costs_section(page: &mut String, costs: &ClusterCosts) {
+    let _ = writeln!(page, "<section>\n<h2>Costs <small>{}</small></h2>", escape_html(&costs.heading()));
+    for section in costs.sections(MAX_WORKLOADS) {
+        let heads: String = COLUMNS.iter().map(|column| format!("<th scope=\"col\">{column}</th>")).collect();
+        let _ = writeln!(
+            page,
+            "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">{}</th>{heads}</tr></thead>\n<tbody>",
+            section.title
+        );
+        for [name, numbers @ ..] in section.rows {
+            let cells: String =
+                numbers.iter().map(|cell| format!("<td>{}</td>", escape_html(cell))).collect();
+            let _ = writeln!(page, "<tr><th scope=\"row\">{}</th>{cells}</tr>", escape_html(&name));
+        }
+        page.push_str("</tbody>\n</table></div>\n");
+    }
+    for note in costs.notes() {
+        let _ = writeln!(page, "<p>{}</p>", escape_html(&note));
+    }
     page.push_str("</section>\n");
 }
 

@@ -1,24 +1,28 @@
 //! A plan for programs: the `Plan` document (pillion.dev/v1alpha1), or with `--next` the `NextStep` document. Every key is in docs/plan.md.
 
 use super::{ClusterRolloutPlan, PlanView};
+use crate::cli::format::costs;
 use crate::diagnostics::json as findings;
 use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::revision_text;
 use crate::read::map_in_order;
-use crate::rollout::pod_resources::PodResources;
 use crate::rollout::report::{BatchReport, HeldWorkloadReport, WorkloadReport};
+use crate::rollout::sidecar_costs::CostExtent;
 use crate::stage::RenderedLocator;
 use serde_json::{Map, Value, json};
 
 /// Renders plans.
 pub(in crate::cli) fn render(shown: &PlanView<'_>) -> String {
     let items: Vec<Value> = shown.plans.iter().map(|plan| plan_json(plan, shown.is_next)).collect();
-    let document = json!({
+    let mut document = json!({
         "apiVersion": PILLION_API_VERSION,
         "kind": if shown.is_next { "NextStep" } else { "Plan" },
         "base": shown.base,
         "items": items,
     });
+    if let Some(costs) = &shown.costs {
+        document["costs"] = costs::to_json(costs, CostExtent::Rollout);
+    }
     format!("{document}\n")
 }
 
@@ -100,13 +104,13 @@ fn batch_json(batch: &BatchReport, workloads: Value) -> Value {
         "updated": batch.updated_pods,
         "maxUnavailable": batch.max_unavailable,
         "containersRestarted": batch.restarted_containers,
-        "requests": requests_json(&batch.added_requests),
+        "requests": batch.added_requests.to_json(),
     });
     if let Some(half) = batch.half {
         value["half"] = json!(half.fraction());
     }
     if batch.surge.pods > 0 {
-        let more = requests_json(&batch.surge.requests);
+        let more = batch.surge.requests.to_json();
         value["surge"] = json!({"pods": batch.surge.pods, "cpu": more["cpu"], "memory": more["memory"]});
     }
     value["workloads"] = workloads;
@@ -141,9 +145,4 @@ fn workload_json(
         value["patches"] = json!(plan.report.batch_patches(&plan.rollout, batch, planned, &place.base));
     }
     value
-}
-
-fn requests_json(requests: &PodResources) -> Value {
-    let cpu = requests.cpu.clone().rounded_to_milli();
-    json!({"cpu": cpu.to_string(), "memory": requests.memory.rounded_to_units().to_string()})
 }

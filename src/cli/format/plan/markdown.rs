@@ -2,6 +2,7 @@
 
 use super::phrases;
 use super::{ClusterRolloutPlan, PlanView};
+use crate::cli::format::costs::{COLUMNS, ClusterCosts, MAX_ROWS};
 use crate::diagnostics::{Diagnostic, pluralize};
 use crate::rollout::report::workload_title;
 use std::fmt::Write as _;
@@ -32,6 +33,35 @@ pub(in crate::cli) fn render(shown: &PlanView<'_>) -> String {
         left -= length;
         text.push_str(&one);
     }
+    for cluster in shown.costs.iter().flatten().filter(|cluster| cluster.has_requests()) {
+        let one = costs_section(cluster);
+        let length = one.chars().count();
+        if length <= left {
+            left -= length;
+            text.push_str(&one);
+        }
+    }
+    text
+}
+
+/// What the sidecars of a cluster request, folded.
+fn costs_section(costs: &ClusterCosts) -> String {
+    let mut text = format!("<details><summary>{}</summary>\n", escape_markdown(&costs.heading()));
+    for section in costs.sections(MAX_ROWS) {
+        let columns = COLUMNS.join(" | ");
+        let _ = write!(text, "\n| {} | {columns} |\n|---|---:|---:|---|---|\n", section.title);
+        for row in section.rows {
+            let [name, numbers @ ..] = row;
+            let numbers = numbers.map(|cell| escape_markdown(&cell)).join(" | ");
+            let _ = writeln!(text, "| {} | {numbers} |", code(&name));
+        }
+    }
+    let notes = costs.notes();
+    if !notes.is_empty() {
+        text.push('\n');
+    }
+    notes.iter().for_each(|note| text.push_str(&format!("- {}\n", escape_markdown(note))));
+    text.push_str("\n</details>\n\n");
     text
 }
 

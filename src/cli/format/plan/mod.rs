@@ -7,6 +7,7 @@ mod phrases;
 pub(in crate::cli) mod text;
 mod timeline;
 
+use super::costs::ClusterCosts;
 use crate::rollout::RolloutPlan;
 use crate::rollout::report::PlanReport;
 use crate::stage::ClusterView;
@@ -29,6 +30,8 @@ pub(in crate::cli) struct PlanView<'s> {
     pub(in crate::cli) plans: Vec<ClusterRolloutPlan<'s>>,
     /// Only the next step was asked for.
     pub(in crate::cli) is_next: bool,
+    /// What the sidecars request, where that is asked for.
+    pub(in crate::cli) costs: Option<Vec<ClusterCosts>>,
     /// Long lists are shown in full.
     pub(in crate::cli) is_verbose: bool,
 }

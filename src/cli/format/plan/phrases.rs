@@ -246,8 +246,10 @@ pub(super) fn request_delta(batch: &BatchReport) -> String {
 }
 
 fn added_requests(requests: &PodResources) -> Option<String> {
-    let cpu = requests.cpu.clone().rounded_to_milli().to_string();
-    let each = [("cpu", &requests.cpu, cpu), ("memory", &requests.memory, requests.memory.humanize())];
+    let each = [
+        ("cpu", &requests.cpu, requests.cpu_text()),
+        ("memory", &requests.memory, requests.memory.humanize()),
+    ];
     let changed = each.into_iter().filter(|(_, amount, _)| amount.sign() != 0);
     let phrases: Vec<String> = changed
         .map(|(name, amount, text)| format!("{name} {}{text}", if amount.sign() > 0 { "+" } else { "" }))

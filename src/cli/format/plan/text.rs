@@ -2,6 +2,7 @@
 
 use super::phrases;
 use super::{ClusterRolloutPlan, PlanView};
+use crate::cli::format::costs;
 use crate::diagnostics::grouping::{DiagnosticGroup, group_by_cause, split_by_limit, summarize, ungrouped};
 use crate::diagnostics::{Diagnostic, pluralize};
 use crate::rollout::report::{BatchReport, HeldWorkloadReport, workload_title};
@@ -25,7 +26,8 @@ pub(in crate::cli) fn render(shown: &PlanView<'_>) -> String {
         return "no SidecarSet has a ledger or needs one: nothing to plan\n".to_owned();
     }
     let plans: Vec<String> = shown.plans.iter().map(|plan| plan_text(plan, shown.is_verbose)).collect();
-    plans.join("\n")
+    let costs = shown.costs.as_deref().unwrap_or_default();
+    plans.join("\n") + &costs::to_text(costs, shown.is_verbose)
 }
 
 fn plan_text(plan: &ClusterRolloutPlan<'_>, is_verbose: bool) -> String {
