@@ -93,6 +93,7 @@ pub use step::{
     approval_digest, can_start, is_hold_release, is_repair, ledger_before, newer_source, next_step,
     required_approval, steps,
 };
+pub(crate) use step::{requested_start, start_command};
 pub(crate) use template_summary::TemplateSummary;
 pub use types::{
     Batch, ExternalState, RolloutContext, RolloutEnd, RolloutStep, Successor, WorkloadUpdate, cluster_option,

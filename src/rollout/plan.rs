@@ -3,7 +3,7 @@
 use super::advice;
 use super::hot_upgrade::HotUpgradeHalf;
 use super::state::RolloutState;
-use super::step::{ledger_before, newer_source, steps};
+use super::step::{ledger_before, newer_source, requested_start, start_command, steps};
 use super::types::{Batch, ExternalState, RolloutContext, RolloutEnd, RolloutStep};
 use crate::diagnostics::Diagnostic;
 use crate::model::ledger::{Ledger, RevisionName};
@@ -123,6 +123,17 @@ impl<'s> RolloutPlan<'s> {
         let by_overrides =
             over.filter_map(|workload| workload.override_hold.as_ref()).map(|hold| &hold.until);
         by_ledger.flatten().chain(by_overrides).filter_map(|until| end_of_day(until)).max()
+    }
+
+    /// Says what becomes of the revision in the sources that is not the target: the command that makes it the target, or
+    /// why it cannot be started now. `options` are those of the command line.
+    pub(crate) fn newer_source_hint(&self, options: &str) -> String {
+        match requested_start(&self.context, &self.ledger, &self.external) {
+            RolloutStep::Start(started) => {
+                format!("`{}` makes it the target", start_command(&self.context, &started, options))
+            }
+            step => step.reason().unwrap_or_else(|| "it cannot be started now".to_owned()),
+        }
     }
 
     /// Returns the name of the SidecarSet.

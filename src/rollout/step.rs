@@ -42,7 +42,7 @@ fn next_step_after<'c>(
     if let Some(step) = step_of_replaced(context, ledger, &source, external) {
         return step;
     }
-    let is_rejected = is_rejected(ledger, &source);
+    let is_rejected = ledger.rejects(&source);
     let strategy = &context.settings.strategy;
     let is_stopped = match strategy.kind.as_str() {
         // Kruise demands `NotUpdate` of native sidecars because it could only update them in place. A rollout recreates
@@ -168,18 +168,31 @@ fn would_remove_sidecar(context: &RolloutContext<'_>, ledger: &Ledger, external:
 pub fn newer_source(context: &RolloutContext<'_>, ledger: &Ledger) -> Option<RevisionName> {
     let source = context.source_revision();
     let goes_elsewhere = ledger.target.as_ref().is_some_and(|target| *target != source);
-    (goes_elsewhere && !is_rejected(ledger, &source)).then_some(source)
+    (goes_elsewhere && !ledger.rejects(&source)).then_some(source)
 }
 
 /// Returns whether the sources have a revision that a person may start in place of a paused rollout: not its target
 /// or, where no rollout is open, not the released one.
 pub fn can_start(context: &RolloutContext<'_>, ledger: &Ledger) -> bool {
     let source = context.source_revision();
-    *ledger.target.as_ref().unwrap_or(&ledger.released) != source && !is_rejected(ledger, &source)
+    *ledger.target.as_ref().unwrap_or(&ledger.released) != source && !ledger.rejects(&source)
 }
 
-fn is_rejected(ledger: &Ledger, source: &RevisionName) -> bool {
-    ledger.rejected.iter().any(|r| **r == *revision_text(source))
+/// Returns the step that `pillion start` takes: it makes what the sources contain the target, of a paused rollout too.
+pub(crate) fn requested_start(
+    context: &RolloutContext<'_>,
+    ledger: &Ledger,
+    external: &ExternalState,
+) -> RolloutStep {
+    let external = ExternalState { is_start_requested: true, replaces_paused: true, ..external.clone() };
+    next_step(context, ledger, &external)
+}
+
+/// Returns the command that takes a Start with this ledger; `options` are those of the command line.
+pub(crate) fn start_command(context: &RolloutContext<'_>, started: &Ledger, options: &str) -> String {
+    let removals = started.scope.as_ref().map_or(0, |scope| scope.removals);
+    let allowed = if removals > 0 { " --allow-removal" } else { "" };
+    format!("pillion start {}{allowed}{options}", context.name)
 }
 
 /// Returns whether a workload with a hold that is over has another revision than the released one.

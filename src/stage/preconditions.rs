@@ -4,8 +4,8 @@ use super::{BatchRevert, BranchContents, ClusterView, DeployBranch, StagedBranch
 use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
 use crate::git::{Commit, ObjectId};
 use crate::model::ledger::Ledger;
-use crate::rollout::RolloutPlan;
 use crate::rollout::removal::SidecarRemoval;
+use crate::rollout::{RolloutPlan, cluster_option};
 use std::path::Path;
 
 /// Refuses to start a rollout that removes the sidecar from workloads.
@@ -49,19 +49,24 @@ pub fn reverted_batch(
         ledger.name
     );
     let path = deploy_branch.configuration.ledger_path(cluster, &ledger.name).unwrap_or_default();
-    manual_revert(Diagnostic::error(Code::LedgerNotPlanned, message).at(Span::whole_file(path)), ledger)
+    let diagnostic = Diagnostic::error(Code::LedgerNotPlanned, message).at(Span::whole_file(path));
+    manual_revert(diagnostic, cluster, ledger)
 }
 
 /// Explains a `git revert` of a batch, and names the command to use instead.
-pub(super) fn manual_revert(mut diagnostic: Diagnostic, ledger: &Ledger) -> Diagnostic {
-    let (name, batch) = (&ledger.name, ledger.last_batch());
+pub(super) fn manual_revert(
+    mut diagnostic: Diagnostic,
+    cluster: Option<&str>,
+    ledger: &Ledger,
+) -> Diagnostic {
+    let (name, batch, option) = (&ledger.name, ledger.last_batch(), cluster_option(cluster));
     diagnostic.notes.clear();
     diagnostic.because(format!(
         "the ledger is in the state after batch {batch}, and nothing keeps the rollout there: the next step would release batch {} again",
         batch.saturating_add(1)
     ))
     .help(format!(
-        "`pillion rollback {name} --to {batch}` rolls batches back and pauses the rollout there; if the revert is on `git.deploy` already, run that command on top of it, or revert the revert first"
+        "`pillion rollback {name} --to {batch}{option}` rolls batches back and pauses the rollout there; if the revert is on `git.deploy` already, run that command on top of it, or revert the revert first"
     ))
 }
 

@@ -10,8 +10,8 @@ use crate::model::ledger::Ledger;
 use crate::model::workload::is_sidecar_set_key;
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::{
-    Batch, BlockedReason, Gate, RolloutContext, RolloutStep, approval_reason, is_repair, kept_by_percent,
-    newer_source, rate_text,
+    Batch, BlockedReason, ExternalState, Gate, RolloutContext, RolloutStep, approval_reason, cluster_option,
+    is_repair, kept_by_percent, newer_source, rate_text, requested_start, start_command,
 };
 use jiff::Timestamp;
 use std::fmt;
@@ -135,10 +135,15 @@ pub(crate) fn decide_next(input: &DecisionInput<'_>) -> ExplainedDecision {
 fn newer_source_note(input: &DecisionInput<'_>) -> Option<String> {
     let is_opening = matches!(input.next_step, RolloutStep::Start(_));
     let source = newer_source(input.context, input.ledger).filter(|_| !is_opening)?;
-    let (name, source) = (input.context.command_arguments(), source.as_deref().unwrap_or("nothing"));
-    Some(format!(
-        "the SidecarSet file holds {source}, which is not rolled out yet: run `pillion start {name}` to switch to it"
-    ))
+    let source = source.as_deref().unwrap_or("nothing");
+    let how = match requested_start(input.context, input.ledger, &ExternalState::default()) {
+        RolloutStep::Start(started) => {
+            let option = cluster_option(input.context.cluster.as_deref());
+            format!("run `{}` to switch to it", start_command(input.context, &started, &option))
+        }
+        step => step.reason().unwrap_or_default(),
+    };
+    Some(format!("the SidecarSet file holds {source}, which is not rolled out yet: {how}"))
 }
 
 fn decide_rollout(input: &DecisionInput<'_>) -> ExplainedDecision {

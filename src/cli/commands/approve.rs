@@ -48,7 +48,8 @@ pub(in crate::cli) fn run(
         let trailers = vec![(trailer::PLAN, plan)];
         let change =
             LedgerChange { trailers, ..LedgerChange::new(after, CommitAction::Approve, subject, body) };
-        let status = format!("pillion status {}", args.name);
-        Ok(change.about(args.batch.to_string()).with_next_command(status, "shows what the rollout waits for"))
+        let status =
+            format!("`pillion status {}{}` shows what the rollout waits for", args.name, context.options);
+        Ok(change.about(args.batch.to_string()).with_next(status))
     })
 }

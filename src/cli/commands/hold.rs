@@ -127,14 +127,17 @@ fn hold_workload(
         None => format!("\nThe hold lasts until `pillion hold {key} --off`."),
     });
     let reason = entry.and_then(|l| l.hold_reason.as_deref()).unwrap_or(REASON);
-    let off = format!("pillion hold {key} --sidecarset {} --off", before.name);
+    let off = format!(
+        "`pillion hold {key} --sidecarset {} --off{}` lets rollouts update it again",
+        before.name, context.options
+    );
     let change = LedgerChange::new(
         after.clone(),
         CommitAction::Hold,
         format!("hold {}, {reason}", workload_title(key)),
         body,
     );
-    Ok(change.with_next_command(off, "lets rollouts update it again"))
+    Ok(change.with_next(off))
 }
 
 /// Approvals of batches that are other ones without or with the workload.
@@ -155,7 +158,8 @@ fn voided_approvals(
     void.map(|a| {
         format!(
             "the approval of batch {0} no longer applies: its plan is another one now; `pillion approve {1} {0}` approves that",
-            a.batch, before.name
+            a.batch,
+            rollout.command_arguments()
         )
     })
     .collect()

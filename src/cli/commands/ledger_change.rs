@@ -1,6 +1,7 @@
 //! Commits of a person on a ledger: what `pause`, `resume`, `approve`, `rollback` and `hold` share.
 
 use super::dry_run::describe_commits;
+use super::next_step::describe_after_change;
 use super::pull_request::{DeliveryArgs, PullRequestCommit, propose, with_pull_request_hint};
 use crate::cli::author::current_author;
 use crate::cli::error::CommandError;
@@ -39,8 +40,8 @@ pub(in crate::cli) struct LedgerChange {
     pub(in crate::cli) trailers: Vec<(&'static str, String)>,
     /// Notes for the person.
     pub(in crate::cli) notes: Vec<String>,
-    /// The next command without its options, and what it does.
-    pub(in crate::cli) next_command: Option<(String, &'static str)>,
+    /// The next command and what it does.
+    pub(in crate::cli) next: Option<String>,
     /// The batch or workload that it is about, for the branch of a pull request.
     pub(in crate::cli) about: Option<String>,
 }
@@ -55,6 +56,15 @@ pub(in crate::cli) struct LedgerCommandContext<'a> {
     pub(in crate::cli) by: &'a str,
     /// The day, `YYYY-MM-DD` in UTC.
     pub(in crate::cli) today: &'a str,
+    /// The options of the command line that later commands need too.
+    pub(in crate::cli) options: &'a str,
+}
+
+impl LedgerCommandContext<'_> {
+    /// Returns what follows when the ledger of a rollout has become this one.
+    pub(in crate::cli) fn next_after(&self, after: &Ledger) -> String {
+        describe_after_change((self.deploy_branch, self.cluster_view), after, self.today, self.options)
+    }
 }
 
 impl LedgerChange {
@@ -66,7 +76,7 @@ impl LedgerChange {
             body,
             trailers: Vec::new(),
             notes: Vec::new(),
-            next_command: None,
+            next: None,
             about: None,
         }
     }
@@ -76,9 +86,9 @@ impl LedgerChange {
         Self { about: Some(subject), ..self }
     }
 
-    /// Adds the next command, and what it does.
-    pub(in crate::cli) fn with_next_command(self, command: String, effect: &'static str) -> Self {
-        Self { next_command: Some((command, effect)), ..self }
+    /// Adds the next command and what it does.
+    pub(in crate::cli) fn with_next(self, next: String) -> Self {
+        Self { next: Some(next), ..self }
     }
 }
 
@@ -130,11 +140,13 @@ pub(in crate::cli) fn commit_change_despite(
         reporter.add(diagnostics.into_iter().filter(counts));
         reporter.fail_on_errors()?;
         let (by, today) = (author.to_string(), clock::today());
+        let options = repository::command_options(&args.repository, view.cluster.as_deref());
         let change = decide(&LedgerCommandContext {
             deploy_branch: &deploy_branch,
             cluster_view: &view,
             by: &by,
             today: &today,
+            options: &options,
         })?;
         release_change(args, (&context, &deploy_branch, &view), &author, change, reporter)
     })?;
@@ -158,7 +170,7 @@ fn release_change(
     change: LedgerChange,
     reporter: &mut Reporter,
 ) -> Result<String, CommandError> {
-    let LedgerChange { ledger, action, subject, body, trailers, notes, next_command, about } = change;
+    let LedgerChange { ledger, action, subject, body, trailers, notes, next, about } = change;
     let commit = LedgerCommit { after: &ledger, action, subject, body, trailers };
     let (commit, diagnostics) = commit_ledger(deploy_branch, view, &commit, &Signing::disabled())?;
     reporter.add(diagnostics);
@@ -185,12 +197,11 @@ fn release_change(
         false => context.release(deploy_branch, commit.id, &release).map_err(with_pull_request_hint)?,
     };
     let (id, place) = require_pushed(outcome, context)?;
-    let options = repository::command_options(&args.repository, view.cluster.as_deref());
     let next = match args.delivery.no_push {
-        true => Some((release_command(context)?, "releases it")),
-        false => next_command.map(|(command, effect)| (format!("{command}{options}"), effect)),
+        true => Some(format!("`{}` releases it", release_command(context)?)),
+        false => next,
     };
-    let next = next.map_or_else(String::new, |(command, effect)| format!("next: `{command}` {effect}\n"));
+    let next = next.map_or_else(String::new, |next| format!("next: {next}\n"));
     Ok(format!("{} {}\n{place}\n{notes}{next}", id.short(), commit.subject()))
 }
 

@@ -10,6 +10,7 @@ mod hold;
 mod init;
 mod integration;
 mod ledger_change;
+mod next_step;
 mod pause;
 mod plan;
 mod print;

@@ -32,8 +32,7 @@ pub(in crate::cli) fn run(
         let subject = format!("pause at batch {}, {}", before.last_batch(), args.reason);
         let body = "Nothing more is released until `pillion resume`.".to_owned();
         let after = transitions::pause(&before, &args.reason, Some(context.by))?;
-        let resume = format!("pillion resume {}", args.name);
-        Ok(LedgerChange::new(after, CommitAction::Pause, subject, body)
-            .with_next_command(resume, "resumes it"))
+        let next = context.next_after(&after);
+        Ok(LedgerChange::new(after, CommitAction::Pause, subject, body).with_next(next))
     })
 }

@@ -1,6 +1,7 @@
 //! `pillion promote`: releases the next steps of a rollout by hand, without a look at pods.
 
 use super::ledger_change::{LedgerArgs, author_of, release_command, single_cluster};
+use super::next_step::{describe_next_step, is_unapproved};
 use super::pull_request::{PullRequestCommit, propose, with_pull_request_hint};
 use crate::cli::error::CommandError;
 use crate::cli::progress::Progress;
@@ -9,13 +10,12 @@ use crate::cli::repository::{self, RepoContext};
 use crate::cli::retry::{require_pushed, with_retry};
 use crate::cli::sidecar_set_names::SidecarSetNames;
 use crate::cli::{EXIT_SUCCESS, GlobalArgs, clock, print_text};
-use crate::diagnostics::{Code, Diagnostic, pluralize};
+use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
-use crate::model::ledger::Ledger;
 use crate::rollout::transitions::TransitionError;
 use crate::rollout::{
     Batch, BlockedReason, ExternalState, Gate, GateState, GateStatus, HotUpgradeHalf, RolloutPlan,
-    RolloutStep, gates_from_git, required_approval,
+    RolloutStep, gates_from_git, start_command,
 };
 use crate::stage::{
     DeployBranch, Error, ProposalBranch, StagedBranch, StagedCommit, build_stack, check_drift,
@@ -200,11 +200,14 @@ impl PromoteRun<'_> {
                 format!("no rollout of `{name}` is in progress: {rest}")
             }
             Some(RolloutStep::Blocked(rest)) => format!("no batch of `{name}` can be released: {rest}"),
-            Some(RolloutStep::Start(_)) if ledger.target.is_some() => format!(
-                "the file of `{name}` has a newer revision: `pillion start {name}{options}` makes it the target"
-            ),
-            Some(RolloutStep::Start(_)) => {
-                format!("no rollout of `{name}` is in progress: `pillion start {name}{options}` starts it")
+            Some(RolloutStep::Start(started)) => {
+                let start = start_command(&rollout.context, started, &options);
+                match ledger.target.is_some() {
+                    true => {
+                        format!("the file of `{name}` has a newer revision: `{start}` makes it the target")
+                    }
+                    false => format!("no rollout of `{name}` is in progress: `{start}` starts it"),
+                }
             }
             Some(RolloutStep::Batch(batch)) if wanted == Some(batch.number) => return None,
             _ if wanted.is_some_and(|batch| batch <= ledger.last_batch()) => format!(
@@ -308,30 +311,7 @@ impl PromoteRun<'_> {
 
     /// Returns what follows after the first steps, and the command for it.
     fn next_step(&self, rollout: &RolloutPlan<'_>, number: usize) -> String {
-        let (name, options) = (rollout.name(), self.options(rollout));
-        let promote = format!("`pillion promote {name}{options}`");
-        match rollout.steps.get(number) {
-            Some(RolloutStep::Batch(batch)) => {
-                let (pods, moves) = (batch.changed_pods(), batch.updates.len() as u64);
-                let before = rollout.ledger_before(number);
-                let approve = match is_unapproved(rollout, before, batch) {
-                    true => format!("`pillion approve {name} {}{options}`, then ", batch.number),
-                    false => String::new(),
-                };
-                format!(
-                    "{approve}{promote} releases {} of {}: {} of {}",
-                    batch.title(),
-                    rollout.last_batch(),
-                    pluralize(pods.into(), "pod"),
-                    pluralize(moves, "workload")
-                )
-            }
-            Some(RolloutStep::Complete(_)) => {
-                format!("{promote} completes the rollout: every workload has the target")
-            }
-            Some(step @ (RolloutStep::Idle | RolloutStep::Blocked(_))) => step.reason().unwrap_or_default(),
-            _ => format!("`pillion status {name}{options}` shows its status"),
-        }
+        describe_next_step(rollout, number, &self.options(rollout))
     }
 }
 
@@ -355,10 +335,4 @@ fn passed_gates_note(gates: &[GateStatus], steps: usize, soak: &str) -> Option<S
     }
     let passed = passed.join(", ");
     (!passed.is_empty()).then(|| format!("Released by hand, past these gates: {passed}."))
-}
-
-/// Returns whether a batch waits for a person, and the ledger before it has no approval of its plan.
-fn is_unapproved(rollout: &RolloutPlan<'_>, before: &Ledger, batch: &Batch) -> bool {
-    let awaited = required_approval(&rollout.context, before, batch);
-    awaited.is_some_and(|plan| !before.approvals.iter().any(|a| a.plan == plan))
 }

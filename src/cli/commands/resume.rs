@@ -29,19 +29,16 @@ pub(in crate::cli) fn run(
         let before = find_ledger(view, &args.name)?;
         let source = view.rollout_context(&args.name).0.source.map(|r| r.name);
         let after = transitions::resume(&before, &source)?;
-        let (subject, body, (verb, effect)) = match &before.paused {
-            Some(paused) => (
-                format!("resume at batch {}", paused.batch),
-                format!("It was paused: {}", paused.reason),
-                ("promote", "releases the next batch, unless `pillion watch` does"),
-            ),
+        let (subject, body) = match &before.paused {
+            Some(paused) => {
+                (format!("resume at batch {}", paused.batch), format!("It was paused: {}", paused.reason))
+            }
             None => (
                 format!("stage {} again", revision_text(&source)),
                 "It was rolled back, and may be rolled out again.".to_owned(),
-                ("start", "starts its rollout"),
             ),
         };
-        Ok(LedgerChange::new(after, CommitAction::Resume, subject, body)
-            .with_next_command(format!("pillion {verb} {}", args.name), effect))
+        let next = context.next_after(&after);
+        Ok(LedgerChange::new(after, CommitAction::Resume, subject, body).with_next(next))
     })
 }

@@ -58,10 +58,12 @@ fn note_missing_workloads(
     else {
         return change;
     };
-    let command = format!("pillion start {} --accept-missing", args.name);
+    let next = format!(
+        "`pillion start {} --accept-missing{}` continues without those that are missing on purpose",
+        args.name, context.options
+    );
     let notes = [change.notes.clone(), vec![missing.message]].concat();
-    LedgerChange { notes, ..change }
-        .with_next_command(command, "continues without those that are missing on purpose")
+    LedgerChange { notes, ..change }.with_next(next)
 }
 
 /// The last rollout as it was before it was complete.
@@ -101,9 +103,8 @@ fn roll_back_to_released(
          {unchanged}",
         args.name
     );
-    let promote = format!("pillion promote {}", args.name);
-    Ok(LedgerChange::new(after, CommitAction::RollBack, subject, body)
-        .with_next_command(promote, "rolls the next workloads back, unless `pillion watch` does"))
+    let next = context.next_after(&after);
+    Ok(LedgerChange::new(after, CommitAction::RollBack, subject, body).with_next(next))
 }
 
 fn roll_back_to_batch(
@@ -137,6 +138,7 @@ fn roll_back_to_batch(
     let body =
         format!("{what}\nNothing more is released until `pillion resume {}`.", rollout.command_arguments());
     let trailers = vec![(trailer::BATCH, format!("{batch}/{last}"))];
+    let next = context.next_after(&after);
     let change = LedgerChange { trailers, ..LedgerChange::new(after, CommitAction::RollBack, subject, body) };
-    Ok(change.with_next_command(format!("pillion resume {}", args.name), "resumes it"))
+    Ok(change.with_next(next))
 }

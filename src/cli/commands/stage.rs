@@ -12,7 +12,7 @@ use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, OutputFormat, clock, p
 use crate::diagnostics::{Code, Diagnostic, Severity};
 use crate::git::{ObjectId, RefUpdate, Signing, Upstream};
 use crate::model::ledger::revision_text;
-use crate::rollout::{ExternalState, RolloutPlan};
+use crate::rollout::{ExternalState, RolloutPlan, start_command};
 use crate::stage::{
     BranchContents, BranchUpdate, ClusterView, CommitStack, DeployBranch, Error, RefContents, StagedBranch,
     StagedBranchNames, build_stack, check_drift, foreign_commits, rewritten_branch, unmatched_selector,
@@ -387,8 +387,14 @@ impl<'s> BuiltStack<'s> {
             stack,
             blocked_by: waits,
         } = self;
+        let options = repository::command_options(&args.repository, cluster.as_deref());
         Ok(StagedBranchReport {
-            command_options: repository::command_options(&args.repository, cluster.as_deref()),
+            start_command: start_command(&rollout.context, rollout.started_ledger(), &options),
+            newer_hint: rollout
+                .newer_source()
+                .map(|_| rollout.newer_source_hint(&options))
+                .unwrap_or_default(),
+            command_options: options,
             sidecar_set,
             cluster,
             branch: branch.short_name().to_owned(),

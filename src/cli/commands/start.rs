@@ -2,6 +2,7 @@
 
 use super::dry_run::describe_commits;
 use super::ledger_change::release_command;
+use super::next_step::describe_next_step;
 use super::pull_request::{PullRequestCommit, propose, with_pull_request_hint};
 use super::stage::{BuiltStack, StageArgs, StageRun, StartOptions, run_stage};
 use crate::cli::error::CommandError;
@@ -140,7 +141,8 @@ impl StageRun<'_> {
             let (commit, location) = (proposed.commit, proposed.text);
             return Ok(Some(StartedRollout { commit, location, is_proposed: true, ..started }));
         }
-        self.release_start(&deploy_branch, author, started).map(Some)
+        let rollout = planned.as_ref().map(BuiltStack::rollout);
+        self.release_start(&deploy_branch, author, (started, rollout)).map(Some)
     }
 
     /// Pushes the commit of a started rollout, or keeps it in the outbox.
@@ -148,7 +150,7 @@ impl StageRun<'_> {
         &self,
         deploy_branch: &DeployBranch<'_>,
         author: &Identity,
-        started: StartedRollout,
+        (started, rollout): (StartedRollout, Option<&RolloutPlan<'_>>),
     ) -> Result<StartedRollout, CommandError> {
         let (is_local, commit) = (self.start.keeps_local, started.commit);
         let release = ReleaseStamp { at: clock::now(), by: Some(author), note: None };
@@ -161,10 +163,13 @@ impl StageRun<'_> {
             true => format!("`{}` releases it", release_command(self.context)?),
             false => {
                 let options = repository::command_options(&self.args.repository, started.cluster.as_deref());
-                format!(
-                    "`pillion promote {}{options}` releases the next batch, `pillion watch` releases batches while their pods stay healthy",
-                    started.sidecar_set
-                )
+                match rollout {
+                    Some(rollout) => {
+                        let next = describe_next_step(rollout, 1, &options);
+                        format!("{next}; `pillion watch` releases batches while their pods stay healthy")
+                    }
+                    None => format!("`pillion status {}{options}` shows what follows", started.sidecar_set),
+                }
             }
         };
         Ok(StartedRollout { commit, location, is_local, next, ..started })

@@ -1,5 +1,6 @@
 //! `pillion status`: shows the state of rollouts, since when, and what each waits for.
 
+use super::next_step::rejected_hint;
 use crate::cli::error::CommandError;
 use crate::cli::format::costs::{self, ClusterCosts};
 use crate::cli::format::status::{LedgerStatus, StatusSummary, to_json};
@@ -14,7 +15,7 @@ use crate::git::HistoryWalk;
 use crate::model::ledger::{Ledger, Revision, RevisionName};
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::report::{describe_changes, ledger_holds};
-use crate::rollout::{ExternalState, RolloutPlan, RolloutStep, gates_from_git};
+use crate::rollout::{BlockedReason, ExternalState, RolloutPlan, RolloutStep, gates_from_git};
 use crate::stage::{ClusterView, DeployBranch, Error, change_text, versions_text, wave_block_reason};
 use clap::Args;
 
@@ -179,7 +180,7 @@ fn ledger_status(
         newer_revision: rollout.newer_source(),
         starts: rollout.starts_rollout(),
         next: next_step(&rollout, &options),
-        command_options: options,
+        newer_hint: rollout.newer_source().map(|_| rollout.newer_source_hint(&options)).unwrap_or_default(),
         ledger: ledger.clone(),
     })
 }
@@ -242,6 +243,9 @@ fn describe_step(rollout: &RolloutPlan<'_>, first: Option<&RolloutStep>, options
         ),
         Some(RolloutStep::Complete(_)) => "complete: every workload has the target".to_owned(),
         Some(RolloutStep::Resume(_)) => "resuming it".to_owned(),
+        Some(RolloutStep::Blocked(BlockedReason::Rejected(revision))) => {
+            rejected_hint(rollout.name(), revision, options)
+        }
         Some(step @ (RolloutStep::Idle | RolloutStep::Blocked(_))) => step.reason().unwrap_or_default(),
         None => String::new(),
     }

@@ -39,7 +39,11 @@ pub(in crate::cli) struct StagedBranchReport {
     pub(in crate::cli) paused: Option<String>,
     /// The revision of the file, where the rollout has another target.
     pub(in crate::cli) newer_revision: Option<String>,
-    /// Further options of the command that starts it.
+    /// What becomes of that revision.
+    pub(in crate::cli) newer_hint: String,
+    /// The command that starts it.
+    pub(in crate::cli) start_command: String,
+    /// Further options of commands.
     pub(in crate::cli) command_options: String,
 }
 
@@ -150,19 +154,14 @@ impl StagedBranchReport {
             );
         }
         if let Some(newer) = &self.newer_revision {
-            let _ = writeln!(
-                text,
-                "  its file holds {newer}, which waits: `pillion start {}{}` makes it the target",
-                self.sidecar_set, self.command_options
-            );
+            let _ = writeln!(text, "  its file holds {newer}, which waits: {}", self.newer_hint);
         }
         match &self.blocked_by {
             Some(reason) => {
                 let _ = writeln!(text, "  cannot start yet: {reason}");
             }
             None if self.starts && self.paused.is_none() => {
-                let how = format!("pillion start {}{}", self.sidecar_set, self.command_options);
-                let _ = writeln!(text, "  not started: `{how}` starts the rollout");
+                let _ = writeln!(text, "  not started: `{}` starts the rollout", self.start_command);
             }
             None => {}
         }

@@ -46,8 +46,8 @@ pub(in crate::cli) struct LedgerStatus {
     pub(in crate::cli) held: Vec<HeldWorkloadReport>,
     /// The revision of the file, where the rollout has another target.
     pub(in crate::cli) newer_revision: Option<RevisionName>,
-    /// Options of the next command.
-    pub(in crate::cli) command_options: String,
+    /// What becomes of that revision.
+    pub(in crate::cli) newer_hint: String,
     /// The next step changes the target: the numbers of pods are about the new one.
     pub(in crate::cli) starts: bool,
     pub(in crate::cli) next: String,
@@ -121,11 +121,10 @@ impl LedgerStatus {
         if let Some(newer) = &self.newer_revision {
             let _ = writeln!(
                 text,
-                "  its file holds {} ({}), which waits: `pillion start {}{}` makes it the target",
+                "  its file holds {} ({}), which waits: {}",
                 self.summary.source.as_deref().unwrap_or("nothing"),
                 newer.as_deref().unwrap_or("deleted"),
-                self.name,
-                self.command_options
+                self.newer_hint
             );
         }
         text

@@ -240,6 +240,11 @@ impl Ledger {
         Self { name: name.into(), ..Self::default() }
     }
 
+    /// Returns whether a revision was rolled back, and is not rolled out again.
+    pub(crate) fn rejects(&self, revision: &RevisionName) -> bool {
+        self.rejected.iter().any(|rejected| **rejected == *revision_text(revision))
+    }
+
     /// Returns the line of a workload as far as it counts ([`LedgerEntry::effective`]).
     /// `hash` returns that of the source.
     pub(crate) fn entry(&self, key: &str, hash: impl FnOnce() -> Arc<str>) -> Option<Cow<'_, LedgerEntry>> {

@@ -10,8 +10,8 @@ use crate::git::Commit;
 use crate::model::ledger::{Ledger, emit};
 use crate::model::timestamp::format_day;
 use crate::read::normalize_path;
-use crate::rollout::RolloutContext;
 use crate::rollout::settings::PlanRules;
+use crate::rollout::{RolloutContext, cluster_option};
 use crate::stage::ledger_history::find_approver;
 use crate::stage::missing_workloads::missing_in_ledger;
 use crate::stage::{ClusterView, DeployBranch, Error};
@@ -320,7 +320,7 @@ impl ClusterCheck<'_> {
     }
 
     fn unapproved_batch(&self, changed: &AuditedChange, number: u32) -> Diagnostic {
-        let name = &changed.key.1;
+        let (name, option) = (&changed.key.1, cluster_option(changed.key.0.as_deref()));
         let (id, path) = (changed.commit.id.short(), self.ledger_path(name));
         let message = format!("commit {id} releases batch {number} of `{name}`, which is not approved");
         Diagnostic::error(Code::BatchNotApproved, message)
@@ -329,7 +329,7 @@ impl ClusterCheck<'_> {
                 "`approve` in pillion.yaml requires an approval of batch {number}, and an approval is for exactly one plan"
             ))
             .help(format!(
-                "undo the commit, then `pillion approve {name} {number}`; if it is on the deploy branch already, `pillion rollback {name} --to {}`",
+                "undo the commit, then `pillion approve {name} {number}{option}`; if it is on the deploy branch already, `pillion rollback {name} --to {}{option}`",
                 number - 1
             ))
     }

@@ -298,7 +298,7 @@ impl LedgerDiff<'_> {
         );
         let diagnostic = ledger_difference(&file.into(), &written, &planned, &what)
             .unwrap_or_else(|| Diagnostic::error(Code::LedgerNotPlanned, what));
-        if self.is_reverted() { manual_revert(diagnostic, self.new) } else { diagnostic }
+        if self.is_reverted() { manual_revert(diagnostic, cluster, self.new) } else { diagnostic }
     }
 
     /// Returns whether the ledger is in the state after an earlier batch of the same rollout: `git revert`.

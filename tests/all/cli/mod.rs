@@ -8,6 +8,7 @@ mod doctor;
 #[cfg(unix)]
 mod init;
 mod invocation;
+mod next_commands;
 mod plan;
 #[cfg(target_os = "linux")]
 mod progress;

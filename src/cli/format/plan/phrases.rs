@@ -8,7 +8,7 @@ use crate::model::workload::is_sidecar_set_key;
 use crate::rollout::pod_resources::PodResources;
 use crate::rollout::report::{BatchReport, SetChanges, WorkloadReport, workload_title};
 use crate::rollout::workload_set::SidecarEffect;
-use crate::rollout::{BlockedReason, RolloutEnd};
+use crate::rollout::{BlockedReason, RolloutEnd, cluster_option};
 
 /// What goes from where to where: `log`, `logtail 1.4.2 -> 1.5.0 (log-5448b598bc -> log-6767bf76cb), image only`.
 pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
@@ -303,9 +303,10 @@ pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
     }
     if let Some(newer) = plan.rollout.newer_source() {
         lines.push(format!(
-            "the file of `{}` holds {}, which waits: `pillion start {name}` makes it the target",
+            "the file of `{}` holds {}, which waits: {}",
             plan.rollout.name(),
-            newer.as_deref().unwrap_or("nothing")
+            newer.as_deref().unwrap_or("nothing"),
+            plan.rollout.newer_source_hint(&cluster_option(plan.rollout.context.cluster.as_deref()))
         ));
     }
     if report.removal.is_some() && plan.rollout.starts_rollout() {
