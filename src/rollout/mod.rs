@@ -52,6 +52,9 @@ pub(crate) mod sidecar_costs;
 /// Pod counts and related objects of a cluster.
 pub(crate) mod cluster_state;
 
+/// Differences between objects in the cluster and in git.
+pub(crate) mod live_fields;
+
 /// The workloads of a cluster.
 pub(crate) mod workload_set;
 

@@ -15,7 +15,6 @@ mod pod_set;
 mod pull;
 mod revision_match;
 mod sync_status;
-mod template_match;
 mod tolerance;
 mod types;
 mod workload;

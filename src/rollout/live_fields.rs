@@ -8,7 +8,8 @@ use serde_json::Value;
 const MERGE_KEYS: [&str; 4] = ["name", "mountPath", "devicePath", "containerPort"];
 
 /// Returns the dotted path of the first field that is in git and differs in the cluster; None: no difference.
-pub(super) fn first_different_field(expected: &Value, live: &Value) -> Option<String> {
+#[cfg_attr(not(feature = "watch"), expect(dead_code, reason = "only the watcher asks for it"))]
+pub(crate) fn first_different_field(expected: &Value, live: &Value) -> Option<String> {
     difference(expected, Some(live), "")
 }
 
