@@ -1,15 +1,11 @@
-//! Reads pod counts and related objects from the output of `kubectl get`.
-//!
-//! The output of a large cluster has hundreds of megabytes: JSON is read object by object, and of a pod only its
-//! owner.
+//! Reads pod counts and related objects from the output of `kubectl get`; of a pod only its owner.
 
+use super::cluster_objects::{ObjectCollector, ObjectHeadWire, collect_cluster_objects};
+use super::pod_owners::ControllerIndex;
 use super::related_objects::{RelatedObject, from_object};
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::workload::{api_group, workload_key};
-use crate::yaml::{Document, EntryPart, FieldPath, split_documents};
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,12 +23,7 @@ pub(crate) struct ClusterState {
 /// # Errors
 /// A diagnostic when it is neither JSON nor YAML, or has no pod and no workload.
 pub(crate) fn read_cluster_state(name: &Arc<str>, text: &str) -> Result<ClusterState, Diagnostic> {
-    let mut cluster = ClusterStateBuilder::default();
-    if !text.trim_start().starts_with('{') || cluster.read_json(text).is_none() {
-        cluster = ClusterStateBuilder::default();
-        cluster.read_yaml(name, text)?;
-    }
-    let found = cluster.build();
+    let found = collect_cluster_objects::<ClusterStateBuilder>(name, text)?.build();
     if found.replicas.is_empty() && found.related_objects.is_empty() {
         return Err(Diagnostic::error(Code::NoPods, "the cluster state has no pod and no workload")
             .at(Span::whole_file(Arc::clone(name)))
@@ -46,130 +37,14 @@ pub(crate) fn read_cluster_state(name: &Arc<str>, text: &str) -> Result<ClusterS
 struct ClusterStateBuilder {
     /// The replica counts that workloads report.
     replicas: BTreeMap<String, u32>,
-    /// The controller of each workload that has one.
-    owners: BTreeMap<String, String>,
+    /// The controllers of workloads.
+    controllers: ControllerIndex,
     /// Pods by their controller.
     pods: BTreeMap<String, u32>,
     related_objects: Vec<RelatedObject>,
 }
 
-/// A list of objects, not parsed yet.
-#[derive(Deserialize)]
-struct ListWire<'t> {
-    kind: Option<String>,
-    #[serde(borrow)]
-    items: Option<Vec<&'t RawValue>>,
-}
-
-/// The identity and the owners of an object.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ObjectHeadWire {
-    #[serde(default)]
-    api_version: String,
-    #[serde(default)]
-    kind: String,
-    #[serde(default)]
-    metadata: ObjectMetadataWire,
-    #[serde(default)]
-    status: PodPhaseWire,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct ObjectMetadataWire {
-    #[serde(default)]
-    name: String,
-    namespace: Option<String>,
-    #[serde(default)]
-    labels: Option<BTreeMap<String, Value>>,
-    #[serde(default)]
-    owner_references: Option<Vec<ControllerReferenceWire>>,
-    deletion_timestamp: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ControllerReferenceWire {
-    #[serde(default)]
-    api_version: String,
-    #[serde(default)]
-    kind: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    controller: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-struct PodPhaseWire {
-    phase: Option<Value>,
-}
-
-impl ObjectHeadWire {
-    /// Returns the kind; the items of a typed list (`PodList`) may omit theirs.
-    fn kind_in<'h>(&'h self, list: &'h str) -> Option<&'h str> {
-        let of_list = list.strip_suffix("List").unwrap_or_default();
-        let kind = if self.kind.is_empty() { of_list } else { &self.kind };
-        (!kind.is_empty()).then_some(kind)
-    }
-}
-
-impl ClusterStateBuilder {
-    /// Returns None where the text is not JSON, or not a list of objects.
-    fn read_json(&mut self, text: &str) -> Option<()> {
-        let mut stream = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
-        stream.try_for_each(|raw| {
-            let raw = raw.ok()?.get();
-            let outer: ListWire<'_> = serde_json::from_str(raw).ok()?;
-            match outer.items.filter(|_| outer.kind.as_deref().is_some_and(|k| k.ends_with("List"))) {
-                Some(items) => {
-                    let list = outer.kind.unwrap_or_default();
-                    items.iter().try_for_each(|item| self.read_raw_object(item.get(), &list))
-                }
-                None => self.read_raw_object(raw, ""),
-            }
-        })
-    }
-
-    fn read_raw_object(&mut self, raw: &str, list: &str) -> Option<()> {
-        let head: ObjectHeadWire = serde_json::from_str(raw).ok()?;
-        self.add_object(&head, head.kind_in(list)?, || serde_json::from_str(raw).unwrap_or(Value::Null));
-        Some(())
-    }
-
-    fn read_yaml(&mut self, name: &Arc<str>, text: &str) -> Result<(), Diagnostic> {
-        let (slices, problems) = split_documents(name, text);
-        if let Some(problem) = problems.into_iter().find(Diagnostic::is_error) {
-            return Err(problem);
-        }
-        for (index, slice) in slices.into_iter().enumerate() {
-            let document = Document::read(name, index, slice.first_line, &text[slice.span])?;
-            let value = document.value();
-            let list = value["kind"].as_str().filter(|kind| kind.ends_with("List"));
-            match (list, value["items"].as_array()) {
-                (Some(list), Some(items)) => {
-                    for (i, item) in items.iter().enumerate() {
-                        let at = FieldPath::dotted("items").child(i);
-                        self.read_value(item, list).map_err(|error| not_an_object(&document, &at, &error))?;
-                    }
-                }
-                _ if value.is_null() => {}
-                _ => self
-                    .read_value(value, "")
-                    .map_err(|error| not_an_object(&document, &FieldPath::root(), &error))?,
-            }
-        }
-        Ok(())
-    }
-
-    fn read_value(&mut self, value: &Value, list: &str) -> Result<(), String> {
-        let head = ObjectHeadWire::deserialize(value).map_err(|error| error.to_string())?;
-        let kind = head.kind_in(list).ok_or("it has no `kind`")?;
-        self.add_object(&head, kind, || value.clone());
-        Ok(())
-    }
-
+impl ObjectCollector for ClusterStateBuilder {
     fn add_object(&mut self, head: &ObjectHeadWire, kind: &str, whole: impl Fn() -> Value) {
         let namespace = head.metadata.namespace.as_deref().unwrap_or("default");
         let group = api_group(&head.api_version);
@@ -177,10 +52,7 @@ impl ClusterStateBuilder {
             "Pod" if group.is_empty() => self.add_pod(head, namespace),
             _ if ["apps", "apps.kruise.io", "argoproj.io", "extensions"].contains(&group) => {
                 let own = workload_key(&head.api_version, kind, namespace, &head.metadata.name);
-                if let Some(owner) = controller_reference(&head.metadata) {
-                    let owner = workload_key(&owner.api_version, &owner.kind, namespace, &owner.name);
-                    self.owners.insert(own.clone(), owner);
-                }
+                self.controllers.add_object(&own, &head.metadata, namespace);
                 if let Some(n) = desired_replicas(&whole()) {
                     self.replicas.insert(own, n);
                 }
@@ -188,69 +60,26 @@ impl ClusterStateBuilder {
             _ => self.related_objects.extend(from_object(&whole(), namespace)),
         }
     }
+}
 
+impl ClusterStateBuilder {
     fn add_pod(&mut self, head: &ObjectHeadWire, namespace: &str) {
-        let phase = head.status.phase.as_ref().and_then(Value::as_str);
-        let is_over = matches!(phase, Some("Succeeded" | "Failed"));
-        let metadata = &head.metadata;
-        let Some(owner) =
-            controller_reference(metadata).filter(|_| !is_over && metadata.deletion_timestamp.is_none())
-        else {
+        if head.is_over() {
             return;
-        };
-        let mut owned = workload_key(&owner.api_version, &owner.kind, namespace, &owner.name);
-        if owner.kind == "ReplicaSet"
-            && !self.owners.contains_key(&owned)
-            && let Some(maker) = replica_set_owner(owner, metadata, namespace)
-        {
-            self.owners.insert(owned.clone(), maker);
         }
-        // A file may list pods before their ReplicaSets, so owners are looked up at the end.
-        *self.pods.entry(std::mem::take(&mut owned)).or_default() += 1;
+        if let Some(owned) = self.controllers.controller_of_pod(head, namespace) {
+            *self.pods.entry(owned).or_default() += 1;
+        }
     }
 
     fn build(self) -> ClusterState {
         let mut pods: BTreeMap<Arc<str>, u32> = BTreeMap::new();
         for (owner, n) in &self.pods {
-            let mut top = owner;
-            // An object that owns itself would be an endless loop.
-            for _ in 0..8 {
-                let Some(above) = self.owners.get(top) else { break };
-                top = above;
-            }
-            *pods.entry(top.as_str().into()).or_default() += n;
+            *pods.entry(self.controllers.top(owner).into()).or_default() += n;
         }
         pods.extend(self.replicas.into_iter().map(|(key, n)| (Arc::from(key), n)));
         ClusterState { replicas: pods, related_objects: self.related_objects }
     }
-}
-
-/// Reports an object that cannot be read: without it a rollout would have fewer pods than the cluster.
-fn not_an_object(document: &Document, at: &FieldPath, error: &str) -> Diagnostic {
-    Diagnostic::error(Code::WrongType, "the cluster state has an object that cannot be read")
-        .at(document.label(at, EntryPart::Value, ""))
-        .because(error)
-        .help("pass the output of `kubectl get pods -A -o json` as it is")
-}
-
-fn controller_reference(metadata: &ObjectMetadataWire) -> Option<&ControllerReferenceWire> {
-    metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true))
-}
-
-/// Returns the Deployment or Rollout that owns a ReplicaSet, by the hash that it writes into names and labels.
-fn replica_set_owner(
-    owner: &ControllerReferenceWire,
-    metadata: &ObjectMetadataWire,
-    namespace: &str,
-) -> Option<String> {
-    let label = |name: &str| metadata.labels.as_ref()?.get(name)?.as_str();
-    let strip = |hash: &str| Some(owner.name.strip_suffix(hash)?.strip_suffix('-')?.to_owned());
-    // Pods of Argo Rollouts have this label, pods of Deployments the other one.
-    if let Some(name) = label("rollouts-pod-template-hash").and_then(strip) {
-        return Some(workload_key("argoproj.io/v1alpha1", "Rollout", namespace, &name));
-    }
-    let name = label("pod-template-hash").and_then(strip)?;
-    Some(workload_key("apps/v1", "Deployment", namespace, &name))
 }
 
 /// Returns the desired number of pods of a workload.

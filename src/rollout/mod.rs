@@ -5,11 +5,13 @@
 
 mod batch_selection;
 mod blocked;
+mod cluster_objects;
 mod gates;
 mod hot_upgrade;
 mod kruise;
 mod partition_selection;
 mod plan;
+mod pod_owners;
 mod pod_requirements;
 mod pod_security;
 mod progress;
