@@ -83,12 +83,12 @@ pub(crate) fn init_ledgers(
         }
     }
     let way = match released {
-        Some(InitialRevision::Nothing) => ReleasedSubset(0),
+        Some(InitialRevision::Nothing) => ReleasedSubset::default(),
         Some(InitialRevision::Current) => ReleasedSubset::all_sets(&missing),
         None if view.prepared.renderer.is_kruise_runtime() => {
             deployed_sets(deploy_branch, view, &missing, evidence)
         }
-        None if evidence == RevisionEvidence::Manifests && !known.is_empty() => ReleasedSubset(0),
+        None if evidence == RevisionEvidence::Manifests && !known.is_empty() => ReleasedSubset::default(),
         None => closest_subset(deploy_branch, view, &missing, evidence)?,
     };
     let ledgers = way.apply(view, &missing);
@@ -205,33 +205,27 @@ fn deployed_sets(
     let path =
         |set: &SidecarSet| deploy_branch.configuration.rendered_path(view.cluster.as_deref(), input_of(set)?);
     let is_there = |path: String| deploy_branch.rendered_files().file_id(Path::new(&path)).is_some();
-    let found = missing.iter().enumerate().filter(|(_, set)| path(set).is_some_and(is_there));
-    found.fold(ReleasedSubset(0), |way, (n, _)| way.with(n))
+    ReleasedSubset::of(missing, |set| path(set).is_some_and(is_there))
 }
 
-/// Which of the SidecarSets without a ledger are released: a bit for each.
-#[derive(Debug, Clone, Copy)]
-struct ReleasedSubset(u64);
+/// Which of the SidecarSets without a ledger are released, by their index.
+#[derive(Debug, Clone, Default)]
+struct ReleasedSubset(BTreeSet<usize>);
 
 impl ReleasedSubset {
+    fn of(sets: &[Arc<SidecarSet>], is_released: impl Fn(&SidecarSet) -> bool) -> Self {
+        Self((0..sets.len()).filter(|n| is_released(&sets[*n])).collect())
+    }
+
     fn all_sets(sets: &[Arc<SidecarSet>]) -> Self {
-        sets.iter().enumerate().fold(Self(0), |way, (n, _)| way.with(n))
-    }
-
-    /// More sets than bits are all released when every bit is set.
-    fn with(self, set: usize) -> Self {
-        Self(self.0 | 1 << set.min(63))
-    }
-
-    fn without(self, set: usize) -> Self {
-        Self(self.0 & !(1 << set.min(63)))
+        Self::of(sets, |_| true)
     }
 
     /// Creates the ledgers of the sets.
-    fn apply(self, view: &mut ClusterView, sets: &[Arc<SidecarSet>]) -> Vec<Ledger> {
+    fn apply(&self, view: &mut ClusterView, sets: &[Arc<SidecarSet>]) -> Vec<Ledger> {
         let ledger = |(n, set): (usize, &Arc<SidecarSet>)| {
             let (revision, mut ledger) = (Revision::from_set(set), Ledger::new(&set.name));
-            if self.0 & 1 << n.min(63) != 0 {
+            if self.0.contains(&n) {
                 ledger.released = Some(Arc::clone(&revision.name));
                 ledger.revisions.insert(Arc::clone(&revision.name), revision);
             }
@@ -244,16 +238,21 @@ impl ReleasedSubset {
 
     /// Returns all combinations worth a comparison, the one with the least released first.
     fn candidates(sets: &[Arc<SidecarSet>]) -> Vec<Self> {
-        let whole = Self::all_sets(sets);
+        let bits = |way: usize| Self((0..sets.len()).filter(|n| way & 1 << n != 0).collect());
         let mut ways: Vec<Self> = match sets.len() {
-            n if n <= MAX_COMPARED_SETS => (0..1 << n).map(Self).collect(),
+            n if n <= MAX_COMPARED_SETS => (0..1 << n).map(bits).collect(),
             n => {
-                let single = (0..n).map(|set| Self(0).with(set));
-                let most = (0..n).map(|set| whole.without(set));
-                [Self(0)].into_iter().chain(single).chain(most).chain([whole]).collect()
+                let single = (0..n).map(|set| Self(BTreeSet::from([set])));
+                let most = (0..n).map(|set| Self((0..n).filter(|other| *other != set).collect()));
+                [Self::default()]
+                    .into_iter()
+                    .chain(single)
+                    .chain(most)
+                    .chain([Self::all_sets(sets)])
+                    .collect()
             }
         };
-        ways.sort_by_key(|way| way.0.count_ones());
+        ways.sort_by_key(|way| way.0.len());
         ways
     }
 }
@@ -269,14 +268,14 @@ fn closest_subset(
     for way in ReleasedSubset::candidates(sets) {
         way.apply(view, sets);
         let differing = count_differing_lines(deploy_branch, view, evidence)?;
-        if best.is_none_or(|(fewest, _)| differing < fewest) {
+        if best.as_ref().is_none_or(|(fewest, _)| differing < *fewest) {
             best = Some((differing, way));
         }
         if differing == 0 {
             break;
         }
     }
-    Ok(best.map_or(ReleasedSubset(0), |(_, way)| way))
+    Ok(best.map(|(_, way)| way).unwrap_or_default())
 }
 
 /// Counts the lines that differ from the rendered output.
