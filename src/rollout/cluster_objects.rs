@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 /// Takes objects of a cluster.
 pub(super) trait ObjectCollector: Default {
-    /// Takes an object of a kind. `whole` reads all of it.
-    fn add_object(&mut self, head: &ObjectHeadWire, kind: &str, whole: impl Fn() -> Value);
+    /// Takes an object. `whole` reads all of it.
+    fn add_object(&mut self, head: &ObjectHeadWire, whole: impl Fn() -> Value);
 }
 
 /// Collects the objects in the output of `kubectl get -o json` or `-o yaml`.
@@ -35,7 +35,9 @@ pub(super) fn collect_cluster_objects<C: ObjectCollector>(
 
 /// A list of objects, not parsed yet.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ListWire<'t> {
+    api_version: Option<String>,
     kind: Option<String>,
     #[serde(borrow)]
     items: Option<Vec<&'t RawValue>>,
@@ -86,12 +88,23 @@ pub(super) struct PodPhaseWire {
     pub(super) phase: Option<Value>,
 }
 
+/// The type of a list; the items of a typed one (`PodList`) may omit theirs.
+#[derive(Default, Clone, Copy)]
+struct ListType<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+}
+
 impl ObjectHeadWire {
-    /// Returns the kind; the items of a typed list (`PodList`) may omit theirs.
-    fn kind_in<'h>(&'h self, list: &'h str) -> Option<&'h str> {
-        let of_list = list.strip_suffix("List").unwrap_or_default();
-        let kind = if self.kind.is_empty() { of_list } else { &self.kind };
-        (!kind.is_empty()).then_some(kind)
+    /// Returns the object with its own type, or with that of the items of a list. None: it has none.
+    fn with_type_in(mut self, list: ListType<'_>) -> Option<Self> {
+        if self.kind.is_empty() {
+            list.kind.strip_suffix("List").unwrap_or_default().clone_into(&mut self.kind);
+            if self.api_version.is_empty() {
+                list.api_version.clone_into(&mut self.api_version);
+            }
+        }
+        (!self.kind.is_empty()).then_some(self)
     }
 }
 
@@ -103,17 +116,19 @@ fn read_json(collector: &mut impl ObjectCollector, text: &str) -> Option<()> {
         let outer: ListWire<'_> = serde_json::from_str(raw).ok()?;
         match outer.items.filter(|_| outer.kind.as_deref().is_some_and(|k| k.ends_with("List"))) {
             Some(items) => {
-                let list = outer.kind.unwrap_or_default();
-                items.iter().try_for_each(|item| read_raw_object(collector, item.get(), &list))
+                let [api_version, kind] =
+                    [&outer.api_version, &outer.kind].map(|text| text.as_deref().unwrap_or_default());
+                let list = ListType { api_version, kind };
+                items.iter().try_for_each(|item| read_raw_object(collector, item.get(), list))
             }
-            None => read_raw_object(collector, raw, ""),
+            None => read_raw_object(collector, raw, ListType::default()),
         }
     })
 }
 
-fn read_raw_object(collector: &mut impl ObjectCollector, raw: &str, list: &str) -> Option<()> {
+fn read_raw_object(collector: &mut impl ObjectCollector, raw: &str, list: ListType<'_>) -> Option<()> {
     let head: ObjectHeadWire = serde_json::from_str(raw).ok()?;
-    collector.add_object(&head, head.kind_in(list)?, || serde_json::from_str(raw).unwrap_or(Value::Null));
+    collector.add_object(&head.with_type_in(list)?, || serde_json::from_str(raw).unwrap_or(Value::Null));
     Some(())
 }
 
@@ -126,26 +141,27 @@ fn read_yaml(collector: &mut impl ObjectCollector, name: &Arc<str>, text: &str) 
         let document = Document::read(name, index, slice.first_line, &text[slice.span])?;
         let value = document.value();
         let list = value["kind"].as_str().filter(|kind| kind.ends_with("List"));
+        let api_version = value["apiVersion"].as_str().unwrap_or_default();
         match (list, value["items"].as_array()) {
             (Some(list), Some(items)) => {
                 for (i, item) in items.iter().enumerate() {
                     let at = FieldPath::dotted("items").child(i);
-                    read_value(collector, item, list)
+                    read_value(collector, item, ListType { api_version, kind: list })
                         .map_err(|error| not_an_object(&document, &at, &error))?;
                 }
             }
             _ if value.is_null() => {}
-            _ => read_value(collector, value, "")
+            _ => read_value(collector, value, ListType::default())
                 .map_err(|error| not_an_object(&document, &FieldPath::root(), &error))?,
         }
     }
     Ok(())
 }
 
-fn read_value(collector: &mut impl ObjectCollector, value: &Value, list: &str) -> Result<(), String> {
+fn read_value(collector: &mut impl ObjectCollector, value: &Value, list: ListType<'_>) -> Result<(), String> {
     let head = ObjectHeadWire::deserialize(value).map_err(|error| error.to_string())?;
-    let kind = head.kind_in(list).ok_or("it has no `kind`")?;
-    collector.add_object(&head, kind, || value.clone());
+    let head = head.with_type_in(list).ok_or("it has no `kind`")?;
+    collector.add_object(&head, || value.clone());
     Ok(())
 }
 

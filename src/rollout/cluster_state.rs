@@ -45,9 +45,10 @@ struct ClusterStateBuilder {
 }
 
 impl ObjectCollector for ClusterStateBuilder {
-    fn add_object(&mut self, head: &ObjectHeadWire, kind: &str, whole: impl Fn() -> Value) {
+    fn add_object(&mut self, head: &ObjectHeadWire, whole: impl Fn() -> Value) {
         let namespace = head.metadata.namespace.as_deref().unwrap_or("default");
         let group = api_group(&head.api_version);
+        let kind = head.kind.as_str();
         match kind {
             "Pod" if group.is_empty() => self.add_pod(head, namespace),
             _ if ["apps", "apps.kruise.io", "argoproj.io", "extensions"].contains(&group) => {
