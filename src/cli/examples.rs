@@ -116,6 +116,20 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "adopt",
+        &[
+            ("pillion adopt --cluster-state cluster.json", "Compare the pods that run with those of git"),
+            (
+                "pillion adopt --cluster-state cluster.json --push",
+                "Write the first ledgers, which change no pod",
+            ),
+            (
+                "pillion adopt --cluster-state cluster.json --to kruise",
+                "Show what going back to Kruise changes",
+            ),
+        ],
+    ),
+    (
         "verify",
         &[
             ("pillion verify", "Check that git holds what pillion makes"),

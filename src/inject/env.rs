@@ -18,7 +18,7 @@ pub(super) const TERMINATE_WITH_IMAGE: &str = "KRUISE_TERMINATE_SIDECAR_WHEN_JOB
 
 /// Returns whether a container bears the mark anywhere: a set may have written the variable itself, and then
 /// the mark that injection appends is the second one.
-pub(super) fn has_injected_mark(container: &Value) -> bool {
+pub(crate) fn has_injected_mark(container: &Value) -> bool {
     list_items(container, "env").iter().any(|e| item_name(e) == IS_INJECTED && env_value(e) == "true")
 }
 

@@ -44,7 +44,7 @@ mod trace_recorder;
 mod types;
 mod volumes;
 
-pub(crate) use env::IS_INJECTED;
+pub(crate) use env::{IS_INJECTED, has_injected_mark};
 pub(crate) use selection::selects_namespace;
 pub use set_store::{PreparedSet, SidecarSetStore};
 pub use template::{NamespaceLabels, PodTemplate, PodTemplateChange};

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 /// Reports what Kruise cannot do, and SidecarSets that are deployed and have no file.
 pub(super) fn check(sets: &[Arc<SidecarSet>], ledgers: &BTreeMap<Arc<str>, Ledger>) -> Vec<Diagnostic> {
-    let unsupported = sets.iter().filter_map(|set| unsupported_mode(set));
+    let unsupported = sets.iter().filter_map(|set| unsupported_by_kruise(set));
     let is_missing = |ledger: &&Ledger| sets.iter().all(|set| *set.name != *ledger.name);
     let in_use = ledgers.values().filter(|ledger| ledger.is_in_use());
     unsupported.chain(in_use.filter(is_missing).map(missing_set)).collect()
 }
 
-/// Modes and launch orders are pillion's own: it would have to inject the containers.
-fn unsupported_mode(set: &SidecarSet) -> Option<Diagnostic> {
+/// Reports a mode or a launch order: they are pillion's own, and it would have to inject the containers.
+pub(crate) fn unsupported_by_kruise(set: &SidecarSet) -> Option<Diagnostic> {
     let what = match (set.mode != SidecarMode::Container, set.after.is_empty()) {
         (false, true) => return None,
         (true, _) => format!("the sidecar mode `{}`", set.mode.name()),
@@ -25,7 +25,7 @@ fn unsupported_mode(set: &SidecarSet) -> Option<Diagnostic> {
     Some(
         Diagnostic::error(Code::UnsupportedByKruise, message)
             .at(set.label("metadata.annotations", ""))
-            .because("`runtime: Kruise` in pillion.yaml: pods get the containers as the SidecarSet has them")
+            .because("with `runtime: Kruise` in pillion.yaml, pods get the containers as the SidecarSet has them")
             .help("remove the annotation; `initContainers` with `restartPolicy: Always` are native sidecars in Kruise, too"),
     )
 }

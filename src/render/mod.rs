@@ -27,6 +27,7 @@ mod workload_outline;
 
 pub use collect::{CollectedObjects, collect_objects};
 pub(crate) use file::{FileRenderOptions, RenderedFile, SourceFile, render_file};
+pub(crate) use kruise::unsupported_by_kruise;
 pub(crate) use namespaces::NamespaceIndex;
 pub(crate) use override_rules::OverrideRules;
 pub(crate) use overrides::{KnownSets, OverrideIndex};

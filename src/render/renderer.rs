@@ -106,6 +106,18 @@ impl Renderer {
         Self { kruise_sets: Some(Arc::new(WorkloadKind::sidecar_set())), ..self }
     }
 
+    /// Returns a renderer that injects workloads, also where Kruise does so in the cluster.
+    #[must_use]
+    pub(crate) fn without_kruise(self) -> Self {
+        Self { kruise_sets: None, ..self }
+    }
+
+    /// Returns a renderer that knows no SidecarOverrides, as Kruise.
+    #[must_use]
+    pub(crate) fn without_overrides(self) -> Self {
+        Self { overrides: OverrideIndex::default(), ..self }
+    }
+
     /// Returns whether Kruise injects the sidecars.
     pub(crate) fn is_kruise_runtime(&self) -> bool {
         self.kruise_sets.is_some()

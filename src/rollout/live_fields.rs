@@ -1,5 +1,5 @@
-//! Checks that an object in the cluster contains every field of the one in git. The API server adds defaults, drops
-//! empty fields and normalizes quantities.
+//! Compares an object in the cluster with the one in git, field by field. The API server adds defaults, drops empty
+//! fields and normalizes quantities: fields that only the cluster has are no difference.
 
 use crate::model::quantity::Quantity;
 use serde_json::Value;
@@ -7,50 +7,94 @@ use serde_json::Value;
 /// Keys that identify elements of a container's lists.
 const MERGE_KEYS: [&str; 4] = ["name", "mountPath", "devicePath", "containerPort"];
 
-/// Returns the dotted path of the first field that is in git and differs in the cluster; None: no difference.
-#[cfg_attr(not(feature = "watch"), expect(dead_code, reason = "only the watcher asks for it"))]
-pub(crate) fn first_different_field(expected: &Value, live: &Value) -> Option<String> {
-    difference(expected, Some(live), "")
+/// A field with another value in the cluster than in git.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FieldDifference {
+    /// Its dotted path, with the names of list elements in brackets.
+    pub(crate) path: String,
+    /// The value in git; None: git does not have the field.
+    pub(crate) expected: Option<Value>,
+    /// The value in the cluster; None: the cluster does not have the field.
+    pub(crate) live: Option<Value>,
 }
 
-fn difference(expected: &Value, live: Option<&Value>, path: &str) -> Option<String> {
-    let here = || Some(path.to_owned());
+/// Returns the dotted path of the first field that is in git and differs in the cluster; None: no difference.
+#[cfg_attr(not(feature = "watch"), expect(dead_code, reason = "only the watcher asks for one"))]
+pub(crate) fn first_different_field(expected: &Value, live: &Value) -> Option<String> {
+    field_differences(expected, live).into_iter().next().map(|difference| difference.path)
+}
+
+/// Returns the fields that are in git and differ in the cluster, in the order of git.
+pub(crate) fn field_differences(expected: &Value, live: &Value) -> Vec<FieldDifference> {
+    let mut found = Vec::new();
+    compare(expected, Some(live), "", &mut found);
+    found
+}
+
+/// Returns the fields that differ between an object of git and one in the cluster, also those that only the cluster has.
+/// `filled` is the object of git with all defaults that the cluster fills in.
+pub(crate) fn two_way_differences(expected: &Value, filled: &Value, live: &Value) -> Vec<FieldDifference> {
+    let mut found = field_differences(expected, live);
+    for FieldDifference { path, expected: live, live: expected } in field_differences(live, filled) {
+        let is_known = |known: &FieldDifference| {
+            path.strip_prefix(&*known.path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        if !found.iter().any(is_known) {
+            found.push(FieldDifference { path, expected, live });
+        }
+    }
+    found
+}
+
+fn compare(expected: &Value, live: Option<&Value>, path: &str, found: &mut Vec<FieldDifference>) {
     if is_empty_value(expected) && live.is_none_or(is_empty_value) {
-        return None;
+        return;
     }
     match (expected, live) {
-        (_, None) => here(),
-        (Value::Object(expected), Some(Value::Object(live))) => expected.iter().find_map(|(key, value)| {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            difference(value, live.get(key), &path)
+        (Value::Object(expected), Some(Value::Object(live))) => {
+            for (key, value) in expected {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                compare(value, live.get(key), &path, found);
+            }
+        }
+        (Value::Array(expected), Some(Value::Array(live))) if expected.iter().all(Value::is_object) => {
+            expected.iter().for_each(|element| compare_element(element, live, path, found));
+        }
+        // Scalars of a list (`args`) are compared in order.
+        (Value::Array(items), Some(Value::Array(others)))
+            if items.len() == others.len()
+                && items.iter().zip(others).all(|(one, other)| is_in(one, other, path)) => {}
+        (Value::Null, Some(_)) => {}
+        (expected, Some(live)) if is_equivalent(expected, live, path) => {}
+        (expected, live) => found.push(FieldDifference {
+            path: path.to_owned(),
+            expected: Some(expected.clone()),
+            live: live.cloned(),
         }),
-        (Value::Array(expected), Some(Value::Array(live))) => list_difference(expected, live, path),
-        (Value::Null, Some(_)) => None,
-        (expected, Some(live)) if is_equivalent(expected, live, path) => None,
-        _ => here(),
     }
 }
 
-/// Named elements may be in any order, with others between them; scalars (`args`) are compared in order.
-fn list_difference(expected: &[Value], live: &[Value], path: &str) -> Option<String> {
-    if expected.iter().any(|e| !e.is_object()) {
-        let is_equal = expected.len() == live.len()
-            && expected.iter().zip(live).all(|(e, l)| difference(e, Some(l), path).is_none());
-        return (!is_equal).then(|| path.to_owned());
+/// Returns whether a value in the cluster contains one of git.
+fn is_in(expected: &Value, live: &Value, path: &str) -> bool {
+    let mut found = Vec::new();
+    compare(expected, Some(live), path, &mut found);
+    found.is_empty()
+}
+
+/// Named elements may be in any order, with others between them.
+fn compare_element(element: &Value, live: &[Value], path: &str, found: &mut Vec<FieldDifference>) {
+    if live.iter().any(|other| is_in(element, other, path)) {
+        return;
     }
-    expected.iter().find_map(|element| {
-        if live.iter().any(|l| difference(element, Some(l), path).is_none()) {
-            return None;
-        }
-        let named = MERGE_KEYS.into_iter().find_map(|key| Some((key, element.get(key)?)));
-        let Some((key, name)) = named else { return Some(path.to_owned()) };
-        let path = format!("{path}[{}]", scalar_text(name));
-        let namesake = live.iter().find(|l| l.get(key) == Some(name));
-        namesake.map_or_else(
-            || Some(path.clone()),
-            |l| difference(element, Some(l), &path).or(Some(path.clone())),
-        )
-    })
+    let missing = |path: String| FieldDifference { path, expected: Some(element.clone()), live: None };
+    let named = MERGE_KEYS.into_iter().find_map(|key| Some((key, element.get(key)?)));
+    let Some((key, name)) = named else { return found.push(missing(path.to_owned())) };
+    let path = format!("{path}[{}]", scalar_text(name));
+    match live.iter().find(|other| other.get(key) == Some(name)) {
+        None => found.push(missing(path)),
+        Some(namesake) => compare(element, Some(namesake), &path, found),
+    }
 }
 
 /// Returns whether the API server treats a value like an absent one.

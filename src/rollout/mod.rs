@@ -51,6 +51,9 @@ pub(crate) mod report;
 /// What sidecars request, summed up.
 pub(crate) mod sidecar_costs;
 
+/// Comparison of what runs in a cluster with what render would write.
+pub(crate) mod adoption;
+
 /// Pod counts and related objects of a cluster.
 pub(crate) mod cluster_state;
 

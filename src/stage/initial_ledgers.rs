@@ -23,12 +23,14 @@ const MAX_COMPARED_SETS: usize = 4;
 const DRIFT_HELP: &str = "undo the edit, or move it into the sources; if workloads have an earlier content of a SidecarSet, restore that content in its file until the ledgers exist";
 
 /// Which content workloads have of SidecarSets without a ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum InitialRevision {
     /// The content of the files.
     Current,
     /// Nothing: the first rollout adds it.
     Nothing,
+    /// The content of the files of these SidecarSets, and nothing of all others.
+    CurrentOf(BTreeSet<Arc<str>>),
 }
 
 /// What shows which content is released.
@@ -66,7 +68,7 @@ pub(crate) struct InitialLedgers {
 pub(crate) fn init_ledgers(
     deploy_branch: &DeployBranch<'_>,
     view: &mut ClusterView,
-    released: Option<InitialRevision>,
+    released: Option<&InitialRevision>,
 ) -> Result<(InitialLedgers, Vec<Diagnostic>), Error> {
     let known = &view.prepared.ledgers;
     let missing: Vec<Arc<SidecarSet>> =
@@ -85,6 +87,9 @@ pub(crate) fn init_ledgers(
     let way = match released {
         Some(InitialRevision::Nothing) => ReleasedSubset::default(),
         Some(InitialRevision::Current) => ReleasedSubset::all_sets(&missing),
+        Some(InitialRevision::CurrentOf(names)) => {
+            ReleasedSubset::of(&missing, |set| names.contains(set.name.as_str()))
+        }
         None if view.prepared.renderer.is_kruise_runtime() => {
             deployed_sets(deploy_branch, view, &missing, evidence)
         }

@@ -1,5 +1,6 @@
 //! Rollouts in git: turns rollout steps into trees, messages and commits.
 
+mod adoption;
 mod branch_position;
 mod branch_render;
 mod branches;
@@ -35,6 +36,7 @@ mod waves;
 /// Verifies that ledgers were changed only by pillion commands.
 pub mod verify;
 
+pub(crate) use adoption::{compare_set, unknown_sets};
 pub(crate) use branch_position::{BranchPosition, UnpublishedFile};
 pub(crate) use branch_render::{BranchRender, render_branch};
 pub use branches::BranchConfig;

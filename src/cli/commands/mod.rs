@@ -1,5 +1,6 @@
 //! The commands: one file each.
 
+mod adopt;
 mod approve;
 mod cmp;
 mod doctor;
@@ -70,6 +71,8 @@ pub(super) enum CliCommand {
     Hold(hold::HoldArgs),
     /// Set up a repository; write the first ledgers, or the files of an integration
     Init(init::InitArgs),
+    /// Compare what runs in a cluster with git, and write the first ledgers with which no pod changes
+    Adopt(adopt::AdoptArgs),
     /// Check that everything in git is what pillion makes
     Verify(verify::VerifyArgs),
     /// Generate the manifests of an Application, as a config management plugin of Argo CD
@@ -176,6 +179,7 @@ pub(super) fn run(
         CliCommand::Rollback(args) => rollback::run(args, global, reporter),
         CliCommand::Hold(args) => hold::run(args, global, reporter),
         CliCommand::Init(args) => init::run(args, global, reporter),
+        CliCommand::Adopt(args) => adopt::run(args, global, reporter),
         CliCommand::Verify(args) => verify::run(args, global, reporter),
         CliCommand::Stage(args) => stage::run(args, global, reporter),
         CliCommand::Start(args) => start::run(args, global, reporter),

@@ -1,5 +1,6 @@
 //! The output formats of plan, stage, status and watch.
 
+pub(super) mod adopt;
 pub(super) mod costs;
 pub(super) mod plan;
 pub(super) mod stage;

@@ -58,7 +58,8 @@ fn fill_crd_defaults(object: &mut JsonObject, schema: &ObjectSchema) {
     }
 }
 
-fn fill_container(container: &mut JsonObject) {
+/// Sets the defaults of a container that Kruise sets. It sets none of startup probes.
+pub(crate) fn fill_container(container: &mut JsonObject) {
     let image = container.get("image").and_then(Value::as_str).unwrap_or("");
     let pull = if image::tag(image) == Some("latest") { "Always" } else { "IfNotPresent" };
     set_default(container, "imagePullPolicy", pull);
@@ -92,7 +93,8 @@ fn fill_container(container: &mut JsonObject) {
     }
 }
 
-fn fill_probe(probe: &mut JsonObject) {
+/// Sets the defaults of a probe.
+pub(crate) fn fill_probe(probe: &mut JsonObject) {
     set_default(probe, "timeoutSeconds", 1);
     set_default(probe, "periodSeconds", 10);
     set_default(probe, "successThreshold", 1);
@@ -121,7 +123,8 @@ fn round_quantities(amounts: &mut JsonObject) {
     }
 }
 
-fn fill_volume(volume: &mut JsonObject) {
+/// Sets the defaults of a volume.
+pub(crate) fn fill_volume(volume: &mut JsonObject) {
     fill_volume_source(volume);
     if let Some(host_path) = object_mut(volume, "hostPath") {
         set_default(host_path, "type", "");

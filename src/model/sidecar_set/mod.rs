@@ -21,6 +21,7 @@ mod validate;
 pub(crate) use decode::ROLLOUT_FIELDS;
 pub use decode::decode_content;
 pub use decode::{decode, decode_for};
+pub(crate) use defaults::{fill_container, fill_probe, fill_volume};
 pub(crate) use hash::content_revision_name;
 pub use lifecycle::{LaunchOrder, SidecarMode};
 pub(crate) use lifecycle::{is_native_sidecar, parse_launch_order};

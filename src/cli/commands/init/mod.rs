@@ -8,7 +8,7 @@ mod files;
 mod git_state;
 mod next_commands;
 mod preview;
-mod rollout;
+pub(super) mod rollout;
 mod setup;
 pub(super) mod template_values;
 

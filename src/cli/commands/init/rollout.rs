@@ -13,13 +13,32 @@ use crate::git::{FileEdit, Identity, NewCommit, ReleaseStamp, Signature, Signing
 use crate::model::ledger::Ledger;
 use crate::read::FileSource as _;
 use crate::stage::{
-    CommitAction, DeployBranch, Error, InitialLedgers, InitialRevision, ProposalBranch, RevisionEvidence,
-    init_edits, init_ledgers, source_trailers_of,
+    ClusterView, CommitAction, DeployBranch, Error, InitialLedgers, InitialRevision, ProposalBranch,
+    RevisionEvidence, init_edits, init_ledgers, source_trailers_of,
 };
 use clap::{Args, ValueEnum};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
+
+/// How first ledgers are published, and what is written beside them.
+pub(in crate::cli::commands) struct LedgerPublication<'a> {
+    /// The owner to add to CODEOWNERS.
+    pub(in crate::cli::commands) owner: Option<&'a str>,
+    /// Write a workflow that checks pull requests.
+    pub(in crate::cli::commands) workflow: bool,
+    /// Push the commit to the deploy branch; else it is written to the outbox.
+    pub(in crate::cli::commands) push: bool,
+    /// Open a pull request.
+    pub(in crate::cli::commands) pull_request: bool,
+    pub(in crate::cli::commands) repository: &'a RepositoryArgs,
+    /// The command that writes the same ledgers.
+    pub(in crate::cli::commands) command: &'a str,
+}
+
+/// Chooses what the first ledgers of a cluster release; None: git says it.
+type RevisionChoice<'c> =
+    dyn Fn(&ClusterView, &mut Reporter) -> Result<Option<InitialRevision>, CommandError> + 'c;
 
 /// Arguments of `pillion init rollout`.
 #[derive(Debug, Args)]
@@ -69,26 +88,44 @@ pub(super) fn run(
 ) -> Result<u8, CommandError> {
     let context = repository::open_for_commit(&args.repository, global, reporter)?;
     let author = current_author(&context.repository)?;
-    let text = with_retry(&context, || init_rollout(args, &context, &author, reporter))?;
+    let publication = LedgerPublication {
+        owner: args.owner.as_deref(),
+        workflow: args.workflow,
+        push: args.push,
+        pull_request: args.pull_request,
+        repository: &args.repository,
+        command: "init rollout",
+    };
+    let released = args.released.map(|released| match released {
+        InitialRevisionArg::Current => InitialRevision::Current,
+        InitialRevisionArg::Nothing => InitialRevision::Nothing,
+    });
+    let choose = |_: &ClusterView, _: &mut Reporter| Ok(released.clone());
+    let text =
+        with_retry(&context, || write_first_ledgers(&publication, &choose, &context, &author, reporter))?;
     print_text(&text)?;
     Ok(EXIT_SUCCESS)
 }
 
 /// Makes and pushes the commit with the first ledgers; returns what was done.
-fn init_rollout(
-    args: &InitRolloutArgs,
+///
+/// # Errors
+/// When a ledger is refused, or git fails.
+pub(in crate::cli::commands) fn write_first_ledgers(
+    args: &LedgerPublication<'_>,
+    choose: &RevisionChoice<'_>,
     context: &RepoContext,
     author: &Identity,
     reporter: &mut Reporter,
 ) -> Result<String, CommandError> {
     let deploy_branch = context.read_deploy_branch_reporting(reporter)?;
-    let all = initial_ledgers(args, &deploy_branch, reporter)?;
+    let (all, is_chosen) = initial_ledgers(args, choose, &deploy_branch, reporter)?;
     let mut edits = init_edits(&deploy_branch, &all)?;
     edits.extend(optional_edits(args, &deploy_branch)?);
     if edits.is_empty() {
         return Ok("every SidecarSet has a ledger already\n".to_owned());
     }
-    reporter.print_note(commit_summary(args, context, &all, &edits).trim_end());
+    reporter.print_note(commit_summary(args, context, (&all, is_chosen), &edits).trim_end());
     let head = &deploy_branch.head;
     let identity = Signature::new(&deploy_branch.branches.identity, head.time);
     let message = commit_message(&deploy_branch, &all);
@@ -114,36 +151,36 @@ fn init_rollout(
     Ok(format!("{} {subject}\n{place}\n{}", id.short(), next_step(args, context, &all)?))
 }
 
-/// Returns the first ledgers of each cluster.
+/// Returns the first ledgers of each cluster, and whether it was chosen what they release.
 fn initial_ledgers(
-    args: &InitRolloutArgs,
+    args: &LedgerPublication<'_>,
+    choose: &RevisionChoice<'_>,
     deploy_branch: &DeployBranch<'_>,
     reporter: &mut Reporter,
-) -> Result<Vec<InitialLedgers>, CommandError> {
-    let released = args.released.map(|r| match r {
-        InitialRevisionArg::Current => InitialRevision::Current,
-        InitialRevisionArg::Nothing => InitialRevision::Nothing,
-    });
+) -> Result<(Vec<InitialLedgers>, bool), CommandError> {
+    let mut is_chosen = false;
     let mut all = Vec::new();
-    for cluster in repository::select_clusters(deploy_branch, &args.repository)? {
+    for cluster in repository::select_clusters(deploy_branch, args.repository)? {
         let (mut view, diagnostics) = deploy_branch.cluster_view(cluster);
         // A missing ledger is the reason to run this verb.
         let counts = |d: &Diagnostic| d.code != Code::NoLedger && d.code != Code::NotStagedYet;
         reporter.add(diagnostics.into_iter().filter(counts));
         reporter.fail_on_errors()?;
-        let (initial, diagnostics) = init_ledgers(deploy_branch, &mut view, released)?;
+        let released = choose(&view, reporter)?;
+        is_chosen |= released.is_some();
+        let (initial, diagnostics) = init_ledgers(deploy_branch, &mut view, released.as_ref())?;
         reporter.add(diagnostics);
         all.push(initial);
     }
     reporter.fail_on_errors()?;
-    Ok(all)
+    Ok((all, is_chosen))
 }
 
 /// Returns the summary that is printed before the commit is pushed.
 fn commit_summary(
-    args: &InitRolloutArgs,
+    args: &LedgerPublication<'_>,
     context: &RepoContext,
-    all: &[InitialLedgers],
+    (all, is_chosen): (&[InitialLedgers], bool),
     edits: &BTreeMap<String, FileEdit>,
 ) -> String {
     let branch = &context.branches.deploy;
@@ -175,7 +212,7 @@ fn commit_summary(
         initial.evidence == RevisionEvidence::Manifests
             && initial.ledgers.iter().any(|ledger| ledger.released.is_none())
     };
-    if args.released.is_none() && all.iter().any(|initial| is_unknown(&initial)) {
+    if !is_chosen && all.iter().any(|initial| is_unknown(&initial)) {
         text.push_str(
             "  git does not say what the cluster runs: nothing is released; where a plugin already injects, use `--released current`\n",
         );
@@ -184,14 +221,18 @@ fn commit_summary(
 }
 
 /// Returns the next command.
-fn next_step(args: &InitRolloutArgs, context: &RepoContext, all: &[InitialLedgers]) -> Result<String, Error> {
-    let options = repository::command_options(&args.repository, args.repository.cluster.as_deref());
+fn next_step(
+    args: &LedgerPublication<'_>,
+    context: &RepoContext,
+    all: &[InitialLedgers],
+) -> Result<String, Error> {
+    let options = repository::command_options(args.repository, args.repository.cluster.as_deref());
     let command = context.push_command()?;
     Ok(match (args.push, command) {
         (false, Some(command)) => format!("next: `{command}` pushes it\n"),
         (false, None) => {
             let branch = &context.branches.deploy;
-            format!("next: `pillion init rollout --push{options}` puts it onto `{branch}`\n")
+            format!("next: `pillion {} --push{options}` puts it onto `{branch}`\n", args.command)
         }
         (true, command) => {
             let pull = if command.is_some() { "`git pull`, then " } else { "" };
@@ -216,13 +257,13 @@ fn describe_released(cluster: Option<&str>, ledger: &Ledger) -> String {
 
 /// CODEOWNERS and the workflow, where they are asked for.
 fn optional_edits(
-    args: &InitRolloutArgs,
+    args: &LedgerPublication<'_>,
     deploy_branch: &DeployBranch<'_>,
 ) -> Result<BTreeMap<String, FileEdit>, CommandError> {
     let mut edits = BTreeMap::new();
     let present =
         |place: &str| deploy_branch.rendered_files().read_text(Path::new(place), &place.into()).ok();
-    if let Some(owner) = &args.owner {
+    if let Some(owner) = args.owner {
         let place = CODEOWNERS.iter().find(|p| present(p).is_some()).unwrap_or(&CODEOWNERS[0]);
         let old = present(place).unwrap_or_default();
         let configuration =
