@@ -17,6 +17,9 @@ const PULL_REQUEST_PREFIX: &str = "pillion/next";
 /// In place of the SidecarSet, for the first ledgers. No SidecarSet has an underscore in its name.
 const FIRST_LEDGERS: &str = "init_rollout";
 
+/// In place of the SidecarSet, for a render of the sources.
+const RENDER: &str = "render_branch";
+
 /// Bytes of a diff that are read: more than any provider accepts.
 const MAX_DIFF_BYTES: usize = 2 << 20;
 
@@ -60,6 +63,11 @@ impl ProposalBranch {
     /// The branch of the first ledgers.
     pub(crate) fn first_ledgers(deploy: &str, cluster: Option<&str>) -> Self {
         Self { sidecar_set: None, ..Self::next_step(deploy, cluster, FIRST_LEDGERS) }
+    }
+
+    /// The branch of a render of the sources onto the deploy branch.
+    pub(crate) fn render(deploy: &str) -> Self {
+        Self { sidecar_set: None, ..Self::next_step(deploy, None, RENDER) }
     }
 }
 
@@ -145,7 +153,10 @@ pub(crate) fn merging_effect(commit: &Commit) -> String {
         Some(CommitAction::Approve) => "approves the batch, exactly as it is planned now.",
         Some(CommitAction::Hold) => "changes the hold of the workload.",
         Some(CommitAction::Init) => "adds the first ledgers. No workload changes.",
-        Some(CommitAction::Render | CommitAction::Accept) | None => "releases the commit.",
+        Some(CommitAction::Render) => {
+            "deploys what the sources have, rendered with the ledgers of the deploy branch: workloads that changed in the sources change at once."
+        }
+        Some(CommitAction::Accept) | None => "releases the commit.",
     };
     what.to_owned()
 }

@@ -129,6 +129,18 @@ impl RenderCommit {
     }
 }
 
+impl RenderCommit {
+    /// Returns the render that a merge commit brings, where it brings nothing else: a commit on the first parent with
+    /// the tree of the merge, as after the merge of a pull request. A render of an older head is none: its merge has
+    /// files that no render made.
+    fn merged_by(repository: &Repository, merge: &Commit) -> Result<Option<Self>, git::Error> {
+        let [first, second] = merge.parents[..] else { return Ok(None) };
+        let Ok(merged) = repository.commit(second) else { return Ok(None) };
+        let is_same = merged.tree == merge.tree && merged.parents == [first];
+        Ok(Self::from_commit(merged).filter(|_| is_same))
+    }
+}
+
 /// The renders of a deploy branch: the newest one along first parents first, then all others, newest first.
 pub(crate) struct RenderHistory<'r> {
     source: SourceBranch<'r>,
@@ -152,7 +164,11 @@ impl<'r> RenderHistory<'r> {
         // merge can have its parents the other way round.
         let mut newest = None;
         for commit in repository.log(head, None, HistoryWalk::FirstParent)? {
-            newest = RenderCommit::from_commit(commit?);
+            let commit = commit?;
+            newest = match RenderCommit::merged_by(repository, &commit)? {
+                Some(merged) => Some(merged),
+                None => RenderCommit::from_commit(commit),
+            };
             if newest.is_some() {
                 break;
             }

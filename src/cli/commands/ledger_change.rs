@@ -187,7 +187,8 @@ fn release_change(
         let about = (action, about.as_deref());
         let cluster = view.cluster.as_deref();
         let branch = ProposalBranch::decision(&context.branches.deploy, cluster, &ledger.name, about);
-        let made = PullRequestCommit { commit: commit.id, author, branch, rollout: None, note: None };
+        let made =
+            PullRequestCommit { commit: commit.id, author: Some(author), branch, rollout: None, note: None };
         let proposed = propose(context, deploy_branch, &made)?;
         return Ok(format!("{} {}\n{}{notes}", proposed.commit.short(), commit.subject(), proposed.text));
     }

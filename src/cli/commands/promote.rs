@@ -133,8 +133,13 @@ impl PromoteRun<'_> {
         };
         let (deploy, cluster) = (&self.context.branches.deploy, rollout.context.cluster.as_deref());
         let branch = ProposalBranch::next_step(deploy, cluster, rollout.name());
-        let made =
-            PullRequestCommit { commit: step.id, author: self.author, branch, rollout: Some(rollout), note };
+        let made = PullRequestCommit {
+            commit: step.id,
+            author: Some(self.author),
+            branch,
+            rollout: Some(rollout),
+            note,
+        };
         let proposed = propose(self.context, deploy_branch, &made)?;
         let note = note.map_or_else(String::new, |note| format!("{note}\n"));
         Ok(format!("{} {}\n{}{note}", proposed.commit.short(), step.subject(), proposed.text))

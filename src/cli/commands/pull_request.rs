@@ -25,7 +25,8 @@ pub(in crate::cli) struct DeliveryArgs {
 )]
 pub(in crate::cli) struct PullRequestCommit<'a> {
     pub(in crate::cli) commit: ObjectId,
-    pub(in crate::cli) author: &'a Identity,
+    /// The person who makes it; None: it is pillion's own.
+    pub(in crate::cli) author: Option<&'a Identity>,
     pub(in crate::cli) branch: ProposalBranch,
     /// The plan that the commit is a step of.
     pub(in crate::cli) rollout: Option<&'a RolloutPlan<'a>>,
@@ -55,7 +56,7 @@ pub(in crate::cli) fn propose(
     // What is missing is said before anything is pushed.
     let provider = super::watch::connect_provider(context)?;
     context.fetch_with(&[PROPOSAL_GLOB])?;
-    let release = ReleaseStamp { at: clock::now(), by: Some(made.author), note: made.note };
+    let release = ReleaseStamp { at: clock::now(), by: made.author, note: made.note };
     let commit = context.repository.release_commit(made.commit, &release, &context.signing()?)?;
     let proposal = CommitProposal { commit, branch: &made.branch, rollout: made.rollout };
     let (commit, opened) = match propose_commit(context, deploy_branch, &*provider, &proposal)? {

@@ -136,7 +136,7 @@ impl StageRun<'_> {
             let deploy = &self.context.branches.deploy;
             let branch = ProposalBranch::next_step(deploy, started.cluster.as_deref(), &started.sidecar_set);
             let rollout = planned.as_ref().map(BuiltStack::rollout);
-            let made = PullRequestCommit { commit, author, branch, rollout, note: None };
+            let made = PullRequestCommit { commit, author: Some(author), branch, rollout, note: None };
             let proposed = propose(self.context, &deploy_branch, &made)?;
             let (commit, location) = (proposed.commit, proposed.text);
             return Ok(Some(StartedRollout { commit, location, is_proposed: true, ..started }));

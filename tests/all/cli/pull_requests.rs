@@ -2,7 +2,7 @@
 
 use crate::stage::transitions::ledger;
 use crate::support::git_fixtures::{Repo, TestEnvironment};
-use crate::support::rollout_fixtures::{example, newer};
+use crate::support::rollout_fixtures::{example, newer, two_branches};
 use crate::support::scripted_servers::{Answer, Asked, Scripted, json as answer};
 use serde_json::json;
 use std::process::Output;
@@ -13,6 +13,8 @@ struct Team {
     origin: Repo,
     ann: Repo,
     bo: Repo,
+    /// The deploy branch.
+    deploy: &'static str,
 }
 
 impl Team {
@@ -32,7 +34,33 @@ impl Team {
         let origin = environment.clone(&first, "origin.git", &["--bare"]);
         let (ann, bo) = (environment.clone(&origin, "ann", &[]), environment.clone(&origin, "bo", &[]));
         ann.git(&["switch", "-q", "--detach"]);
-        Self { _environment: environment, origin, ann, bo }
+        Self { _environment: environment, origin, ann, bo, deploy: "main" }
+    }
+
+    /// The example with sources on `main`, rendered onto `env/prod`.
+    fn of_two_branches() -> Self {
+        let environment = TestEnvironment::new();
+        let first = environment.init("first", &[]);
+        let mut texts = two_branches();
+        let configuration = texts.get_mut("pillion.yaml").unwrap();
+        *configuration = configuration.replace("git:\n", "git:\n  provider: gitea\n");
+        first.hold(&texts).commit("start");
+        let origin = environment.clone(&first, "origin.git", &["--bare"]);
+        let ann = environment.clone(&origin, "ann", &[]);
+        ann.pillion(&["render", "--branch", "env/prod", "--create", "--push"]);
+        ann.pillion(&["init", "rollout", "--push"]);
+        let bo = environment.clone(&origin, "bo", &["-b", "env/prod"]);
+        Self { _environment: environment, origin, ann, bo, deploy: "env/prod" }
+    }
+
+    /// Ann pushes another image of an application to the sources.
+    fn push_sources(&self, image: &str) {
+        let web = String::from_utf8(self.ann.show("HEAD:apps/shop/web.yaml")).unwrap();
+        let (before, after) = web.split_once("registry.example/web:").unwrap();
+        let rest = after.split_once(['"', '\n', '}']).map_or("", |(old, _)| &after[old.len()..]);
+        self.ann.put("apps/shop/web.yaml", format!("{before}registry.example/web:{image}{rest}"));
+        self.ann.commit(&format!("web {image}"));
+        self.ann.git(&["push", "-q", &self.origin.path.display().to_string(), "HEAD:main"]);
     }
 
     /// Runs pillion as Ann, with a git provider that gives these answers.
@@ -58,17 +86,23 @@ impl Team {
 
     /// Proposes a commit; returns what is printed, and title and body of the pull request.
     fn propose(&self, args: &[&str]) -> (String, String, String) {
-        let main = self.origin.git(&["rev-parse", "main"]);
+        let main = self.origin.git(&["rev-parse", self.deploy]);
         let created =
             answer(201, json!({"number": 7, "html_url": "https://git.acme.example/acme/gitops/pulls/7"}));
         let (output, asked) =
             self.run(&[args, &["--pull-request"]].concat(), [answer(200, json!([])), created]);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(output.status.success(), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
-        assert_eq!(self.origin.git(&["rev-parse", "main"]), main, "nothing is pushed to main");
+        assert_eq!(
+            self.origin.git(&["rev-parse", self.deploy]),
+            main,
+            "nothing is pushed to {}",
+            self.deploy
+        );
         let body = asked[1].json();
         let field = |name: &str| body[name].as_str().unwrap().to_owned();
-        let stdout = text(&output.stdout);
+        // What render did is the last line of its messages.
+        let stdout = text(&output.stdout) + &text(&output.stderr);
         assert!(stdout.contains("pull request #7 opened: https://git.acme.example/"), "{stdout}");
         let branch = field("head");
         assert!(self.origin.try_git(&["rev-parse", "--verify", &branch]).status.success(), "{branch}");
@@ -95,10 +129,10 @@ impl Team {
                 bo.git(&["cherry-pick", "FETCH_HEAD"]);
             }
         }
-        bo.git(&["push", "-q", "origin", "HEAD:main"]);
+        bo.git(&["push", "-q", "origin", &format!("HEAD:{}", self.deploy)]);
         bo.git(&["push", "-q", "origin", "--delete", branch]);
-        bo.pillion(&["verify", "--base", &base]);
-        bo.pillion(&["status"]);
+        bo.pillion(&["verify", "--branch", "origin/main", "--base", &base]);
+        bo.pillion(&["status", "--branch", "origin/main"]);
     }
 
     fn ledger(&self) -> pillion::model::ledger::Ledger {
@@ -186,6 +220,48 @@ fn the_first_ledgers_are_a_pull_request() {
     assert_eq!(first.0, "pillion/next/init_rollout/main");
     assert!(first.2.starts_with("Merging this adds the first ledgers. No workload changes."), "{}", first.2);
     team.merge(&first, "squash");
+}
+
+#[test]
+fn a_render_is_a_pull_request_that_can_be_merged_in_every_way() {
+    let team = Team::of_two_branches();
+    for (image, style) in [("2.5", "merge"), ("2.6", "squash"), ("2.7", "rebase")] {
+        team.push_sources(image);
+        let render = team.propose(&["render", "--branch", "env/prod"]);
+        assert_eq!(render.0, "pillion/next/render_branch/env/prod");
+        assert!(
+            render.1.starts_with("render ") && render.1.ends_with(&format!(": web {image}")),
+            "{}",
+            render.1
+        );
+        let effect =
+            "Merging this deploys what the sources have, rendered with the ledgers of the deploy branch";
+        assert!(render.2.starts_with(effect), "{}", render.2);
+        team.bo.git(&["fetch", "-q", "origin", "main"]);
+        team.merge(&render, style);
+        let web = team.origin.git(&["show", "env/prod:shop/web.yaml"]);
+        assert!(web.contains(&format!("web:{image}")), "{style}: {web}");
+        // The merged branch is the render of its sources: nothing is left to propose.
+        let (output, asked) = team.run(&["render", "--branch", "env/prod", "--pull-request"], []);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && stderr.contains("is up to date with"), "{style}: {stderr}");
+        assert!(asked.is_empty());
+    }
+}
+
+/// A merge of a render onto a newer head has files that no render made.
+#[test]
+fn a_render_of_an_older_head_is_not_trusted_below_a_merge() {
+    let team = Team::of_two_branches();
+    team.push_sources("2.5");
+    let render = team.propose(&["render", "--branch", "env/prod"]);
+    team.bo.put("README.md", "more").commit("docs");
+    team.bo.git(&["push", "-q", "origin", "HEAD:env/prod"]);
+    team.bo.git(&["fetch", "-q", "origin", &render.0, "main"]);
+    team.bo.git(&["merge", "-q", "--no-ff", "-m", "merge", &format!("origin/{}", render.0)]);
+    team.bo.git(&["push", "-q", "origin", "HEAD:env/prod"]);
+    let (code, stderr) = team.bo.refused(&["status", "--branch", "origin/main"]);
+    assert!(code == 1 && stderr.contains("untrusted-source"), "{stderr}");
 }
 
 #[test]

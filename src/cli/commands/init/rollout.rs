@@ -137,7 +137,7 @@ pub(in crate::cli::commands) fn write_first_ledgers(
     if args.pull_request {
         let branch =
             ProposalBranch::first_ledgers(&context.branches.deploy, args.repository.cluster.as_deref());
-        let made = PullRequestCommit { commit, author, branch, rollout: None, note: None };
+        let made = PullRequestCommit { commit, author: Some(author), branch, rollout: None, note: None };
         let proposed = propose(context, &deploy_branch, &made)?;
         return Ok(format!("{} {subject}\n{}", proposed.commit.short(), proposed.text));
     }

@@ -1,5 +1,6 @@
 //! `pillion render --branch`: renders new sources onto the deploy branch, where sources have a branch of their own.
 
+use crate::cli::commands::pull_request::{PullRequestCommit, propose};
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepoContext, RepositoryArgs};
@@ -7,7 +8,7 @@ use crate::cli::retry::with_retry;
 use crate::cli::{EXIT_SUCCESS, GlobalArgs};
 use crate::git::{self, Commit, ExpectedRef, ObjectId, Repository};
 use crate::model::config::branch_names::BRANCH_PREFIX;
-use crate::stage::{BranchConfig, BranchRender, Error, no_deploy_branch, render_branch};
+use crate::stage::{BranchConfig, BranchRender, Error, ProposalBranch, no_deploy_branch, render_branch};
 
 /// What becomes of the branch.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,8 @@ pub(in crate::cli) struct Options {
     pub(in crate::cli) leaves_out_sidecars: bool,
     /// The commit goes to the remote.
     pub(in crate::cli) pushes: bool,
+    /// The commit becomes a pull request.
+    pub(in crate::cli) opens_pull_request: bool,
     /// It goes on although a branch was rewritten.
     pub(in crate::cli) accepts_rewritten: bool,
 }
@@ -61,11 +64,15 @@ fn render_onto_branch(
     options: Options,
     reporter: &mut Reporter,
 ) -> Result<String, CommandError> {
-    let Options { creates, leaves_out_sidecars, pushes, accepts_rewritten } = options;
+    let Options { creates, leaves_out_sidecars, pushes, opens_pull_request, accepts_rewritten } = options;
     let RepoContext { repository, config, branches, manifest_source: manifests } = context;
     reporter.add(context.check_rewritten()?);
     reporter.fail_on_errors()?;
-    let head = render_base(repository, branches)?;
+    let head = match opens_pull_request {
+        // A pull request has no commits that are only here.
+        true => remote_head(repository, branches)?,
+        false => render_base(repository, branches)?,
+    };
     // Without its ledgers every SidecarSet would be rendered into all its workloads: a branch that was deleted, or not
     // fetched, is not created by accident.
     if head.is_none() && !creates {
@@ -79,7 +86,7 @@ fn render_onto_branch(
         branches: branches.clone(),
         config,
         manifests,
-        is_pushed: pushes,
+        is_pushed: pushes || opens_pull_request,
         accepts_untrusted_source: accepts_rewritten,
         leaves_out_sidecars,
     };
@@ -88,11 +95,14 @@ fn render_onto_branch(
     reporter.fail_on_errors()?;
     let rendered = rendered.ok_or_else(|| CommandError::from_diagnostics([]))?;
     let (source, branch) = (render.source.id.short(), &branches.deploy);
+    if let (true, Some(commit)) = (opens_pull_request, rendered.commit) {
+        let text = propose_render(context, commit, reporter)?;
+        return Ok(format!("{source} is rendered, {} files; {}", rendered.files, text.trim_end()));
+    }
     let tip = rendered.commit.or(render.head.as_ref().map(|(_, head)| head.id));
     let moved = match (tip, pushes) {
         (Some(tip), true) => {
-            let pushed =
-                context.push_deploy_branch(tip).map_err(|error| protected_hint(error, tip, branches))?;
+            let pushed = context.push_deploy_branch(tip).map_err(|error| protected_hint(error, branches))?;
             pushed.ok_or_else(|| CommandError::conflict(branch))?
         }
         (Some(tip), false) if rendered.commit.is_some() => {
@@ -109,19 +119,36 @@ fn render_onto_branch(
     Ok(format!("{what}, {} files; {moved}", rendered.files))
 }
 
-/// Adds what to type where the deploy branch is protected. A merge commit would leave the older render as that of the
-/// branch, which is read along first parents.
-fn protected_hint(error: Error, tip: ObjectId, branches: &BranchConfig) -> CommandError {
+/// Opens or updates the pull request of a render; returns where it is, and what merging it does.
+fn propose_render(
+    context: &RepoContext,
+    commit: ObjectId,
+    reporter: &mut Reporter,
+) -> Result<String, CommandError> {
+    let deploy_branch = context.read_deploy_branch_reporting(reporter)?;
+    let branch = ProposalBranch::render(&context.branches.deploy);
+    let made = PullRequestCommit { commit, author: None, branch, rollout: None, note: None };
+    let proposed = propose(context, &deploy_branch, &made)?;
+    Ok(format!("{} is its commit; {}", proposed.commit.short(), proposed.text))
+}
+
+/// Returns the head of the deploy branch on the remote.
+fn remote_head(repository: &Repository, branches: &BranchConfig) -> Result<Option<(String, Commit)>, Error> {
+    let tracking = branches.tracking_ref();
+    let found = repository.find_ref(&tracking);
+    Ok(found.map(|id| repository.commit(id)).transpose()?.map(|commit| (tracking, commit)))
+}
+
+/// Adds what to type where the deploy branch is protected.
+fn protected_hint(error: Error, branches: &BranchConfig) -> CommandError {
     let is_protected = matches!(&error, Error::Git(git::Error::Protected { .. }));
     let error = CommandError::from(error);
     if !is_protected {
         return error;
     }
-    let BranchConfig { remote, deploy, .. } = branches;
     error.hint(format!(
-        "allow the user of this command to push to `{deploy}`, or run `git push {remote} {}:refs/heads/render-{}`, open a pull request from that branch into `{deploy}`, and merge it by rebase, or by squash with its commit message",
-        tip,
-        deploy.replace('/', "-")
+        "run the same command with `--pull-request` in place of `--push`: it opens a pull request into `{0}`, and merging that deploys the render; or allow the user of this command to push to `{0}`",
+        branches.deploy
     ))
 }
 

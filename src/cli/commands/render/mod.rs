@@ -58,6 +58,9 @@ pub(in crate::cli) struct RenderArgs {
     /// Push the commit of `--branch` to the remote
     #[arg(long, requires = "branch")]
     push: bool,
+    /// Open a pull request for the commit of `--branch` instead of pushing it: merging it deploys the sources
+    #[arg(long, requires = "branch", conflicts_with_all = ["push", "create", "accept_rewritten"])]
+    pull_request: bool,
     /// Continue with `--branch` although that branch or the branch of the sources was rewritten, or its newest render
     /// is not trusted
     #[arg(long, requires = "branch")]
@@ -138,6 +141,7 @@ fn run_with(
             creates: args.create,
             leaves_out_sidecars: args.without_sidecars,
             pushes: args.push,
+            opens_pull_request: args.pull_request,
             accepts_rewritten: args.accept_rewritten,
         };
         return branch::run(branch, options, common, reporter);
