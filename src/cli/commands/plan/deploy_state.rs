@@ -58,6 +58,10 @@ fn describe_difference(deployed: &Ledger, here: Option<&Ledger>) -> Option<Strin
     if here.is_some_and(|here| emit(here) == emit(deployed)) {
         return None;
     }
+    let own = match here {
+        Some(_) => "your ledger says something else",
+        None => "your folder does not have this ledger: `git pull`",
+    };
     Some(match &deployed.target {
         Some(target) if *target == deployed.released => {
             format!("rolling back to {}", revision_with_images(target, None))
@@ -68,14 +72,12 @@ fn describe_difference(deployed: &Ledger, here: Option<&Ledger>) -> Option<Strin
                 batch => format!("is at batch {batch}"),
             };
             let target = revision_with_images(target, None);
-            format!("the rollout to {target} {released}; your ledger says something else")
+            format!("the rollout to {target} {released}; {own}")
         }
-        None if deployed.released.is_none() => {
-            "nothing is released; your ledger says something else".to_owned()
-        }
+        None if deployed.released.is_none() => format!("nothing is released; {own}"),
         None => {
             let released = revision_with_images(&deployed.released, None);
-            format!("{released} is released; your ledger says something else")
+            format!("{released} is released; {own}")
         }
     })
 }
@@ -98,8 +100,9 @@ mod tests {
         let released = Ledger { released: revision("log-1"), ..Ledger::default() };
         let started = Ledger { target: Some(revision("log-2")), ..released.clone() };
         assert_eq!(describe_difference(&released, Some(&released)), None);
+        let other = Ledger { released: revision("log-0"), ..Ledger::default() };
         let texts = [&none, &released, &started]
-            .map(|deployed| describe_difference(deployed, None).unwrap_or_default());
+            .map(|deployed| describe_difference(deployed, Some(&other)).unwrap_or_default());
         assert_eq!(
             texts,
             [
@@ -107,6 +110,10 @@ mod tests {
                 "log-1 is released; your ledger says something else",
                 "the rollout to log-2 has started, no batch is released; your ledger says something else",
             ]
+        );
+        assert_eq!(
+            describe_difference(&released, None).as_deref(),
+            Some("log-1 is released; your folder does not have this ledger: `git pull`")
         );
     }
 }
