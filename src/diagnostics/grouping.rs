@@ -37,6 +37,7 @@ fn cause_kind(code: Code) -> CauseKind {
         | Code::AutoscalerWithoutRequest
         | Code::NotUpToDate
         | Code::QosClassLowered
+        | Code::SettingsChangeWorkloads
         | Code::SymlinkSkipped
         | Code::WorkloadExceedsMaxUnavailable => CauseKind::Code,
         Code::AnnotationNotJson

@@ -1,5 +1,6 @@
 //! Renders a commit of the sources onto the deploy branch, where sources have a branch of their own.
 
+use super::settings_change::check_settings_change;
 use super::{
     BranchConfig, ClusterView, DeployBranch, Error, RenderHistory, SourceBranch, check_drift, message,
     missing_workloads, read_configuration,
@@ -74,6 +75,9 @@ pub(crate) fn render_branch(
     }
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok((None, diagnostics));
+    }
+    if let Some(before) = &before {
+        diagnostics.extend(check_settings_change(before, &configuration));
     }
     let tree = head.as_ref().map(|(_, head)| head.tree);
     let mut folder = RenderedTree::open(repository, &configuration, tree)?;

@@ -193,18 +193,26 @@ impl<'r> DeployBranch<'r> {
 
     /// Reads one cluster as [`Self::cluster_view`], without the check of open rollouts.
     pub(super) fn unchecked_cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
-        let tree = self.source.tree;
-        let (built, failed) =
-            match self.manifests.for_tree(self.repository, tree, &self.configuration, cluster) {
-                Ok(built) => (built, None),
-                // Without manifests the view has only diagnostics.
-                Err(failed) => (Some(("".into(), "".into())), Some(*failed)),
-            };
+        self.cluster_view_configured(&self.configuration, cluster)
+    }
+
+    /// As [`Self::unchecked_cluster_view`], with another pillion.yaml.
+    pub(super) fn cluster_view_configured(
+        &self,
+        configuration: &Configuration,
+        cluster: Option<&str>,
+    ) -> (ClusterView, Vec<Diagnostic>) {
+        let built = self.manifests.for_tree(self.repository, self.source.tree, configuration, cluster);
+        let (built, failed) = match built {
+            Ok(built) => (built, None),
+            // Without manifests the view has only diagnostics.
+            Err(failed) => (Some(("".into(), "".into())), Some(*failed)),
+        };
         let built = built.as_ref().map(|(name, text)| (&**name, &**text));
         let (files, ledgers): (&dyn FileSource, &dyn FileSource) =
             (&self.source_files, self.rendered_files());
         let (view, mut diagnostics) =
-            ClusterView::load(&self.configuration, &ClusterSources { files, ledgers, built, cluster });
+            ClusterView::load(configuration, &ClusterSources { files, ledgers, built, cluster });
         diagnostics.extend(failed);
         (view, diagnostics)
     }

@@ -25,6 +25,7 @@ mod proposal;
 mod rendered_locator;
 mod repo_context;
 mod set_replacement;
+mod settings_change;
 mod sidecar_costs;
 mod source_branch;
 mod staged_branch;

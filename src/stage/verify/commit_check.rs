@@ -110,7 +110,7 @@ fn ledgers_of_view(view: &ClusterView) -> impl Iterator<Item = (LedgerKey, Ledge
 }
 
 /// Returns whether the files of all ledgers are unchanged.
-fn has_same_ledgers(old: Option<&DeployBranch<'_>>, new: &DeployBranch<'_>) -> bool {
+pub(super) fn has_same_ledgers(old: Option<&DeployBranch<'_>>, new: &DeployBranch<'_>) -> bool {
     let places = |deploy_branch: &DeployBranch<'_>| {
         let folder = deploy_branch.configuration.layout.ledgers.as_ref();
         folder.map(|folder| normalize_path(&deploy_branch.configuration.layout.root.join(folder)))

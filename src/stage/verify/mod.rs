@@ -13,13 +13,14 @@ pub(crate) use audited_change::AuditedChange;
 pub(crate) use recent::check_recent;
 
 use super::drift::check_previous_folder;
+use super::settings_change::check_settings_change;
 use super::{ClusterView, DeployBranch, Error};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Commit, HistoryWalk, ObjectId, Repository};
 use crate::model::ledger::{self, Ledger};
 use crate::read::FileSource as _;
 use crate::rollout::{ExternalState, RolloutContext, approval_digest, ledger_before, steps};
-use commit_check::{BaseApprovals, CommitCheck, check_commit};
+use commit_check::{BaseApprovals, CommitCheck, check_commit, has_same_ledgers};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -100,7 +101,13 @@ pub fn audit_since(
         if !is_base {
             let checked = match &old {
                 Some(PreviousCommit::Unreadable(before)) => check_after_unreadable(repository, before, &new)?,
-                Some(PreviousCommit::DeployBranch(old)) => check_commit(Some(old), &new, &approve)?,
+                Some(PreviousCommit::DeployBranch(old)) => {
+                    // The first ledgers may come together with the settings that name them.
+                    if has_same_ledgers(Some(old), &new) {
+                        audit.diagnostics.extend(check_settings_change(old, &new.configuration));
+                    }
+                    check_commit(Some(old), &new, &approve)?
+                }
                 None => check_commit(None, &new, &approve)?,
             };
             audit.add(&new, checked);
