@@ -39,6 +39,16 @@ struct WorkloadEntry {
     entry: LedgerEntry,
 }
 
+/// A workload, and what decides about its lines in ledgers.
+pub(super) struct WorkloadSource<'a> {
+    /// Its key.
+    pub(super) key: &'a str,
+    /// Returns the hash of its source.
+    pub(super) hash: &'a dyn Fn() -> Arc<str>,
+    /// Returns whether a SidecarOverride holds it in the rollouts of a SidecarSet.
+    pub(super) is_held: &'a dyn Fn(&str) -> bool,
+}
+
 /// The revisions of one workload.
 #[derive(Debug)]
 pub(super) struct WorkloadAssignment<'a> {
@@ -170,17 +180,17 @@ impl RevisionAssignments {
     }
 
     /// Returns the revisions of a workload; an entry for another template than the source's has no effect.
-    /// `hash` returns that of the source.
-    pub(super) fn for_workload(&self, key: &str, hash: impl Fn() -> Arc<str>) -> WorkloadAssignment<'_> {
-        self.assign(key, hash, None)
+    pub(super) fn for_workload(&self, workload: &WorkloadSource<'_>) -> WorkloadAssignment<'_> {
+        self.assign(workload, None)
     }
 
     /// Returns what the ledgers say of a workload.
-    pub(super) fn ledger_traces(&self, key: &str, hash: impl Fn() -> Arc<str>) -> Vec<LedgerTrace> {
+    pub(super) fn ledger_traces(&self, workload: &WorkloadSource<'_>) -> Vec<LedgerTrace> {
         let of = |(set, released, target): &(Arc<str>, RevisionName, Option<RevisionName>)| {
-            let lines = self.entries.get(key).into_iter().flatten();
+            let lines = self.entries.get(workload.key).into_iter().flatten();
             let written = lines.filter(|own| own.set == *set).map(|own| &own.entry).next();
-            let line = written.and_then(|line| line.effective(released, &hash));
+            let line =
+                written.and_then(|line| line.effective(released, workload.hash, || (workload.is_held)(set)));
             LedgerTrace {
                 set: Arc::clone(set),
                 released: released.clone(),
@@ -195,20 +205,19 @@ impl RevisionAssignments {
     /// Returns what a workload gets if its line in one ledger were this one.
     pub(super) fn for_workload_with(
         &self,
-        key: &str,
-        hash: impl Fn() -> Arc<str>,
+        workload: &WorkloadSource<'_>,
         set: &str,
         line: &LedgerEntry,
     ) -> WorkloadAssignment<'_> {
-        self.assign(key, hash, Some((set, line)))
+        self.assign(workload, Some((set, line)))
     }
 
     /// Returns whether a workload certainly gets the same contents from other assignments.
-    pub(super) fn assigns_same(&self, other: &Self, key: &str, hash: impl Fn() -> Arc<str>) -> bool {
+    pub(super) fn assigns_same(&self, other: &Self, workload: &WorkloadSource<'_>) -> bool {
         if !self.replacements.is_empty() || !other.replacements.is_empty() {
             return false;
         }
-        let [one, two] = [self, other].map(|assignments| assignments.for_workload(key, &hash));
+        let [one, two] = [self, other].map(|assignments| assignments.for_workload(workload));
         let contents = |of: &WorkloadAssignment<'_>| -> Vec<*const SidecarSet> {
             of.sets.current().iter().map(|set| Arc::as_ptr(set.set())).collect()
         };
@@ -217,16 +226,15 @@ impl RevisionAssignments {
 
     fn assign(
         &self,
-        key: &str,
-        hash: impl Fn() -> Arc<str>,
+        workload: &WorkloadSource<'_>,
         replacement: Option<(&str, &LedgerEntry)>,
     ) -> WorkloadAssignment<'_> {
         let mut lines: Vec<(&str, Cow<'_, LedgerEntry>)> = Vec::new();
-        let others = self.entries.get(key).into_iter().flatten();
+        let others = self.entries.get(workload.key).into_iter().flatten();
         for WorkloadEntry { set, released, entry: line } in
             others.filter(|o| replacement.is_none_or(|(n, _)| n != &*o.set))
         {
-            let line = line.effective(released, &hash);
+            let line = line.effective(released, workload.hash, || (workload.is_held)(set));
             lines.extend(line.map(|line| (&**set, line)));
         }
         lines.extend(replacement.map(|(set, line)| (set, Cow::Borrowed(line))));

@@ -1,7 +1,7 @@
 //! Locates one workload in a document and injects its sidecars.
 
 use super::Manifest;
-use super::assignments::WorkloadAssignment;
+use super::assignments::{WorkloadAssignment, WorkloadSource};
 use super::overrides::source_hash;
 use super::renderer::Renderer;
 use crate::diagnostics::{Code, Diagnostic};
@@ -83,6 +83,21 @@ impl WorkloadRef {
         source_hash(self.pod_template(document), &self.overrides).into()
     }
 
+    /// Passes on what decides about its lines in ledgers.
+    fn with_source<T>(&self, document: &Document, take: impl FnOnce(&WorkloadSource<'_>) -> T) -> T {
+        self.with_hash(&|| self.source_hash(document), take)
+    }
+
+    /// As [`Self::with_source`], with a function that returns the hash of its source.
+    pub(super) fn with_hash<T>(
+        &self,
+        hash: &dyn Fn() -> Arc<str>,
+        take: impl FnOnce(&WorkloadSource<'_>) -> T,
+    ) -> T {
+        let is_held = |set: &str| self.override_hold(set).is_some();
+        take(&WorkloadSource { key: &self.key, hash, is_held: &is_held })
+    }
+
     /// Reports SidecarOverrides of it that conflict.
     pub(crate) fn override_conflicts(&self) -> Vec<Diagnostic> {
         let sets: BTreeSet<&str> = self.overrides.iter().map(|source| source.sidecar_set.as_str()).collect();
@@ -151,9 +166,8 @@ impl Renderer {
         if self.is_kruise_runtime() {
             return self.deploy(document, workload, None);
         }
-        let hash = || workload.source_hash(document);
-        let mut injected =
-            self.inject_assigned(document, workload, self.assignments.for_workload(&workload.key, hash));
+        let assignment = workload.with_source(document, |source| self.assignments.for_workload(source));
+        let mut injected = self.inject_assigned(document, workload, assignment);
         if self.options.trace {
             injected.outcome.trace.ledgers = self.ledger_traces(document, workload);
         }
@@ -182,12 +196,8 @@ impl Renderer {
         set: &str,
         entry: &LedgerEntry,
     ) -> InjectedWorkload {
-        let hash = || workload.source_hash(document);
-        self.inject_assigned(
-            document,
-            workload,
-            self.assignments.for_workload_with(&workload.key, hash, set, entry),
-        )
+        let assign = |source: &WorkloadSource<'_>| self.assignments.for_workload_with(source, set, entry);
+        self.inject_assigned(document, workload, workload.with_source(document, assign))
     }
 
     /// Renders a SidecarSet that Kruise injects, as its ledger or an entry in its place has it deployed. The new value of
@@ -218,7 +228,7 @@ impl Renderer {
 
     /// Returns what ledgers and SidecarOverrides say of the revisions of a workload.
     fn ledger_traces(&self, document: &Document, workload: &WorkloadRef) -> Vec<LedgerTrace> {
-        let traces = self.assignments.ledger_traces(&workload.key, || workload.source_hash(document));
+        let traces = workload.with_source(document, |source| self.assignments.ledger_traces(source));
         let with_hold =
             |trace: LedgerTrace| LedgerTrace { override_hold: workload.override_hold(&trace.set), ..trace };
         traces.into_iter().map(with_hold).collect()
@@ -267,7 +277,7 @@ impl Renderer {
             let InjectedWorkload { change, outcome } = self.deploy(document, workload, None);
             return (change.map(|(at, new)| WorkloadEdit::Value(at, new)), outcome);
         }
-        let assignment = self.assignments.for_workload(&workload.key, || workload.source_hash(document));
+        let assignment = workload.with_source(document, |source| self.assignments.for_workload(source));
         let (edit, mut outcome) = self.inject_with(document, workload, assignment, |change, partition| {
             let parts = change.as_ref().map(PodTemplateChange::parts).filter(|_| partition.is_none());
             let text = parts.and_then(|parts| document.rewrite_parts(&workload.template_path, parts));

@@ -59,7 +59,9 @@ impl Renderer {
             return !manifest.kind.is_sidecar_set();
         }
         workload.template()["metadata"]["annotations"].get(INJECTED_LIST).is_none()
-            && self.assignments.assigns_same(&other.assignments, &manifest.key, || workload.template_hash())
+            && manifest.with_hash(&|| workload.template_hash(), |source| {
+                self.assignments.assigns_same(&other.assignments, source)
+            })
     }
 
     /// Returns whether a SidecarSet selects a workload; where labels of its namespace are not known, it may.

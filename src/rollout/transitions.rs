@@ -361,6 +361,7 @@ pub(crate) fn hold(
         batch: present.and_then(|l| l.batch),
         partition,
         partition_percent: None,
+        piggyback: None,
         template_hash: partition.map(|_| workload.template_hash()),
         hold_reason: hold
             .reason

@@ -371,13 +371,17 @@ impl RolloutContext<'_> {
     }
 
     /// Returns the ledger with its valid entries: without those of workloads that are missing or changed in the sources
-    /// since. A hold stays where its workload is in git and no longer selected.
+    /// since. Workloads that took a revision with their own change have an entry with that revision. A hold stays where
+    /// its workload is in git and no longer selected.
     pub(super) fn without_stale_entries(&self, ledger: &Ledger) -> Ledger {
         let mut after = ledger.clone();
         for key in ledger.entries.keys() {
             match self.workloads.find(key).and_then(|workload| workload.active_entry(ledger)) {
                 None if self.unselected_holds.contains(key) => {}
                 None => {
+                    after.entries.remove_mut(key);
+                }
+                Some(Cow::Owned(entry)) if entry.is_redundant(&ledger.released) => {
                     after.entries.remove_mut(key);
                 }
                 Some(Cow::Owned(entry)) => {

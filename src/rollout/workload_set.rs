@@ -167,7 +167,7 @@ impl PlannedWorkload {
 
     /// Returns its valid entry in a ledger ([`LedgerEntry::effective`]).
     pub(crate) fn active_entry<'l>(&self, ledger: &'l Ledger) -> Option<Cow<'l, LedgerEntry>> {
-        ledger.entries.get(self.key())?.effective(&ledger.released, || self.template_hash())
+        ledger.entry(self.key(), || self.template_hash(), || self.override_hold.is_some())
     }
 
     /// Returns its hold by a SidecarOverride, if its last day is not over.

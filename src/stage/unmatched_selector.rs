@@ -49,7 +49,11 @@ impl ClusterView {
             return 0;
         };
         let has_revision = |workload: &&Arc<WorkloadOutline>| {
-            let entry = ledger.entry(&workload.manifest.key, || workload.template_hash());
+            let entry = ledger.entry(
+                &workload.manifest.key,
+                || workload.template_hash(),
+                || workload.manifest.override_hold(name).is_some(),
+            );
             let revision = entry.map_or_else(|| ledger.released.clone(), |entry| entry.revision.clone());
             let content = revision.as_deref().and_then(|name| ledger.revision(name));
             content.is_some_and(|r| self.prepared.renderer.selects(workload, &r.set))

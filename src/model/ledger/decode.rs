@@ -97,6 +97,7 @@ impl LedgerDecoder<'_> {
             let entry = entry_from_wire(entry);
             let from = &entry.hot_upgrades.from;
             self.check_revision_name(from, &ledger.revisions, &path.child("upgradedFrom"));
+            self.check_revision_name(&entry.piggyback, &ledger.revisions, &path.child("piggyback"));
             self.check_day(entry.held_since.as_deref(), &path.child("since"));
             self.check_day(entry.held_until.as_deref(), &path.child("until"));
             self.check_revision_name(&entry.revision, &ledger.revisions, &path.child("revision"));
@@ -209,6 +210,7 @@ fn entry_from_wire(wire: wire::LedgerEntryWire) -> LedgerEntry {
         },
         partition_percent: wire.partition.as_ref().and_then(whole_percent),
         template_hash: wire.template.map(Into::into),
+        piggyback: wire.piggyback.map(Into::into),
         hold_reason: wire.held.map(Into::into),
         held_by: wire.by.map(Into::into),
         held_since: wire.since.map(Into::into),

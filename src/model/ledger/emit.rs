@@ -68,6 +68,7 @@ fn entry_value(key: &str, entry: &LedgerEntry) -> Value {
     }
     let texts = [
         ("template", &entry.template_hash),
+        ("piggyback", &entry.piggyback),
         ("held", &entry.hold_reason),
         ("by", &entry.held_by),
         ("since", &entry.held_since),

@@ -24,6 +24,9 @@ use std::sync::Arc;
 /// Containers that the text of a revision names; the others are counted.
 const MAX_NAMED_CONTAINERS: usize = 3;
 
+/// The batch of a workload that took the target with its own change: before the first one.
+pub(crate) const PIGGYBACK_BATCH: u32 = 0;
+
 /// The text for "no revision" in place of a revision name.
 pub(crate) const NO_REVISION: &str = "-";
 
@@ -109,15 +112,17 @@ pub struct Revision {
 pub struct LedgerEntry {
     /// The revision.
     pub revision: RevisionName,
-    /// The batch that changed it, from 1.
+    /// The batch that changed it, from 1; [`PIGGYBACK_BATCH`] if the workload took its revision with its own change.
     pub batch: Option<u32>,
     /// Of a split workload: pods that its native partition keeps old.
     pub partition: Option<u32>,
     /// Of a SidecarSet that Kruise injects: the percentage of its pods that `updateStrategy.partition` keeps old.
     pub partition_percent: Option<u32>,
     /// Hash of the source's pod template ([`template_hash`]) that the line was made for, where it is split or held by
-    /// the planner.
+    /// the planner, or takes a revision with its own change.
     pub template_hash: Option<Arc<str>>,
+    /// The revision that the workload takes with its own next change: once the hash of its source is another one.
+    pub piggyback: Option<Arc<str>>,
     /// Why no rollout changes it.
     pub hold_reason: Option<Arc<str>>,
     /// The person who holds it, `NAME <ADDRESS>`; None if the planner does (a Job). A hold by a person outlasts
@@ -215,18 +220,41 @@ impl LedgerEntry {
             && self.held_until.as_deref().zip(today).is_some_and(|(until, today)| until < today)
     }
 
+    /// Returns the entry without the revision that its workload would take with its own next change.
+    pub(crate) fn without_piggyback(&self) -> Self {
+        match &self.piggyback {
+            None => self.clone(),
+            Some(_) => Self { piggyback: None, template_hash: None, ..self.clone() },
+        }
+    }
+
+    /// Returns whether it says no more than that its workload has the released revision.
+    pub(crate) fn is_redundant(&self, released: &RevisionName) -> bool {
+        self.revision == *released && *self == Self::with_revision(released.clone())
+    }
+
     /// Returns what counts of the line now that the source's template has this hash; few lines ask for it. A line that
     /// was made for another template counts for nothing: the application goes first. A person's hold lasts all the
-    /// same; where its workload is split, all its pods get the released revision.
+    /// same; where its workload is split, all its pods get the released revision. A workload that takes a revision with
+    /// its own change has it now, unless a SidecarOverride holds it (`is_held`).
     pub(crate) fn effective(
         &self,
         released: &RevisionName,
         hash: impl FnOnce() -> Arc<str>,
+        is_held: impl FnOnce() -> bool,
     ) -> Option<Cow<'_, Self>> {
         let is_persons = self.is_held_by_person();
         let depends = !is_persons || self.partition.is_some();
         if !depends || self.template_hash.as_ref().is_none_or(|written| *written == hash()) {
             return Some(Cow::Borrowed(self));
+        }
+        if let Some(target) = self.piggyback.as_ref().filter(|_| self.hold_reason.is_none()) {
+            return Some(Cow::Owned(match is_held() {
+                true => self.without_piggyback(),
+                false => {
+                    Self { batch: Some(PIGGYBACK_BATCH), ..Self::with_revision(Some(Arc::clone(target))) }
+                }
+            }));
         }
         let (revision, batch) = (released.clone(), None);
         let lasting = || Self { revision, batch, partition: None, template_hash: None, ..self.clone() };
@@ -246,9 +274,14 @@ impl Ledger {
     }
 
     /// Returns the line of a workload as far as it counts ([`LedgerEntry::effective`]).
-    /// `hash` returns that of the source.
-    pub(crate) fn entry(&self, key: &str, hash: impl FnOnce() -> Arc<str>) -> Option<Cow<'_, LedgerEntry>> {
-        self.entries.get(key)?.effective(&self.released, hash)
+    /// `hash` returns that of the source, `is_held` whether a SidecarOverride holds the workload.
+    pub(crate) fn entry(
+        &self,
+        key: &str,
+        hash: impl FnOnce() -> Arc<str>,
+        is_held: impl FnOnce() -> bool,
+    ) -> Option<Cow<'_, LedgerEntry>> {
+        self.entries.get(key)?.effective(&self.released, hash, is_held)
     }
 
     /// Returns whether the workload of an entry is at a target and never left it, so that nothing is to be done.
@@ -264,7 +297,8 @@ impl Ledger {
 
     /// Returns whether some workload may have a revision of the SidecarSet.
     pub fn is_in_use(&self) -> bool {
-        self.released.is_some() || self.entries.values().any(|entry| entry.revision.is_some())
+        let has_revision = |entry: &LedgerEntry| entry.revision.is_some() || entry.piggyback.is_some();
+        self.released.is_some() || self.entries.values().any(has_revision)
     }
 
     /// Returns whether some workload waits for the second half of a hot upgrade.
@@ -302,10 +336,11 @@ impl Ledger {
         let is_used = |name: &Arc<str>| {
             self.released.as_ref() == Some(name)
                 || target.as_ref() == Some(name)
-                || self
-                    .entries
-                    .values()
-                    .any(|l| l.revision.as_ref() == Some(name) || l.hot_upgrades.from.as_ref() == Some(name))
+                || self.entries.values().any(|l| {
+                    [&l.revision, &l.piggyback, &l.hot_upgrades.from]
+                        .into_iter()
+                        .any(|r| r.as_ref() == Some(name))
+                })
         };
         let (used, unused) = std::mem::take(&mut self.revisions).into_iter().partition(|(n, _)| is_used(n));
         self.revisions = used;

@@ -155,6 +155,8 @@ pub(super) struct LedgerEntryWire {
     pub(super) partition: Option<IntOrPercent>,
     /// Hash of the source's pod template.
     pub(super) template: Option<String>,
+    /// The revision that the workload takes with its own next change: when `template` is no longer the hash of its source.
+    pub(super) piggyback: Option<String>,
     /// Why no rollout changes it.
     pub(super) held: Option<String>,
     /// The person who holds it.
