@@ -614,6 +614,11 @@ codes! {
     HotUpgrade "hot-upgrade" [Error Warning]
         "another image for a container with `upgradeStrategy: {upgradeType: HotUpgrade}`, in a Deployment"
         "Change nothing but the image, and use kinds that update their pods in place (CloneSet, Advanced StatefulSet, Advanced DaemonSet), or use `upgradeType: ColdUpgrade`."
+    /// `piggyback` has no effect on a rollout, or still has one although it was removed: a rollout that removes a sidecar,
+    /// or that `updateStrategy` limits to some pods, goes in batches only.
+    PiggybackWithoutEffect "piggyback-without-effect" [Warning]
+        "rollout: {piggyback: {until: 72h}} and `updateStrategy: {partition: 50%}`"
+        "No change is needed. Remove `piggyback`, or what the message names."
     /// A workload has more pods than the step and cannot be split. It is a batch of its own.
     WorkloadExceedsStep "workload-exceeds-step" [Note]
         "rollout: {steps: [1, 100%]} and a Deployment with 10 replicas"

@@ -71,6 +71,12 @@ pub(crate) fn format_day(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
+/// Returns a moment in UTC as RFC 3339 writes it; seconds since 1970.
+pub(crate) fn format_time(seconds: i64) -> String {
+    let rest = seconds.rem_euclid(86_400);
+    format!("{}T{:02}:{:02}:{:02}Z", format_day(seconds), rest / 3_600, rest / 60 % 60, rest % 60)
+}
+
 /// Reads numbers of fixed widths with a separator between them.
 fn parse_numbers<const N: usize>(text: &str, separator: u8, widths: [usize; N]) -> Option<[i64; N]> {
     let mut parts = text.split(char::from(separator));

@@ -1,11 +1,14 @@
 //! The gates before the next step of a rollout. Each has a state and a reason, in the same words for `promote`, `status`,
 //! `watch`, metrics and notifications.
 
-use super::step::required_approval;
+use super::hot_upgrade::HotUpgradeHalf;
+use super::piggyback::waiting_workloads;
+use super::step::{is_repair, required_approval};
 use super::types::{Batch, RolloutContext, RolloutStep};
 use crate::model::config::RolloutConfig;
 use crate::model::config::freeze::FreezeWindows;
 use crate::model::ledger::Ledger;
+use crate::model::timestamp::format_time;
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -14,6 +17,8 @@ use std::fmt;
 pub enum Gate {
     /// The pods of the released batches are healthy, for as long as `soak` says.
     Health,
+    /// `piggyback`: workloads take the target with their own changes first.
+    Piggyback,
     /// `freeze`.
     Freeze,
     /// `approve`.
@@ -50,13 +55,21 @@ pub struct GateStatus {
 
 impl Gate {
     /// Every gate, in the order in which they are looked at.
-    pub const ALL: [Self; 6] =
-        [Self::Health, Self::Freeze, Self::Approval, Self::Rate, Self::Unavailable, Self::Check];
+    pub const ALL: [Self; 7] = [
+        Self::Health,
+        Self::Piggyback,
+        Self::Freeze,
+        Self::Approval,
+        Self::Rate,
+        Self::Unavailable,
+        Self::Check,
+    ];
 
     /// Returns its name in text, data and labels of metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Health => "health",
+            Self::Piggyback => "piggyback",
             Self::Freeze => "freeze",
             Self::Approval => "approval",
             Self::Rate => "rate",
@@ -107,13 +120,22 @@ impl fmt::Display for GateStatus {
     }
 }
 
-/// Returns the gates before the next step as far as git and a clock (seconds since 1970) tell: without a look at pods.
+/// What tells whether a gate is open, besides git's trees: seconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GateClock {
+    /// When the rollout started, where git tells.
+    pub(crate) started: Option<i64>,
+    /// Now.
+    pub(crate) now: i64,
+}
+
+/// Returns the gates before the next step as far as git and a clock tell: without a look at pods.
 pub(crate) fn gates_from_git(
     context: &RolloutContext<'_>,
     ledger: &Ledger,
     next: Option<&RolloutStep>,
     settings: &RolloutConfig,
-    now: i64,
+    clock: GateClock,
 ) -> Vec<GateStatus> {
     let (batch, is_rollback) = match next {
         Some(RolloutStep::Batch(batch)) => (Some(batch), ledger.target.as_ref() == Some(&ledger.released)),
@@ -127,9 +149,15 @@ pub(crate) fn gates_from_git(
         gates.push(GateStatus::new(Gate::Health, GateState::NotChecked, reason));
     }
     let Some(batch) = batch.filter(|_| !is_rollback) else { return gates };
+    gates.extend(match piggyback_wait(context, ledger, batch, clock) {
+        Some(wait) => Some(GateStatus::new(Gate::Piggyback, GateState::Waiting, wait.reason)),
+        None => {
+            context.settings.piggyback.as_ref().map(|_| GateStatus::new(Gate::Piggyback, GateState::Open, ""))
+        }
+    });
     if !settings.freeze.is_empty() {
         // Errors in the windows were reported when pillion.yaml was read.
-        let frozen = FreezeWindows::parse(&settings.freeze).0.reason_at(now);
+        let frozen = FreezeWindows::parse(&settings.freeze).0.reason_at(clock.now);
         gates.push(match frozen {
             Some(reason) => GateStatus::new(Gate::Freeze, GateState::Waiting, reason),
             None => GateStatus::new(Gate::Freeze, GateState::Open, ""),
@@ -145,6 +173,42 @@ pub(crate) fn gates_from_git(
         gates.push(GateStatus::new(Gate::Rate, GateState::NotChecked, rate_text(rate)));
     }
     gates
+}
+
+/// Why a batch waits for workloads that take the target with their own changes, and until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PiggybackWait {
+    /// The reason.
+    pub(crate) reason: String,
+    /// Seconds since 1970.
+    pub(crate) until: i64,
+}
+
+/// Returns why a batch waits for workloads that take the target with their own changes; None: it does not.
+pub(crate) fn piggyback_wait(
+    context: &RolloutContext<'_>,
+    ledger: &Ledger,
+    batch: &Batch,
+    clock: GateClock,
+) -> Option<PiggybackWait> {
+    let window = context.settings.piggyback.as_ref()?;
+    // Repairs and the second half of a hot upgrade are urgent.
+    if is_repair(batch) || batch.half() == Some(HotUpgradeHalf::Second) {
+        return None;
+    }
+    let waiting = waiting_workloads(context, ledger);
+    // Where the start of the rollout is not known, the window has not ended.
+    let started = clock.started.unwrap_or(clock.now);
+    let until = started.saturating_add(i64::try_from(window.seconds).unwrap_or(i64::MAX));
+    (waiting.workloads > 0 && clock.now < until).then(|| {
+        let own = if waiting.workloads == 1 { "takes it with its" } else { "take it with their" };
+        let reason = format!(
+            "{waiting} {own} own next change until {} (`piggyback`, {} after the start)",
+            format_time(until),
+            window.until
+        );
+        PiggybackWait { reason, until }
+    })
 }
 
 /// Returns why a batch waits for an approval; None: it needs none, or has one.

@@ -10,6 +10,7 @@ mod gates;
 mod hot_upgrade;
 mod kruise;
 mod partition_selection;
+mod piggyback;
 mod plan;
 mod pod_owners;
 mod pod_requirements;
@@ -83,9 +84,12 @@ pub mod scatter;
 
 pub(crate) use blocked::BlockedReason;
 pub use gates::{Gate, GateState, GateStatus};
-pub(crate) use gates::{approval_reason, gates_from_git, rate_text};
+pub(crate) use gates::{GateClock, approval_reason, gates_from_git, piggyback_wait, rate_text};
 pub(crate) use hot_upgrade::HotUpgradeHalf;
 pub(crate) use kruise::{KruiseSelection, SelectedWorkload, kept_by_percent};
+pub(crate) use piggyback::{
+    WorkloadCount, has_piggybacked, piggybacked_text, piggybacked_workloads, waiting_workloads,
+};
 pub(crate) use plan::PlanExtent;
 pub use plan::RolloutPlan;
 pub use pod_requirements::{NO_REQUIREMENTS, ObjectReference, PodRequirements};

@@ -2,6 +2,7 @@
 
 use super::advice;
 use super::hot_upgrade::HotUpgradeHalf;
+use super::piggyback::with_piggyback;
 use super::state::RolloutState;
 use super::step::{ledger_before, newer_source, requested_start, start_command, steps};
 use super::types::{Batch, ExternalState, RolloutContext, RolloutEnd, RolloutStep};
@@ -53,7 +54,7 @@ impl<'s> RolloutPlan<'s> {
     pub(crate) fn resumed(context: RolloutContext<'s>, ledger: Ledger, external: ExternalState) -> Self {
         let mut plan = Self::new(context, ledger, external, PlanExtent::Staged);
         if plan.ledger.paused.is_some() && matches!(plan.steps.first(), Some(RolloutStep::Blocked(_))) {
-            let resumed = Ledger { paused: None, ..plan.ledger.clone() };
+            let resumed = with_piggyback(&plan.context, Ledger { paused: None, ..plan.ledger.clone() });
             let follow = plan.steps_from(&resumed, PlanExtent::Staged);
             if follow.first().is_some_and(|step| step.ledger().is_some()) {
                 plan.steps = std::iter::once(RolloutStep::Resume(resumed)).chain(follow).collect();

@@ -4,6 +4,7 @@ use super::workload_set::PlannedWorkload;
 use crate::diagnostics::Span;
 use crate::model::config::{RolloutConfig, SplitMode, StartMode};
 use crate::model::defaults::{MAX_BATCHES, REVISION_HISTORY_LIMIT, SOAK_SECONDS, STEPS, UNKNOWN_PER_BATCH};
+use crate::model::duration;
 use crate::model::int_or_percent::{IntOrPercent, RoundingMode};
 use crate::model::ledger::Ledger;
 use crate::model::sidecar_set::{SidecarSet, UpdateStrategy};
@@ -53,6 +54,26 @@ pub struct RolloutSettings {
     pub(crate) max_failures: Option<IntOrPercent>,
     /// `start: Auto`: watch starts rollouts, and gives an open rollout a newer target.
     pub(crate) starts_automatically: bool,
+    /// `piggyback`, unless it is turned off.
+    pub(crate) piggyback: Option<PiggybackWindow>,
+}
+
+/// How long after Start the batches wait, because workloads take the target with their own changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PiggybackWindow {
+    /// As written.
+    pub(crate) until: String,
+    /// In seconds.
+    pub(crate) seconds: u64,
+}
+
+impl PiggybackWindow {
+    fn of(rollout: &RolloutConfig) -> Option<Self> {
+        let until = &rollout.piggyback.as_ref()?.until;
+        // What is not a duration was reported when pillion.yaml was read.
+        let seconds = duration::parse(until).filter(|seconds| *seconds > 0)?;
+        Some(Self { until: until.clone(), seconds })
+    }
 }
 
 impl RolloutSettings {
@@ -82,6 +103,7 @@ impl RolloutSettings {
             has_freezes: !rollout.freeze.is_empty(),
             max_failures: rollout.max_failures.clone(),
             starts_automatically: rollout.start.unwrap_or_default() == StartMode::Auto,
+            piggyback: PiggybackWindow::of(rollout),
             strategy,
         }
     }

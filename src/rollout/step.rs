@@ -4,6 +4,7 @@ use super::batch_selection::{BatchSelection, select_batch};
 use super::blocked::BlockedReason;
 use super::hot_upgrade::HotUpgradeHalf;
 use super::kruise::ALL_KEPT;
+use super::piggyback::{piggyback_refusal, settle_piggyback, with_piggyback};
 use super::progress::RolloutProgress;
 use super::saturating_sum;
 use super::scope::{CountedWorkloads, affects_any_workload};
@@ -308,6 +309,7 @@ fn started_ledger(
     ledger.target = Some(source);
     ledger.replaces.clone_from(&context.replaces);
     ledger.scope = rollout_scope(context, &ledger);
+    let mut ledger = with_piggyback(context, ledger);
     ledger.archive_unused_revisions(context.settings.history_limit);
     ledger
 }
@@ -369,7 +371,7 @@ fn next_batch<'c>(
     // The ledger of a batch has no stale entry.
     let valid = match &before {
         Some(_) => ledger.clone(),
-        None => context.without_stale_entries(ledger),
+        None => without_ended_piggyback(context, context.without_stale_entries(ledger)),
     };
     let state = before.unwrap_or_else(|| RolloutProgress::of(context, ledger, target, today));
     match select_batch(context, &state, (&ledger.released, target), external) {
@@ -396,6 +398,12 @@ fn next_batch<'c>(
             RolloutStep::Complete(completed_ledger(context, ledger, target, &state, external))
         }
     }
+}
+
+/// Where `piggyback` was removed, or no longer applies, the next batch ends it.
+fn without_ended_piggyback(context: &RolloutContext<'_>, ledger: Ledger) -> Ledger {
+    let goes_on = context.settings.piggyback.is_some() && piggyback_refusal(context, &ledger).is_none();
+    if goes_on { ledger } else { settle_piggyback(context, &ledger) }
 }
 
 fn build_batch(

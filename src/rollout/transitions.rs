@@ -1,10 +1,12 @@
 //! Changes of a ledger by people: pause, resume, roll back, approve, hold. Pure: a ledger in, the next one out.
 
+use super::piggyback::{settle_piggyback, with_piggyback, without_piggyback};
 use super::workload_set::PlannedWorkload;
 use super::{RolloutContext, unavailability};
 use crate::model::defaults::REASON;
 use crate::model::ledger::{
-    BatchApproval, HotUpgrades, Ledger, LedgerEntry, PauseRecord, RevisionName, revision_text,
+    BatchApproval, HotUpgrades, Ledger, LedgerEntry, PIGGYBACK_BATCH, PauseRecord, RevisionName,
+    revision_text,
 };
 use crate::model::timestamp::is_day;
 use std::borrow::Cow;
@@ -20,18 +22,24 @@ fn refuse<T>(why: impl Into<String>) -> Result<T, TransitionError> {
     Err(TransitionError(why.into()))
 }
 
-/// Pauses a rollout; one that is not open will not start. `by` is a person, or `pillion`.
+/// Pauses a rollout; one that is not open will not start. No workload takes the target with its own change until it is
+/// resumed. `by` is a person, or `pillion`.
 ///
 /// # Errors
 /// When it is paused already.
-pub(crate) fn pause(ledger: &Ledger, reason: &str, by: Option<&str>) -> Result<Ledger, TransitionError> {
+pub(crate) fn pause(
+    context: &RolloutContext<'_>,
+    ledger: &Ledger,
+    reason: &str,
+    by: Option<&str>,
+) -> Result<Ledger, TransitionError> {
     if let Some(paused) = &ledger.paused {
         return refuse(format!(
             "`{}` is already paused, at batch {}: {}",
             ledger.name, paused.batch, paused.reason
         ));
     }
-    let mut after = ledger.clone();
+    let mut after = settle_piggyback(context, ledger);
     after.paused = Some(PauseRecord {
         batch: ledger.last_batch(),
         reason: reason.to_owned(),
@@ -44,10 +52,14 @@ pub(crate) fn pause(ledger: &Ledger, reason: &str, by: Option<&str>) -> Result<L
 ///
 /// # Errors
 /// When there is nothing to resume.
-pub(crate) fn resume(ledger: &Ledger, source: &RevisionName) -> Result<Ledger, TransitionError> {
+pub(crate) fn resume(
+    context: &RolloutContext<'_>,
+    ledger: &Ledger,
+    source: &RevisionName,
+) -> Result<Ledger, TransitionError> {
     let mut after = ledger.clone();
     if after.paused.take().is_some() {
-        return Ok(after);
+        return Ok(with_piggyback(context, after));
     }
     after.rejected.retain(|r| **r != *revision_text(source));
     if after.rejected.len() < ledger.rejected.len() {
@@ -64,7 +76,7 @@ pub(crate) fn resume(ledger: &Ledger, source: &RevisionName) -> Result<Ledger, T
 ///
 /// # Errors
 /// When no rollout is open, or it is a rollback already.
-pub(crate) fn roll_back(ledger: &Ledger) -> Result<Ledger, TransitionError> {
+pub(crate) fn roll_back(context: &RolloutContext<'_>, ledger: &Ledger) -> Result<Ledger, TransitionError> {
     let Some(target) = &ledger.target else {
         return refuse(format!("no rollout of `{}` is open", ledger.name));
     };
@@ -75,7 +87,7 @@ pub(crate) fn roll_back(ledger: &Ledger) -> Result<Ledger, TransitionError> {
             revision_text(&ledger.released)
         ));
     }
-    let mut after = ledger.clone();
+    let mut after = settle_piggyback(context, ledger);
     reject(&mut after, target);
     after.target = Some(ledger.released.clone());
     after.paused = None;
@@ -120,8 +132,10 @@ pub(crate) fn reopen_completed(
         let is_settled = present == after.released
             || context.workloads.change_to(workload, &present, &after.released).diff.is_empty();
         if !is_settled {
-            let batch =
-                before.entries.get(workload.key()).filter(|l| l.revision == present).and_then(|l| l.batch);
+            let batch = before.entries.get(workload.key()).and_then(|l| match l.revision == present {
+                true => l.batch,
+                false => (l.piggyback == present).then_some(PIGGYBACK_BATCH),
+            });
             let hot_upgrades = workload.active_entry(ledger).map(|l| l.hot_upgrades.clone());
             let hot_upgrades = hot_upgrades.unwrap_or_default();
             let entry = LedgerEntry { batch, hot_upgrades, ..LedgerEntry::with_revision(present) };
@@ -157,6 +171,7 @@ pub(crate) fn roll_back_to_batch(
     ledger: &Ledger,
     back: &BatchRollback<'_>,
 ) -> Result<Ledger, TransitionError> {
+    let ledger = &settle_piggyback(context, ledger);
     let (name, batch, last) = (&ledger.name, back.batch, ledger.last_batch());
     if context.kruise.is_some() {
         return refuse(format!(
@@ -232,6 +247,8 @@ fn ledger_at_earlier_batch(
         after.revisions.entry(Arc::clone(name)).or_insert_with(|| revision.clone());
     }
     let target = ledger.target.clone().unwrap_or_default();
+    // What a later batch updated had not taken the target with its own change before.
+    let past_ledger = without_piggyback(back.ledger_at_batch);
     let is_later =
         |entry: &LedgerEntry| entry.revision == target && entry.batch.is_some_and(|n| n > back.batch);
     for (key, entry) in ledger.entries.iter() {
@@ -239,9 +256,7 @@ fn ledger_at_earlier_batch(
         if workload.is_none() && !context.unselected_holds.contains(key) {
             after.entries.remove_mut(key);
         } else if entry.hold_reason.is_none() && is_later(entry) {
-            let past = workload
-                .and_then(|workload| workload.active_entry(back.ledger_at_batch))
-                .map(Cow::into_owned);
+            let past = workload.and_then(|workload| workload.active_entry(&past_ledger)).map(Cow::into_owned);
             // A hold that has expired since is not restored.
             let past = past.map(|past| match past.hold_reason {
                 Some(_) => LedgerEntry { batch: past.batch, ..LedgerEntry::with_revision(past.revision) },

@@ -36,6 +36,8 @@ pub struct RolloutContext<'r> {
     pub(crate) replicas_from_others: BTreeMap<Arc<str>, u32>,
     /// The manifests were built by a command or passed by the user; they are not plain files.
     pub(crate) is_built: bool,
+    /// The rendered files are in git, and checked against their sources.
+    pub(crate) has_rendered_files: bool,
     /// SidecarSets that this one replaces, on workloads that they no longer select.
     pub(crate) replaces: Vec<Arc<str>>,
     /// This SidecarSet has all containers of those that it replaces.

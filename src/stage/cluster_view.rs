@@ -190,6 +190,7 @@ impl ClusterView {
             replaces,
             replicas_from_others: self.replicas_from_others(name),
             is_built: self.is_built,
+            has_rendered_files: self.configuration.layout.rendered.is_some(),
             unselected_holds: BTreeSet::new(),
         };
         context.unselected_holds =

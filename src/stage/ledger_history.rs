@@ -3,6 +3,7 @@
 use super::{CommitAction, DeployBranch, Error};
 use crate::git::{self, Commit, HistoryWalk, ObjectId, Repository, trailer};
 use crate::model::ledger::{Ledger, decode};
+use crate::rollout::RolloutContext;
 use crate::yaml::{Document, FieldPath};
 use std::sync::Arc;
 
@@ -139,6 +140,40 @@ pub(super) fn is_earlier_state(before: &Ledger, after: &Ledger) -> bool {
         && before.released == after.released
         && after.paused.is_none()
         && after.last_batch() < before.last_batch()
+}
+
+/// Returns when the open rollout of a ledger got its target: the time of the oldest commit that has it, as far as this
+/// clone goes; seconds since 1970. It is read only where workloads take the target with their own changes.
+///
+/// # Errors
+/// When git fails.
+pub(crate) fn rollout_start_time(
+    deploy_branch: &DeployBranch<'_>,
+    context: &RolloutContext<'_>,
+    ledger: &Ledger,
+) -> Result<Option<i64>, Error> {
+    let is_needed = context.settings.piggyback.is_some()
+        && ledger.target.is_some()
+        && ledger.entries.values().any(|entry| entry.piggyback.is_some());
+    let path = deploy_branch.configuration.ledger_path(context.cluster.as_deref(), &ledger.name);
+    let Some(path) = path.filter(|_| is_needed) else { return Ok(None) };
+    let mut started = None;
+    let log = deploy_branch.repository.log(deploy_branch.head.id, Some(&path), HistoryWalk::FirstParent)?;
+    for commit in log {
+        let commit = match commit {
+            Ok(commit) => commit,
+            // A shallow clone ends here: the rollout started earlier.
+            Err(failure) if failure.is_beyond_history() => break,
+            Err(failure) => return Err(failure.into()),
+        };
+        let stored = StoredLedger::read(deploy_branch.repository, commit.tree, &path)?.into_valid();
+        let is_same = |l: &Ledger| l.target == ledger.target && l.released == ledger.released;
+        if !stored.as_ref().is_some_and(is_same) {
+            break;
+        }
+        started = Some(commit.time.seconds);
+    }
+    Ok(started)
 }
 
 /// Returns the states of a ledger, newest first, up to one that cannot be read.

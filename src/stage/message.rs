@@ -8,7 +8,10 @@ use crate::model::ledger::{Ledger, RevisionName, revision_text};
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::report::workload_title;
 use crate::rollout::update_method::UpdateMethod;
-use crate::rollout::{Batch, RolloutPlan, RolloutStep, WorkloadUpdate, approval_digest, is_hold_release};
+use crate::rollout::{
+    Batch, RolloutContext, RolloutPlan, RolloutStep, WorkloadUpdate, approval_digest, is_hold_release,
+    piggybacked_text, waiting_workloads,
+};
 
 /// How many workloads a message lists; the diff of the commit has all of them.
 const MAX_LISTED: usize = 100;
@@ -63,12 +66,24 @@ fn start_message(
             None => UNCHANGED,
         }
     )];
+    body.extend(piggyback_note(&rollout.context, after, &wording));
     body.extend(superseded_note(before));
     let digest = approval_digest(&rollout.context, after, 0, &[]);
     let mut trailers = ledger_trailers(deploy_branch, CommitAction::Start, after);
     trailers.push((trailer::PLAN, digest));
     let what = if is_hold_release(before, after) { "holds have expired".to_owned() } else { wording.change };
     trailer::format_message(&format!("{}: start, {what}", rollout.name()), &body.join("\n"), &trailers)
+}
+
+/// Says which workloads take the target with their own next change: no batch names them.
+fn piggyback_note(context: &RolloutContext<'_>, after: &Ledger, wording: &RolloutSummary) -> Option<String> {
+    let waiting = waiting_workloads(context, after);
+    let window = context.settings.piggyback.as_ref().filter(|_| waiting.workloads > 0)?;
+    let (take, own) = if waiting.workloads == 1 { ("takes", "its") } else { ("take", "their") };
+    Some(format!(
+        "{waiting} {take} {} with {own} own next change; the batches wait until {} after this commit.",
+        wording.target, window.until
+    ))
 }
 
 /// Describes the rollout that a new target ends.
@@ -141,6 +156,7 @@ fn complete_message(
         })
         .collect();
     let mut body = truncate_lines(held);
+    body.extend(piggybacked_text(&rollout.context, before).map(|text| format!("{text}.")));
     body.push(match &rollout.context.kruise {
         Some(_) => "The SidecarSet has the `updateStrategy` of its file again; no pod changes.".to_owned(),
         None => UNCHANGED.to_owned(),

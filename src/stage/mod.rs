@@ -54,7 +54,7 @@ pub(crate) use initial_ledgers::{
 };
 pub(crate) use ledger_commit::{LedgerCommit, commit_ledger};
 pub(crate) use ledger_history::{
-    BatchRevert, find_batch_revert, ledger_after_batch, ledger_before_completion,
+    BatchRevert, find_batch_revert, ledger_after_batch, ledger_before_completion, rollout_start_time,
 };
 pub(crate) use message::source_trailers_of;
 pub(crate) use missing_workloads::{LedgerHistory, missing_after_change, missing_workloads};

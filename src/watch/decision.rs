@@ -6,12 +6,13 @@ use super::health::{
 use super::rate;
 use crate::model::config::freeze::FreezeWindows;
 use crate::model::config::{OnFailure, RolloutConfig, StartMode};
-use crate::model::ledger::Ledger;
+use crate::model::ledger::{Ledger, PIGGYBACK_BATCH};
 use crate::model::workload::is_sidecar_set_key;
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::{
-    Batch, BlockedReason, ExternalState, Gate, RolloutContext, RolloutStep, approval_reason, cluster_option,
-    is_repair, kept_by_percent, newer_source, rate_text, requested_start, start_command,
+    Batch, BlockedReason, ExternalState, Gate, GateClock, RolloutContext, RolloutStep, approval_reason,
+    cluster_option, has_piggybacked, is_repair, kept_by_percent, newer_source, piggyback_wait, rate_text,
+    requested_start, start_command,
 };
 use jiff::Timestamp;
 use std::fmt;
@@ -32,6 +33,8 @@ pub(crate) struct DecisionInput<'a> {
     pub(crate) observation: Result<HealthObservation<'a>, &'a str>,
     /// Why the rollout cannot start, whatever the settings say.
     pub(crate) start_refusal: Option<&'a str>,
+    /// When the rollout started, where a gate needs it; seconds since 1970.
+    pub(crate) started: Option<i64>,
 }
 
 /// What was observed of the cluster.
@@ -147,7 +150,7 @@ fn newer_source_note(input: &DecisionInput<'_>) -> Option<String> {
 }
 
 fn decide_rollout(input: &DecisionInput<'_>) -> ExplainedDecision {
-    let has_batch_out = input.ledger.last_batch() > 0;
+    let has_batch_out = input.ledger.last_batch() > 0 || input.has_piggybacked();
     let is_paused = input.ledger.paused.is_some();
     // A newer revision repairs the released batch, which need not be healthy first.
     let is_new_target = matches!(input.next_step, RolloutStep::Start(_))
@@ -174,10 +177,12 @@ fn decide_rollout(input: &DecisionInput<'_>) -> ExplainedDecision {
         RolloutStep::Resume(_) => ExplainedDecision::new(WatchDecision::Blocked, "it is paused"),
         RolloutStep::Start(after) => decide_start(input, after),
         RolloutStep::Batch(batch) => decide_batch(input, batch),
-        RolloutStep::Complete(_) => ExplainedDecision::new(
-            WatchDecision::Advance,
-            "every workload has the target revision and is healthy",
-        ),
+        RolloutStep::Complete(_) => wait_for_piggybacked(input).unwrap_or_else(|| {
+            ExplainedDecision::new(
+                WatchDecision::Advance,
+                "every workload has the target revision and is healthy",
+            )
+        }),
     }
 }
 
@@ -249,7 +254,8 @@ fn decide_batch(input: &DecisionInput<'_>, batch: &Batch) -> ExplainedDecision {
     let wait = if is_rollback {
         None
     } else {
-        check_freeze(input, observation.now)
+        check_piggyback(input, batch, observation.now)
+            .or_else(|| check_freeze(input, observation.now))
             .or_else(|| check_approval(input, batch))
             .or_else(|| check_rate(input, observation))
     };
@@ -260,6 +266,28 @@ fn decide_batch(input: &DecisionInput<'_>, batch: &Batch) -> ExplainedDecision {
 fn check_freeze(input: &DecisionInput<'_>, now: Timestamp) -> Option<ExplainedDecision> {
     let frozen = input.windows.active_at(now)?;
     Some(ExplainedDecision::waiting(Gate::Freeze, frozen.to_string()).with_changes_at(frozen.until))
+}
+
+fn check_piggyback(input: &DecisionInput<'_>, batch: &Batch, now: Timestamp) -> Option<ExplainedDecision> {
+    let clock = GateClock { started: input.started, now: now.as_second() };
+    let wait = piggyback_wait(input.context, input.ledger, batch, clock)?;
+    let until = Timestamp::from_second(wait.until).unwrap_or(Timestamp::MAX);
+    Some(ExplainedDecision::waiting(Gate::Piggyback, wait.reason).with_changes_at(Some(until)))
+}
+
+/// The rollout is complete when the pods of workloads that took the target with their own changes are ready: their soak
+/// would begin again with each release of an application.
+fn wait_for_piggybacked(input: &DecisionInput<'_>) -> Option<ExplainedDecision> {
+    let health = input.observation.as_ref().ok()?.health;
+    let is_waiting = |w: &&WorkloadHealth| {
+        w.batch == PIGGYBACK_BATCH && matches!(w.status, HealthStatus::Progressing | HealthStatus::OutOfSync)
+    };
+    let reasons: Vec<String> = health.workloads.iter().filter(is_waiting).map(workload_line).collect();
+    let first = reasons.first()?.clone();
+    Some(
+        ExplainedDecision { reasons, ..ExplainedDecision::waiting(Gate::Health, first) }
+            .with_changes_at(health.changes_at),
+    )
 }
 
 fn check_approval(input: &DecisionInput<'_>, batch: &Batch) -> Option<ExplainedDecision> {
@@ -375,9 +403,17 @@ fn namespaced_name(key: &str) -> &str {
 }
 
 impl DecisionInput<'_> {
+    /// Returns whether some workload took the target with its own change.
+    fn has_piggybacked(&self) -> bool {
+        self.context.workloads.as_slice().iter().any(|workload| has_piggybacked(workload, self.ledger))
+    }
+
     /// Returns how many pods the latest batch updates, as far as the ledger tells.
     fn last_batch_pods(&self) -> u32 {
         let last = self.ledger.last_batch();
+        if last == PIGGYBACK_BATCH {
+            return 0;
+        }
         let units = self.context.workloads.as_slice().iter();
         let moved = units.filter_map(|workload| {
             let entry = workload.active_entry(self.ledger).filter(|l| l.batch == Some(last))?;

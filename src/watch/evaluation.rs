@@ -18,6 +18,7 @@ use crate::diagnostics::escape;
 use crate::git::{CommitTime, ObjectId, Signing, trailer};
 use crate::model::defaults::SYNC_TIMEOUT_SECONDS;
 use crate::model::duration;
+use crate::model::ledger::PIGGYBACK_BATCH;
 use crate::model::timestamp::format_day;
 use crate::rollout::{ExternalState, Gate, RolloutStep, newer_source, transitions};
 use crate::stage::{
@@ -177,7 +178,7 @@ fn busy_workloads(all: &[RolloutObservation<'_>], own: usize) -> BTreeMap<Arc<st
     let others = all.iter().enumerate().filter(|(i, _)| *i != own).filter_map(|(_, l)| l.health.as_ref());
     let assessed = others.flat_map(|health| {
         let last = health.workloads.iter().map(|w| w.batch).max().unwrap_or(0);
-        health.workloads.iter().filter(move |w| w.batch == last)
+        health.workloads.iter().filter(move |w| w.batch == last && last != PIGGYBACK_BATCH)
     });
     assessed
         .filter(|w| !matches!(w.status, HealthStatus::Healthy | HealthStatus::Unknown))
@@ -228,6 +229,7 @@ impl WatchedRollout<'_> {
             windows: &self.windows,
             observation: seen,
             start_refusal: self.start_refusal.as_deref(),
+            started: self.started,
         })
     }
 }
@@ -400,17 +402,21 @@ fn commit_stop(
     is_rollback: bool,
     signing: &Signing<'_>,
 ) -> Result<CommitResult, WatchError> {
-    let before = &watched.rollout.ledger;
+    let (context, before) = (&watched.rollout.context, &watched.rollout.ledger);
     let released = crate::model::ledger::revision_text(&before.released);
     let (after, action, subject) = if is_rollback {
         (
-            transitions::roll_back(before),
+            transitions::roll_back(context, before),
             CommitAction::RollBack,
             format!("roll back to {released}, {}", stop.summary),
         )
     } else {
         let subject = format!("pause at batch {}, {}", before.last_batch(), stop.summary);
-        (transitions::pause(before, &stop.summary, Some(PAUSED_BY_PILLION)), CommitAction::Pause, subject)
+        (
+            transitions::pause(context, before, &stop.summary, Some(PAUSED_BY_PILLION)),
+            CommitAction::Pause,
+            subject,
+        )
     };
     let after = match after {
         Ok(after) => after,

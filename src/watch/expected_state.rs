@@ -30,7 +30,7 @@ pub struct ExpectedState {
 pub struct ExpectedWorkload {
     /// `KIND[.GROUP]/NAMESPACE/NAME`.
     pub key: Arc<str>,
-    /// The batch that updated it.
+    /// The batch that updated it; 0 if it took the revision with its own change.
     pub batch: u32,
     /// How its pods are updated.
     pub update_method: UpdateMethod,
@@ -80,7 +80,7 @@ pub(crate) fn expected_state(context: &RolloutContext<'_>, ledger: &Ledger) -> E
         match moved_entry(workload, ledger) {
             Some(entry) if entry.revision == *target => {
                 let before = previous_revision(ledger, target);
-                found.workloads.push(expected_workload(context, ledger, workload, entry, &before));
+                found.workloads.push(expected_workload(context, ledger, workload, &entry, &before));
             }
             _ => found.pending.push(Arc::clone(workload.key())),
         }
@@ -98,22 +98,17 @@ pub(crate) fn superseded_state(context: &RolloutContext<'_>, ledger: &Ledger) ->
         .iter()
         .filter_map(|workload| Some((workload, moved_entry(workload, ledger)?)));
     let superseded = lines.filter(|(_, entry)| entry.revision != *target);
-    let expected = |(workload, entry)| ExpectedWorkload {
+    let expected = |(workload, entry): (_, Cow<'_, LedgerEntry>)| ExpectedWorkload {
         batch: 1,
-        ..expected_workload(context, ledger, workload, entry, &ledger.released)
+        ..expected_workload(context, ledger, workload, &entry, &ledger.released)
     };
     ExpectedState { batch: 1, workloads: superseded.map(expected).collect(), ..ExpectedState::default() }
 }
 
-/// Returns the entry of a workload that a batch updated.
-fn moved_entry<'l>(workload: &PlannedWorkload, ledger: &'l Ledger) -> Option<&'l LedgerEntry> {
-    match workload.active_entry(ledger)? {
-        Cow::Borrowed(entry) => {
-            Some(entry).filter(|entry| entry.hold_reason.is_none() && entry.batch.is_some())
-        }
-        // Only a hold differs from its entry.
-        Cow::Owned(_) => None,
-    }
+/// Returns the entry of a workload that a batch updated, or that took its revision with its own change.
+fn moved_entry<'l>(workload: &PlannedWorkload, ledger: &'l Ledger) -> Option<Cow<'l, LedgerEntry>> {
+    let entry = workload.active_entry(ledger)?;
+    (entry.hold_reason.is_none() && entry.batch.is_some()).then_some(entry)
 }
 
 fn expected_workload(

@@ -9,7 +9,7 @@ use crate::model::config::freeze::FreezeWindows;
 use crate::rollout::{ExternalState, RolloutPlan};
 use crate::stage::{
     ClusterView, DeployBranch, StagedBranch, check_drift, find_batch_revert, reverted_batch,
-    rewritten_branch, unmatched_selector, wave_block_reason,
+    rewritten_branch, rollout_start_time, unmatched_selector, wave_block_reason,
 };
 use std::cell::OnceCell;
 
@@ -37,6 +37,8 @@ pub(crate) struct WatchedRollout<'s> {
     pub(crate) not_before: Option<String>,
     /// Why it cannot start, whatever the settings say: its selector matches nothing.
     pub(crate) start_refusal: Option<String>,
+    /// When it started, where a gate needs it; seconds since 1970.
+    pub(crate) started: Option<i64>,
     /// The deploy head.
     pub(crate) head: ObjectId,
     expected: OnceCell<ExpectedStates>,
@@ -131,6 +133,7 @@ pub(crate) fn plan_rollouts<'l, 's>(
             let branch = StagedBranch::find(deploy, cluster, name);
             diagnostics.extend(rewritten_branch(deploy, &branch, &branch.examine_refs(deploy, name)?));
             let settings = view.rollout_settings(name).0;
+            let started = rollout_start_time(deploy, &rollout.context, &rollout.ledger)?;
             // Errors in them were reported when pillion.yaml was read.
             let windows = FreezeWindows::parse(&settings.freeze).0;
             watched.push(WatchedRollout {
@@ -142,6 +145,7 @@ pub(crate) fn plan_rollouts<'l, 's>(
                 windows,
                 start_refusal: unmatched_selector(view, &all, name)
                     .map(|diagnostic| diagnostic_line(&diagnostic)),
+                started,
                 head: deploy.head.id,
                 expected: OnceCell::new(),
             });

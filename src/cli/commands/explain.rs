@@ -9,7 +9,7 @@ use crate::cli::terminal::print_report;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, explain_code};
 use crate::inject::{InjectionTrace, InjectionVerdict, LedgerTrace};
-use crate::model::ledger::LedgerEntry;
+use crate::model::ledger::{LedgerEntry, PIGGYBACK_BATCH};
 use crate::model::sidecar_override::OverrideHold;
 use crate::model::suggestion::closest_match;
 use crate::model::workload::{WorkloadQuery, WorkloadQueryError};
@@ -168,7 +168,11 @@ fn describe_revision(ledger: &LedgerTrace, today: &str) -> String {
         };
         return format!("{revision}{held}");
     };
-    let batch = entry.batch.map_or_else(String::new, |n| format!(" (batch {n})"));
+    let batch = match entry.batch {
+        Some(PIGGYBACK_BATCH) => " (with its own change)".to_owned(),
+        Some(n) => format!(" (batch {n})"),
+        None => String::new(),
+    };
     let held = override_hold.filter(|_| entry.hold_reason.is_none());
     let held = held.map_or_else(String::new, |hold| format!("; {}", describe_override_hold(hold)));
     let revision = match (&entry.hold_reason, target) {
@@ -185,6 +189,10 @@ fn describe_revision(ledger: &LedgerTrace, today: &str) -> String {
                 None => String::new(),
             };
             format!("{at}, {what}{batch}{kept}{half}")
+        }
+        (None, Some(_)) if entry.piggyback.is_some() => {
+            let next = revision_with_images(&entry.piggyback, None);
+            format!("{at}{batch}; with its own next change it takes {next}")
         }
         (None, Some(target)) => {
             format!("{at}{batch}; the open rollout goes to {}", revision_with_images(target, None))

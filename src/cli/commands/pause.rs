@@ -31,7 +31,8 @@ pub(in crate::cli) fn run(
         let before = find_ledger(context.cluster_view, &args.name)?;
         let subject = format!("pause at batch {}, {}", before.last_batch(), args.reason);
         let body = "Nothing more is released until `pillion resume`.".to_owned();
-        let after = transitions::pause(&before, &args.reason, Some(context.by))?;
+        let rollout = context.cluster_view.rollout_context(&args.name).0;
+        let after = transitions::pause(&rollout, &before, &args.reason, Some(context.by))?;
         let next = context.next_after(&after);
         Ok(LedgerChange::new(after, CommitAction::Pause, subject, body).with_next(next))
     })

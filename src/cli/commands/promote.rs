@@ -14,12 +14,12 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Identity, ObjectId, ReleaseStamp, Signing};
 use crate::rollout::transitions::TransitionError;
 use crate::rollout::{
-    Batch, BlockedReason, ExternalState, Gate, GateState, GateStatus, HotUpgradeHalf, RolloutPlan,
+    Batch, BlockedReason, ExternalState, Gate, GateClock, GateState, GateStatus, HotUpgradeHalf, RolloutPlan,
     RolloutStep, gates_from_git, start_command,
 };
 use crate::stage::{
     DeployBranch, Error, ProposalBranch, StagedBranch, StagedCommit, build_stack, check_drift,
-    find_batch_revert, reverted_batch, rewritten_branch,
+    find_batch_revert, reverted_batch, rewritten_branch, rollout_start_time,
 };
 use clap::Args;
 use std::fmt::Write as _;
@@ -95,7 +95,10 @@ impl PromoteRun<'_> {
             &rollout.ledger,
             rollout.steps.first(),
             &settings,
-            clock::now().seconds,
+            GateClock {
+                started: rollout_start_time(deploy_branch, &rollout.context, &rollout.ledger)?,
+                now: clock::now().seconds,
+            },
         );
         let note = passed_gates_note(&gates, number, &rollout.context.settings.soak);
         if self.args.ledger.dry_run {

@@ -27,8 +27,9 @@ pub(in crate::cli) fn run(
     commit_change(&args.ledger, global, reporter, |context| {
         let view = context.cluster_view;
         let before = find_ledger(view, &args.name)?;
-        let source = view.rollout_context(&args.name).0.source.map(|r| r.name);
-        let after = transitions::resume(&before, &source)?;
+        let rollout = view.rollout_context(&args.name).0;
+        let source = rollout.source_revision();
+        let after = transitions::resume(&rollout, &before, &source)?;
         let (subject, body) = match &before.paused {
             Some(paused) => {
                 (format!("resume at batch {}", paused.batch), format!("It was paused: {}", paused.reason))

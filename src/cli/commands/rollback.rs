@@ -87,7 +87,8 @@ fn roll_back_to_released(
     before: &Ledger,
     open: &Ledger,
 ) -> Result<LedgerChange, CommandError> {
-    let after = transitions::roll_back(open)?;
+    let (rollout, _) = context.cluster_view.rollout_context(&args.name);
+    let after = transitions::roll_back(&rollout, open)?;
     let target = open.target.as_ref().map_or("-", revision_text);
     let subject = format!("roll back to {}, {}", revision_text(&open.released), args.reason);
     let again = match before.target {

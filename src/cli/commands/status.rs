@@ -15,8 +15,13 @@ use crate::git::HistoryWalk;
 use crate::model::ledger::{Ledger, Revision, RevisionName};
 use crate::rollout::removal::SidecarRemoval;
 use crate::rollout::report::{describe_changes, ledger_holds};
-use crate::rollout::{BlockedReason, ExternalState, RolloutPlan, RolloutStep, gates_from_git};
-use crate::stage::{ClusterView, DeployBranch, Error, change_text, versions_text, wave_block_reason};
+use crate::rollout::{
+    BlockedReason, ExternalState, GateClock, RolloutPlan, RolloutStep, gates_from_git, piggybacked_text,
+    piggybacked_workloads, waiting_workloads,
+};
+use crate::stage::{
+    ClusterView, DeployBranch, Error, change_text, rollout_start_time, versions_text, wave_block_reason,
+};
 use clap::Args;
 
 /// Arguments of `pillion status`.
@@ -159,7 +164,9 @@ fn ledger_status(
     let options = repository::command_options(args, cluster);
     let first_step = rollout.steps.iter().find(|step| !matches!(step, RolloutStep::Resume(_)));
     let settings = view.rollout_settings(&ledger.name).0;
-    let gates = gates_from_git(&rollout.context, ledger, first_step, &settings, clock::now().seconds);
+    let started = rollout_start_time(deploy_branch, &rollout.context, ledger)?;
+    let clock = GateClock { started, now: clock::now().seconds };
+    let gates = gates_from_git(&rollout.context, ledger, first_step, &settings, clock);
     Ok(LedgerStatus {
         name: ledger.name.to_string(),
         summary: StatusSummary {
@@ -176,6 +183,11 @@ fn ledger_status(
         batches: rollout.last_batch(),
         updated: before,
         pods,
+        piggybacked: piggybacked_text(&rollout.context, ledger),
+        piggyback_counts: [
+            piggybacked_workloads(&rollout.context, ledger),
+            waiting_workloads(&rollout.context, ledger),
+        ],
         held: ledger_holds(&rollout.context, ledger, rollout.external.today.as_deref()),
         newer_revision: rollout.newer_source(),
         starts: rollout.starts_rollout(),

@@ -5,10 +5,10 @@ use crate::diagnostics::pluralize;
 use crate::git::{Commit, ObjectId};
 use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::{Ledger, RevisionName, revision_text};
-use crate::model::timestamp::format_day;
+use crate::model::timestamp::format_time;
 use crate::rollout::report::{HeldWorkloadReport, HoldState};
 use crate::rollout::sidecar_costs::CostExtent;
-use crate::rollout::{GateStatus, RolloutState};
+use crate::rollout::{GateStatus, RolloutState, WorkloadCount};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -43,6 +43,10 @@ pub(in crate::cli) struct LedgerStatus {
     pub(in crate::cli) batches: u32,
     pub(in crate::cli) updated: u32,
     pub(in crate::cli) pods: u32,
+    /// How many workloads took the target with their own change, in a sentence.
+    pub(in crate::cli) piggybacked: Option<String>,
+    /// Workloads and pods that took the target with their own change, and those that take it with their next one.
+    pub(in crate::cli) piggyback_counts: [WorkloadCount; 2],
     pub(in crate::cli) held: Vec<HeldWorkloadReport>,
     /// The revision of the file, where the rollout has another target.
     pub(in crate::cli) newer_revision: Option<RevisionName>,
@@ -73,9 +77,9 @@ pub(in crate::cli) fn to_json(
 fn describe_commit(commit: &Commit) -> String {
     let planned = match commit.author_time.seconds == commit.time.seconds {
         true => String::new(),
-        false => format!(", planned {}", format_rfc3339(commit.author_time.seconds)),
+        false => format!(", planned {}", format_time(commit.author_time.seconds)),
     };
-    let time = format_rfc3339(commit.time.seconds);
+    let time = format_time(commit.time.seconds);
     format!("{time} ({} {}){planned}", commit.id.short(), commit.subject())
 }
 
@@ -102,6 +106,9 @@ impl LedgerStatus {
                 pluralize(self.pods.into(), "pod"),
                 self.summary.target.as_deref().unwrap_or("the target")
             );
+        }
+        if let Some(piggybacked) = &self.piggybacked {
+            let _ = writeln!(text, "  piggyback: {piggybacked}");
         }
         if let Some(paused) = &ledger.paused {
             let by = paused.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
@@ -163,6 +170,17 @@ impl LedgerStatus {
         }
     }
 
+    fn piggyback_json(&self) -> Value {
+        let [taken, waiting] = &self.piggyback_counts;
+        if taken.workloads + waiting.workloads == 0 {
+            return Value::Null;
+        }
+        json!({
+            "updated": {"workloads": taken.workloads, "pods": taken.pods},
+            "waiting": {"workloads": waiting.workloads, "pods": waiting.pods},
+        })
+    }
+
     fn to_json(&self) -> Value {
         let ledger = &self.ledger;
         json!({
@@ -175,14 +193,15 @@ impl LedgerStatus {
             "batches": self.batches,
             "updated": self.updated,
             "pods": self.pods,
+            "piggyback": self.piggyback_json(),
             "paused": ledger.paused.as_ref().map(|p| json!({"batch": p.batch, "reason": p.reason, "by": p.by})),
             "held": self.held.iter().filter(|h| h.hold_state == HoldState::Active).count(),
             "holds": self.held.iter().map(HeldWorkloadReport::to_json).collect::<Vec<_>>(),
             "newer": self.newer_revision.as_ref().map(revision_text),
             "since": self.since.as_ref().map(|c| json!({
                 "commit": c.id.to_string(),
-                "time": format_rfc3339(c.time.seconds),
-                "planned": format_rfc3339(c.author_time.seconds),
+                "time": format_time(c.time.seconds),
+                "planned": format_time(c.author_time.seconds),
             })),
             "change": self.summary.change,
             "versions": {
@@ -194,10 +213,4 @@ impl LedgerStatus {
             "next": self.next,
         })
     }
-}
-
-/// Returns a time as RFC 3339 writes it, in UTC.
-fn format_rfc3339(seconds: i64) -> String {
-    let rest = seconds.rem_euclid(86_400);
-    format!("{}T{:02}:{:02}:{:02}Z", format_day(seconds), rest / 3600, rest / 60 % 60, rest % 60)
 }

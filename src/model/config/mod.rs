@@ -293,6 +293,16 @@ pub(crate) struct RolloutConfig {
     pub(crate) approve: Vec<u32>,
     /// Maximum number of pods per minute that batches begin to replace, on average since the last batch; at least 1.
     pub(crate) pods_per_minute: Option<u32>,
+    /// Before the first batch, workloads take the target with their own next change.
+    pub(crate) piggyback: Option<PiggybackConfig>,
+}
+
+/// Workloads take the target of a rollout with their own next change, so that their pods restart once.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PiggybackConfig {
+    /// How long after Start the batches wait; at most 8784h. `0s` turns it off.
+    pub(crate) until: String,
 }
 
 /// Who starts a rollout.
@@ -364,6 +374,7 @@ pub fn decode(document: &Document) -> (RepositoryConfig, Vec<Diagnostic>) {
     found.extend(lint::validate(&repository.lint, document));
     found.extend(validate::validate_kubernetes_version(&repository, document));
     found.extend(validate::validate_runtime(&repository, document));
+    found.extend(validate::validate_piggyback(&repository, document));
     found.extend(repository.overrides.iter().flat_map(|overrides| overrides.validate(document)));
     (repository, found)
 }
@@ -399,6 +410,7 @@ impl RolloutConfig {
             freeze: if over.freeze.is_empty() { self.freeze.clone() } else { over.freeze.clone() },
             approve: if over.approve.is_empty() { self.approve.clone() } else { over.approve.clone() },
             pods_per_minute: over.pods_per_minute.or(self.pods_per_minute),
+            piggyback: over.piggyback.clone().or_else(|| self.piggyback.clone()),
         }
     }
 }

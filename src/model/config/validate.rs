@@ -62,6 +62,35 @@ pub(super) fn validate_runtime(repository: &RepositoryConfig, document: &Documen
     found
 }
 
+/// Reports `piggyback` where no rendered files show what a workload takes with its own change.
+pub(super) fn validate_piggyback(repository: &RepositoryConfig, document: &Document) -> Option<Diagnostic> {
+    let until = &repository.rollout.as_ref()?.piggyback.as_ref()?.until;
+    if duration::parse(until) == Some(0) {
+        return None;
+    }
+    let path = FieldPath::dotted("rollout.piggyback");
+    let (reason, why, help) = match (&repository.runtime, &repository.rendered) {
+        (Some(_), _) => (
+            "does not go with `runtime: Kruise`",
+            "Kruise updates the sidecars of running pods, whatever changes in their workloads",
+            "remove `piggyback`",
+        ),
+        (None, None) => (
+            "needs `rendered`",
+            "without rendered files, a build that differs between here and the cluster's agent would look like a change of every workload",
+            "name the folder of the rendered files, or remove `piggyback`",
+        ),
+        (None, Some(_)) => return None,
+    };
+    Some(
+        Diagnostic::error(Code::InvalidConfiguration, format!("`{path}` {reason}"))
+            .at(document.label(&path, EntryPart::Value, ""))
+            .field(path.to_string())
+            .because(why)
+            .help(help),
+    )
+}
+
 impl RolloutConfig {
     /// Reports invalid texts and numbers: a misspelled step would release everything at once.
     pub(super) fn validate(&self, document: &Document, base: &FieldPath) -> Vec<Diagnostic> {
@@ -106,7 +135,10 @@ impl RolloutConfig {
             ("progressDeadline", &self.progress_deadline),
             ("syncTimeout", &self.sync_timeout),
         ];
-        for (key, text) in lengths.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?))) {
+        let mut lengths: Vec<(FieldPath, &String)> =
+            lengths.into_iter().filter_map(|(key, text)| Some((problems.at(key), text.as_ref()?))).collect();
+        lengths.extend(self.piggyback.iter().map(|p| (problems.at("piggyback").child("until"), &p.until)));
+        for (place, text) in lengths {
             let reason = match duration::parse(text) {
                 None => format!("must be a duration, not `{text}`"),
                 Some(seconds) if seconds > duration::MAX_SECONDS => {
@@ -114,11 +146,7 @@ impl RolloutConfig {
                 }
                 Some(_) => continue,
             };
-            problems.report(
-                problems.at(key),
-                reason,
-                "write hours, minutes and seconds such as `120s` or `1h30m`",
-            );
+            problems.report(place, reason, "write hours, minutes and seconds such as `120s` or `1h30m`");
         }
     }
 

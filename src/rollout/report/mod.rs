@@ -12,6 +12,7 @@ pub(crate) use changes::{SetChanges, describe_changes, shorten_images};
 pub(crate) use held_workloads::{HeldWorkloadReport, HoldState, ledger_holds, revision_with_images};
 
 use super::hot_upgrade::HotUpgradeHalf;
+use super::piggyback::{WorkloadCount, piggybacked_workloads, waiting_workloads};
 use super::plan::{PlanExtent, RolloutPlan};
 use super::progress::RolloutProgress;
 use super::removal::SidecarRemoval;
@@ -54,6 +55,8 @@ pub(crate) struct PlanReport {
     pub(crate) unknown_replicas: usize,
     /// The batches, as many as a plan may have.
     pub(crate) batches: Vec<BatchReport>,
+    /// Workloads that took the target with their own change, and those that take it with their next one.
+    pub(crate) piggyback: [WorkloadCount; 2],
     /// Workloads that the rollout does not update.
     pub(crate) held: Vec<HeldWorkloadReport>,
     /// How it ends.
@@ -93,6 +96,10 @@ impl PlanReport {
             matched_workloads: state.matched.len(),
             matched_pods: state.pods,
             unknown_replicas: unknown.count(),
+            piggyback: [
+                piggybacked_workloads(context, resumed_ledger(plan)),
+                waiting_workloads(context, resumed_ledger(plan)),
+            ],
             held: held_workloads::held_in_plan(context, &state, &plan.ledger, today),
             end: plan_end(context, steps, batches.len(), extent),
             minimum_seconds: minimum_seconds(context, batches.len()),
@@ -149,6 +156,14 @@ impl PlanReport {
             [workload.manifest().path.segments().len()..]
             .to_vec();
         patch::json_patch_between(&old, &new, base, &FieldPath::from(within))
+    }
+}
+
+/// Returns the ledger that the first batch follows; of a paused rollout the one after it is resumed.
+fn resumed_ledger<'p>(plan: &'p RolloutPlan<'_>) -> &'p Ledger {
+    match plan.steps.first() {
+        Some(RolloutStep::Resume(after)) => after,
+        _ => plan.started_ledger(),
     }
 }
 

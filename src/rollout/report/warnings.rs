@@ -1,6 +1,7 @@
 //! Collects the warnings of a rollout plan.
 
 use super::super::advice::{self, AdviceLocation, AdviceWorkload};
+use super::super::piggyback::{piggyback_refusal, waiting_workloads};
 use super::super::plan::RolloutPlan;
 use super::super::progress::{MatchedWorkload, RolloutProgress};
 use super::super::types::{RolloutContext, RolloutEnd};
@@ -18,6 +19,34 @@ use std::sync::Arc;
 /// How many workloads a message names; the others are counted.
 const MAX_NAMED: usize = 3;
 
+/// Warns where `piggyback` has no effect, or still has one although it was removed.
+fn piggyback_warning(plan: &RolloutPlan<'_>) -> Option<Diagnostic> {
+    let (context, started) = (&plan.context, plan.started_ledger());
+    let refusal = piggyback_refusal(context, started);
+    let reason = match &context.settings.piggyback {
+        Some(_) => refusal?,
+        None => "pillion.yaml does not set it any more",
+    };
+    let waiting = waiting_workloads(context, started);
+    let warning = match waiting.workloads {
+        0 if refusal.is_none() => return None,
+        0 => {
+            Diagnostic::warning(Code::PiggybackWithoutEffect, format!("`piggyback` has no effect: {reason}"))
+                .because("no workload takes the target with its own change; batches follow as without it")
+                .help("no change is needed")
+        }
+        _ => {
+            let message =
+                format!("{waiting} still take the target with their own next change, although {reason}");
+            let name = context.command_arguments();
+            Diagnostic::warning(Code::PiggybackWithoutEffect, message)
+                .because("Start has recorded them, and the next batch ends it")
+                .help(format!("`pillion pause {name}` and `pillion resume {name}` end it now"))
+        }
+    };
+    Some(warning)
+}
+
 /// Returns the warnings, those about the rollout as a whole first.
 pub(super) fn warnings(
     plan: &RolloutPlan<'_>,
@@ -30,6 +59,7 @@ pub(super) fn warnings(
     if matches!(report.end, RolloutEnd::TooManyBatches { .. }) {
         diagnostics.extend(plan.too_many_batches());
     }
+    diagnostics.extend(piggyback_warning(plan));
     diagnostics.extend(hot_upgrade_errors(context, report, state));
     diagnostics.extend(hot_upgrade_partition_errors(report, state));
     // The percentages of a SidecarSet hold for any number of pods.

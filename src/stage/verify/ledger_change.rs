@@ -80,15 +80,15 @@ impl LedgerDiff<'_> {
         let is =
             |ledger: Result<Ledger, transitions::TransitionError>| ledger.is_ok_and(|l| self.equals_new(&l));
         if let Some(paused) = &self.new.paused
-            && is(transitions::pause(old, &paused.reason, paused.by.as_deref()))
+            && is(transitions::pause(self.context, old, &paused.reason, paused.by.as_deref()))
         {
             return Some(LedgerAction::Pause { batch: paused.batch, reason: paused.reason.clone() });
         }
-        if is(transitions::resume(old, &source)) {
+        if is(transitions::resume(self.context, old, &source)) {
             return Some(LedgerAction::Resume);
         }
         let back = || LedgerAction::RollBack(self.new.target.clone().unwrap_or_default());
-        if is(transitions::roll_back(old)) || self.is_reopened() {
+        if is(transitions::roll_back(self.context, old)) || self.is_reopened() {
             return Some(back());
         }
         if self.is_batch_rollback() {
@@ -125,7 +125,8 @@ impl LedgerDiff<'_> {
 
     /// `rollback` after Complete.
     fn is_reopened(&self) -> bool {
-        let back = self.reopened_ledger().and_then(|reopened| transitions::roll_back(&reopened).ok());
+        let back =
+            self.reopened_ledger().and_then(|reopened| transitions::roll_back(self.context, &reopened).ok());
         back.is_some_and(|l| self.equals_new(&l))
     }
 

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 
 /// Assesses everything that was released.
 pub fn assess_health(released: &ExpectedState, snapshot: &Snapshot, limits: &HealthLimits) -> HealthReport {
-    if released.batch == 0 {
+    if released.workloads.is_empty() && released.batch == 0 {
         let (status, workloads) = (RolloutHealth::Healthy, Vec::new());
         return HealthReport { status, workloads, unavailable: 0, changes_at: None };
     }
@@ -41,9 +41,11 @@ pub fn assess_health(released: &ExpectedState, snapshot: &Snapshot, limits: &Hea
         now: snapshot.now,
         unschedulable_others: &unschedulable,
     };
+    // Workloads that took the revision with their own change are judged as an earlier batch, also before the first one.
+    let batch = released.batch.max(1);
     let assess = |expected: &ExpectedWorkload, tolerated: &FailingPods| {
         let live = snapshot.workloads.get(&expected.key);
-        if expected.batch >= released.batch {
+        if expected.batch >= batch {
             workload::assess_workload(expected, live, tolerated, &context)
         } else {
             workload::assess_earlier_workload(expected, live, tolerated, &context)
@@ -52,14 +54,14 @@ pub fn assess_health(released: &ExpectedState, snapshot: &Snapshot, limits: &Hea
     let none = FailingPods::default();
     let mut assessments: Vec<WorkloadAssessment> =
         released.workloads.iter().map(|expected| assess(expected, &none)).collect();
-    if tolerance::are_failures_tolerated(released.batch, &assessments, limits) {
+    if tolerance::are_failures_tolerated(batch, &assessments, limits) {
         for (expected, assessment) in released.workloads.iter().zip(&mut assessments) {
             *assessment = assess(expected, &assessment.failing);
         }
     }
     assessments.sort_by(|a, b| a.workload.key.cmp(&b.workload.key));
-    let status = rollout_health(released.batch, &assessments);
-    let changes_at = changes_at(released.batch, status, &assessments, snapshot.now);
+    let status = rollout_health(batch, &assessments);
+    let changes_at = changes_at(batch, status, &assessments, snapshot.now);
     let unavailable = assessments.iter().fold(0_u32, |sum, t| sum.saturating_add(t.unavailable));
     HealthReport {
         status,

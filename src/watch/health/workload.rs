@@ -10,6 +10,7 @@ use super::pod_set::{self, PodSet};
 use super::sync_status::{SyncStatus, sync_status};
 use super::types::{FailingPods, HealthContext, WorkloadAssessment};
 use super::{FailureCause, HealthEvidence, HealthStatus, WorkloadHealth, deadline, disruption};
+use crate::model::ledger::PIGGYBACK_BATCH;
 use crate::rollout::update_method::UpdateMethod;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -330,8 +331,24 @@ pub(super) fn assess_earlier_workload(
         findings.iter().filter(|g| g.active_cause(context.now).is_some()).collect();
     if let Some(cause) = counting.iter().filter_map(|g| g.active_cause(context.now)).max() {
         let failing = FailingPods::of_findings(&counting, context);
+        if expected.batch == PIGGYBACK_BATCH {
+            return with_own_change(case.assess_failure(
+                HealthStatus::Degraded(FailureCause::Unknown),
+                None,
+                &counting,
+                failing,
+                next_due,
+            ));
+        }
         return case.assess_failure(HealthStatus::Degraded(cause), None, &counting, failing, next_due);
     }
     let status = if case.is_complete() { HealthStatus::Healthy } else { HealthStatus::Progressing };
     case.assessment(status, findings.iter().map(|g| g.describe(context.now)).collect(), Vec::new(), next_due)
+}
+
+/// Adds that the workload took the revision with its own change: either may be the cause.
+fn with_own_change(mut assessment: WorkloadAssessment) -> WorkloadAssessment {
+    let note = "it took the new sidecar with its own change: either may be the cause";
+    assessment.workload.reasons.push(note.to_owned());
+    assessment
 }

@@ -6,6 +6,8 @@ mod hot_upgrades;
 mod invariants;
 mod namespace_order;
 mod patches;
+#[cfg(feature = "watch")]
+mod piggyback;
 mod pods;
 #[cfg(feature = "watch")]
 mod removals;

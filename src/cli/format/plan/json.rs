@@ -6,6 +6,7 @@ use crate::diagnostics::json as findings;
 use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::revision_text;
 use crate::read::map_in_order;
+use crate::rollout::WorkloadCount;
 use crate::rollout::report::{BatchReport, HeldWorkloadReport, WorkloadReport};
 use crate::rollout::sidecar_costs::CostExtent;
 use crate::stage::RenderedLocator;
@@ -41,6 +42,13 @@ fn plan_json(plan: &ClusterRolloutPlan<'_>, is_next: bool) -> Value {
         matched["unknownReplicas"] = json!(report.unknown_replicas);
     }
     item.insert("matched".into(), matched);
+    let [updated, waiting] = &report.piggyback;
+    if updated.workloads + waiting.workloads > 0 {
+        let count = |of: &WorkloadCount| json!({"workloads": of.workloads, "pods": of.pods});
+        let window = plan.rollout.context.settings.piggyback.as_ref().map(|window| &window.until);
+        let value = json!({"until": window, "updated": count(updated), "waiting": count(waiting)});
+        item.insert("piggyback".into(), value);
+    }
     if let Some(removal) = &report.removal {
         let removed =
             json!({"workloads": removal.workloads, "of": removal.total, "reason": removal.cause.to_string()});

@@ -8,7 +8,7 @@ use crate::model::workload::is_sidecar_set_key;
 use crate::rollout::pod_resources::PodResources;
 use crate::rollout::report::{BatchReport, SetChanges, WorkloadReport, workload_title};
 use crate::rollout::workload_set::SidecarEffect;
-use crate::rollout::{BlockedReason, RolloutEnd, cluster_option};
+use crate::rollout::{BlockedReason, RolloutEnd, cluster_option, piggybacked_text};
 
 /// What goes from where to where: `log`, `logtail 1.4.2 -> 1.5.0 (log-5448b598bc -> log-6767bf76cb), image only`.
 pub(super) fn heading(plan: &ClusterRolloutPlan<'_>) -> (String, String) {
@@ -262,6 +262,7 @@ pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
     let report = &plan.report;
     let name = plan.rollout.context.command_arguments();
     let mut lines = Vec::new();
+    lines.extend(piggyback_lines(plan));
     if !report.batches.is_empty() {
         lines.extend(minimum_duration(plan));
         let waiting = report
@@ -313,6 +314,30 @@ pub(super) fn closing_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
         lines.push(format!("it never starts by itself: `pillion start {name} --allow-removal`"));
     }
     lines.extend(summary(plan));
+    lines
+}
+
+/// What workloads took, or take, with their own changes: no batch names them.
+fn piggyback_lines(plan: &ClusterRolloutPlan<'_>) -> Vec<String> {
+    let context = &plan.rollout.context;
+    let mut lines: Vec<String> =
+        piggybacked_text(context, plan.rollout.started_ledger()).into_iter().collect();
+    let [_, waiting] = &plan.report.piggyback;
+    if waiting.workloads > 0 {
+        let to = revision_text(&plan.report.to);
+        let own = if waiting.workloads == 1 { ("takes", "its") } else { ("take", "their") };
+        let window = context.settings.piggyback.as_ref();
+        let then = window.map_or_else(
+            || "until `piggyback` ends with the next batch".to_owned(),
+            |window| format!("the batches wait until {} after the start", window.until),
+        );
+        lines.push(format!(
+            "piggyback: {waiting} {} {to} with {} own next change, which saves {}; {then}",
+            own.0,
+            own.1,
+            waiting.saved_restarts()
+        ));
+    }
     lines
 }
 
