@@ -3,7 +3,7 @@
 use super::stream_objects::STREAM_NAME;
 use crate::diagnostics::{Code, Diagnostic, LintLevels, Span};
 use crate::read::{Disk, map_in_order};
-use crate::render::{CollectedObjects, FileRenderOptions, Renderer, SourceFile, render_file};
+use crate::render::{CollectedObjects, FileRenderOptions, OverrideUse, Renderer, SourceFile, render_file};
 use crate::workspace::{FunctionInputs, FunctionOptions, Input, read_input};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ pub(crate) struct IntegrationSession {
     pub(crate) lint_levels: LintLevels,
 }
 
-/// A rendered file, and its workloads.
-type RenderedText = (String, Vec<Diagnostic>, BTreeSet<Arc<str>>);
+/// A rendered file, and what SidecarOverrides find in it.
+type RenderedText = (String, Vec<Diagnostic>, OverrideUse);
 
 impl IntegrationSession {
     /// Opens a session for manifests that some objects were collected from already. Without a session the diagnostics
@@ -52,26 +52,36 @@ impl IntegrationSession {
     /// Renders a text.
     pub(crate) fn render(&self, name: &Arc<str>, text: &str) -> (String, Vec<Diagnostic>) {
         let file = SourceFile { name, namespace: &self.namespace, is_named: true, text };
-        let (text, mut diagnostics, keys) = self.render_one_file(&file);
-        diagnostics.extend(self.foreign_ledger_entries(&keys));
+        let (text, mut diagnostics, found) = self.render_one_file(&file);
+        diagnostics.extend(self.findings_of_run(&found, &diagnostics));
         (text, diagnostics)
     }
 
     fn render_one_file(&self, file: &SourceFile<'_>) -> RenderedText {
         let rendered = render_file(file, &self.renderer, FileRenderOptions::default());
         let text = rendered.text.unwrap_or_else(|| file.text.to_owned());
-        let keys = rendered.workloads.iter().map(|(key, _)| key.as_str().into()).collect();
-        (if rendered.is_dropped { String::new() } else { text }, rendered.diagnostics, keys)
+        let found = OverrideUse {
+            files: BTreeSet::from([Arc::clone(file.name)]),
+            workloads: rendered.workloads.iter().map(|(key, _)| key.as_str().into()).collect(),
+            reached: rendered.reached_overrides.into_iter().collect(),
+        };
+        (if rendered.is_dropped { String::new() } else { text }, rendered.diagnostics, found)
     }
 
-    /// Finds ledger entries for workloads of another namespace than those of the input.
-    fn foreign_ledger_entries(&self, keys: &BTreeSet<Arc<str>>) -> Vec<Diagnostic> {
-        self.renderer.find_unknown_entries(keys, &self.declared_namespaces, &self.span)
+    /// Finds ledger entries for workloads of another namespace than those of the input, and SidecarOverrides without an
+    /// effect. `so_far` is what is known to be wrong: without it, workloads may be missing.
+    fn findings_of_run(&self, found: &OverrideUse, so_far: &[Diagnostic]) -> Vec<Diagnostic> {
+        let mut findings =
+            self.renderer.find_unknown_entries(&found.workloads, &self.declared_namespaces, &self.span);
+        if !so_far.iter().any(Diagnostic::is_error) {
+            findings.extend(self.renderer.overrides.unused(found));
+        }
+        findings
     }
 
     /// Reads and renders the manifests that the configuration names; returns each file with its name.
     pub(crate) fn render_sources(&self) -> (Vec<(Arc<str>, String)>, Vec<Diagnostic>) {
-        let (mut texts, mut diagnostics, mut present) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (mut texts, mut diagnostics, mut present) = (Vec::new(), Vec::new(), OverrideUse::default());
         let work = |input: &Input| {
             let text = read_input(input, &Disk)?;
             Ok(self.render_one_file(&SourceFile::of_input(input, &text)))
@@ -80,15 +90,15 @@ impl IntegrationSession {
         map_in_order(&self.sources, work, |done: Result<_, Diagnostic>| {
             let name = names.next().unwrap_or_else(|| "".into());
             match done {
-                Ok((text, found, keys)) => {
+                Ok((text, problems, found)) => {
                     texts.push((name, text));
-                    diagnostics.extend(found);
-                    present.extend(keys);
+                    diagnostics.extend(problems);
+                    present.extend(found);
                 }
                 Err(error) => diagnostics.push(error),
             }
         });
-        diagnostics.extend(self.foreign_ledger_entries(&present));
+        diagnostics.extend(self.findings_of_run(&present, &diagnostics));
         (texts, diagnostics)
     }
 }

@@ -55,6 +55,7 @@ impl Renderer {
                 }
             };
             rendered.diagnostics.extend(self.check_namespace(document, &workload));
+            rendered.reached_overrides.extend(self.reached_overrides(document, &workload));
             let (edit, outcome) = match workload.path == FieldPath::root() {
                 true => self.inject_into_text(document, &workload),
                 false => {

@@ -1,7 +1,7 @@
 //! Renders each document of a file and joins the texts again.
 
 use super::renderer::Renderer;
-use super::{DocumentOutput, Manifest, RenderedDocument};
+use super::{DocumentOutput, Manifest, OverridePlace, RenderedDocument};
 use crate::diagnostics::Diagnostic;
 use crate::inject::InjectionOutcome;
 use crate::yaml::split_documents;
@@ -38,6 +38,8 @@ pub struct RenderedFile {
     pub diagnostics: Vec<Diagnostic>,
     /// The workloads that were looked at, with what injection did to each.
     pub(crate) workloads: Vec<(String, InjectionOutcome)>,
+    /// The SidecarOverrides that are for one of them.
+    pub(crate) reached_overrides: Vec<OverridePlace>,
 }
 
 /// Renders the documents of a file one by one.
@@ -60,10 +62,11 @@ pub(crate) fn render_file(
             namespace: file.namespace,
             is_named: file.is_named,
         };
-        let RenderedDocument { output, diagnostics, workloads } =
+        let RenderedDocument { output, diagnostics, workloads, reached_overrides } =
             renderer.render_document(&manifest, how.explains);
         whole.diagnostics.extend(diagnostics);
         whole.workloads.extend(workloads);
+        whole.reached_overrides.extend(reached_overrides);
         let replacement = match output {
             DocumentOutput::Unchanged => None,
             DocumentOutput::Excluded => Some(String::new()),

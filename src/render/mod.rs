@@ -30,7 +30,7 @@ pub(crate) use file::{FileRenderOptions, RenderedFile, SourceFile, render_file};
 pub(crate) use kruise::unsupported_by_kruise;
 pub(crate) use namespaces::NamespaceIndex;
 pub(crate) use override_rules::OverrideRules;
-pub(crate) use overrides::{KnownSets, OverrideIndex};
+pub(crate) use overrides::{KnownSets, OverrideIndex, OverridePlace, OverrideUse};
 pub(crate) use prefilter::KeywordMatcher;
 pub(crate) use references::find_dangling_references;
 pub use renderer::Renderer;
@@ -88,6 +88,8 @@ pub(crate) struct RenderedDocument {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Its workloads as far as they were looked at, with what injection did to each.
     pub(crate) workloads: Vec<(String, InjectionOutcome)>,
+    /// The SidecarOverrides that are for one of them.
+    pub(crate) reached_overrides: Vec<OverridePlace>,
 }
 
 impl RenderedDocument {

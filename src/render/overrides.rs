@@ -17,6 +17,37 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OverrideIndex(Arc<Vec<IndexedOverride>>);
 
+/// Where a SidecarOverride is: file, index of the document, field path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OverridePlace(Arc<str>, usize, String);
+
+impl OverridePlace {
+    /// Returns the place of a SidecarOverride.
+    pub(crate) fn of(source: &SidecarOverride) -> Self {
+        Self(Arc::clone(source.document.file()), source.document.index(), source.path.to_string())
+    }
+}
+
+/// What a run has rendered, as far as it tells which SidecarOverrides have an effect.
+#[derive(Debug, Default)]
+pub(crate) struct OverrideUse {
+    /// The files.
+    pub(crate) files: BTreeSet<Arc<str>>,
+    /// The keys of the workloads that some SidecarSet may select.
+    pub(crate) workloads: BTreeSet<Arc<str>>,
+    /// The SidecarOverrides that are for a workload that their SidecarSet selects.
+    pub(crate) reached: BTreeSet<OverridePlace>,
+}
+
+impl OverrideUse {
+    /// Adds what another part of the run has rendered.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.files.extend(other.files);
+        self.workloads.extend(other.workloads);
+        self.reached.extend(other.reached);
+    }
+}
+
 /// A SidecarOverride and the manifests that it reaches.
 #[derive(Debug)]
 struct IndexedOverride {
@@ -93,6 +124,18 @@ impl OverrideIndex {
     ) -> Vec<Diagnostic> {
         let unreached = self.0.iter().filter(|found| !is_reached(&found.source));
         unreached.map(|found| unreached_override(found, names)).collect()
+    }
+
+    /// Reports those that had no effect in a run that has rendered everything that they are for: those of a stream, and
+    /// those in files that were rendered with their folder.
+    pub(crate) fn unused(&self, found: &OverrideUse) -> Vec<Diagnostic> {
+        let names = found.workloads.iter().filter_map(|key| Some(key.rsplit_once('/')?.1)).collect();
+        let is_of_run = |index: &&IndexedOverride| {
+            index.folder.is_none() || found.files.contains(index.source.document.file())
+        };
+        let is_reached = |index: &&IndexedOverride| found.reached.contains(&OverridePlace::of(&index.source));
+        let unused = self.0.iter().filter(is_of_run).filter(|index| !is_reached(index));
+        unused.map(|index| unreached_override(index, &names)).collect()
     }
 
     /// Reports all of them, for a cluster with Kruise.

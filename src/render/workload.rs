@@ -2,7 +2,7 @@
 
 use super::Manifest;
 use super::assignments::{WorkloadAssignment, WorkloadSource};
-use super::overrides::source_hash;
+use super::overrides::{OverridePlace, source_hash};
 use super::renderer::Renderer;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::inject::{self, InjectionOutcome, LedgerTrace, NamespaceLabels, PodTemplate, PodTemplateChange};
@@ -224,6 +224,22 @@ impl Renderer {
     pub(super) fn is_undeployed_set(&self, document: &Document, workload: &WorkloadRef) -> bool {
         workload.kind.is_sidecar_set()
             && self.deploy(document, workload, None).change.is_some_and(|(_, new)| new.is_null())
+    }
+
+    /// Returns the SidecarOverrides of a workload that their SidecarSets select.
+    pub(super) fn reached_overrides<'a>(
+        &'a self,
+        document: &'a Document,
+        workload: &'a WorkloadRef,
+    ) -> impl Iterator<Item = OverridePlace> + use<'a> {
+        let (template, namespace) = (workload.pod_template(document), &*workload.namespace);
+        let selects = move |source: &SidecarOverride| {
+            let sets = self.assignments.all_sets().map(|prepared| prepared.set());
+            let mut named = sets.filter(|set| set.name == source.sidecar_set);
+            named.any(|set| inject::selects(template, namespace, self.namespaces.labels_of(namespace), set))
+        };
+        let overrides = workload.overrides.iter().filter(move |source| selects(source));
+        overrides.map(|source| OverridePlace::of(source))
     }
 
     /// Returns what ledgers and SidecarOverrides say of the revisions of a workload.

@@ -4,11 +4,9 @@ use super::ClusterView;
 use crate::diagnostics::Diagnostic;
 use crate::model::sidecar_override::SidecarOverride;
 use crate::model::sidecar_set::SidecarSet;
+use crate::render::OverridePlace;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Where a SidecarOverride is: file, index of the document, field path.
-type OverridePlace = (Arc<str>, usize, String);
 
 /// Reports SidecarOverrides of a cluster that are for no workload that their SidecarSets select, in any of the clusters;
 /// of one SidecarSet where `name` is given.
@@ -26,11 +24,11 @@ pub(crate) fn unreached_overrides(
             let selects = |set: &SidecarSet| view.prepared.renderer.selects(workload, set);
             let overrides = workload.manifest.overrides.iter();
             let found = overrides.filter(|over| view.contents_of(&over.sidecar_set).any(selects));
-            reached.extend(found.map(|over| place_of(over)));
+            reached.extend(found.map(|over| OverridePlace::of(over)));
         }
     }
     let is_reached = |over: &SidecarOverride| {
-        name.is_some_and(|name| name != over.sidecar_set) || reached.contains(&place_of(over))
+        name.is_some_and(|name| name != over.sidecar_set) || reached.contains(&OverridePlace::of(over))
     };
     let names = view.workloads().iter().map(|workload| &*workload.manifest.name).collect();
     view.prepared.renderer.overrides.unreached(is_reached, &names)
@@ -43,8 +41,4 @@ impl ClusterView {
         let revisions = self.prepared.ledgers.get(name).into_iter().flat_map(|l| l.revisions.values());
         written.chain(revisions.map(|revision| &*revision.set))
     }
-}
-
-fn place_of(over: &SidecarOverride) -> OverridePlace {
-    (Arc::clone(over.document.file()), over.document.index(), over.path.to_string())
 }

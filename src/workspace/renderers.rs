@@ -8,7 +8,8 @@ use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::config::AnnotationMode;
 use crate::read::{Disk, map_in_order};
 use crate::render::{
-    FileRenderOptions, RenderedFile, Renderer, RendererInputs, SourceFile, build_renderer, render_file,
+    FileRenderOptions, OverrideUse, RenderedFile, Renderer, RendererInputs, SourceFile, build_renderer,
+    render_file,
 };
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -102,6 +103,13 @@ impl ClusterRenderers {
             [(_, renderer)] => renderer.find_unknown_entries(present, &self.declared_namespaces, span),
             _ => Vec::new(),
         }
+    }
+
+    /// Reports SidecarOverrides that had no effect in a run, in any of the clusters.
+    pub(crate) fn unused_overrides(&self, found: &OverrideUse) -> Vec<Diagnostic> {
+        let injecting = self.by_cluster.iter().filter(|(_, renderer)| !renderer.is_kruise_runtime());
+        // The clusters of one run read the same files.
+        injecting.take(1).flat_map(|(_, renderer)| renderer.overrides.unused(found)).collect()
     }
 
     /// Returns the renderer of an input; None when no cluster has it.

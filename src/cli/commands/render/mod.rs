@@ -14,7 +14,7 @@ use crate::diagnostics::{Code, Diagnostic, Span, format_count};
 use crate::integrations;
 use crate::model::config::AnnotationMode;
 use crate::read::Disk;
-use crate::render::{CollectedObjects, FileRenderOptions, Renderer};
+use crate::render::{CollectedObjects, FileRenderOptions, OverrideUse, Renderer};
 use crate::sandbox::{RepositoryRoot, SandboxPath};
 use crate::workspace::InputSource;
 use crate::workspace::{
@@ -180,6 +180,11 @@ fn run_with(
     if !tally.workload_keys.is_empty() {
         reporter.add(renderers.foreign_ledger_entries(&tally.workload_keys, &Span::whole_file("<stdin>")));
     }
+    // A file that is named alone is only a part of what the SidecarOverrides beside it are for.
+    let is_whole = |path: &PathBuf| path.as_os_str() == "-" || path.is_dir();
+    if args.inputs.paths.iter().all(is_whole) && !reporter.has_errors() {
+        reporter.add(renderers.unused_overrides(&tally.override_use));
+    }
     if stdin.is_some() && matches!(&target, RenderTarget::Stdout(stream) if stream.is_empty()) {
         reporter.add([empty_output()]);
     }
@@ -310,6 +315,8 @@ struct RenderCounts {
     has_sidecar_sets: bool,
     /// The keys of workloads that came over a pipe or out of a build.
     workload_keys: BTreeSet<Arc<str>>,
+    /// What SidecarOverrides find.
+    override_use: OverrideUse,
 }
 
 fn write_outputs<'a>(
@@ -327,6 +334,7 @@ fn write_outputs<'a>(
         reporter.add(std::mem::take(&mut done.rendered.diagnostics));
         tally.files += 1;
         tally.workloads += done.rendered.workloads.len();
+        tally.note_overrides(&mut done);
         if !matches!(done.input.source, InputSource::File(_)) {
             tally
                 .workload_keys
@@ -413,6 +421,14 @@ fn finish_render(
 }
 
 impl RenderCounts {
+    /// Notes the SidecarOverrides that are for workloads of an input.
+    fn note_overrides(&mut self, done: &mut RenderedInput<'_>) {
+        let found = &mut self.override_use;
+        found.files.insert(Arc::clone(&done.input.name));
+        found.workloads.extend(done.rendered.workloads.iter().map(|(key, _)| Arc::from(key.as_str())));
+        found.reached.extend(done.rendered.reached_overrides.drain(..));
+    }
+
     /// Returns what was done: `Rendered 8,053 workloads in 2.8 s: 6,989 with sidecars`. The time is in it where a run
     /// is long enough to have one that matters.
     fn describe(&self, verb: &str, started: Instant) -> String {
