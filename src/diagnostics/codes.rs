@@ -638,7 +638,7 @@ codes! {
     /// The replica count of a workload is unknown.
     ReplicasUnknown "replicas-unknown" [Warning]
         "a DaemonSet or a Deployment with an autoscaler, and neither `--cluster-state` nor `rollout: {pods: {...}}`"
-        "Pass `--cluster-state FILE`, or set `rollout.pods` in pillion.yaml.\n`pillion plan --context NAME` counts the pods itself, in the cluster of a kubeconfig context."
+        "Pass `--cluster-state FILE`, or set `rollout.pods` in pillion.yaml.\n`--context NAME` of `plan`, `stage` and `start` counts the pods itself, in the cluster of a kubeconfig context."
     /// No workload of the rollout has the labels of the canary selector.
     CanaryMatchesNothing "canary-matches-nothing" [Warning]
         "updateStrategy: {selector: {matchLabels: {canary: yes}}}"

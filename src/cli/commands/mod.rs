@@ -11,6 +11,8 @@ mod hold;
 mod init;
 mod integration;
 mod ledger_change;
+#[cfg(feature = "watch")]
+mod live_replicas;
 mod next_step;
 mod pause;
 mod plan;

@@ -1,6 +1,8 @@
 //! `pillion stage`: writes the commits of rollouts to staged branches, for review.
 
 use super::ledger_change::author_of;
+#[cfg(feature = "watch")]
+use super::live_replicas::count_live_replicas;
 use crate::cli::error::CommandError;
 use crate::cli::format::stage::{StageOutcome, StagedBranchReport};
 use crate::cli::inputs::read_cluster_state_file;
@@ -19,7 +21,13 @@ use crate::stage::{
     wave_block_reason,
 };
 use clap::Args;
+#[cfg(feature = "watch")]
+use std::cell::OnceCell;
+#[cfg(feature = "watch")]
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+#[cfg(feature = "watch")]
+use std::sync::Arc;
 
 /// Arguments of `pillion stage`.
 #[derive(Debug, Args)]
@@ -34,6 +42,10 @@ pub(in crate::cli) struct StageArgs {
     /// input
     #[arg(long, value_name = "FILE")]
     cluster_state: Option<PathBuf>,
+    /// Context of the kubeconfig: count the pods of its cluster, with requests that only read
+    #[cfg(feature = "watch")]
+    #[arg(long, value_name = "NAME", conflicts_with = "cluster_state")]
+    context: Option<String>,
     /// Continue although the deploy branch was rewritten; with `--push` every clone accepts it
     #[arg(long)]
     accept_rewritten: bool,
@@ -97,6 +109,9 @@ pub(in crate::cli) struct StageRun<'a> {
     pub(in crate::cli) start: StartOptions,
     pub(in crate::cli) context: &'a RepoContext,
     external_state: ExternalState,
+    /// The pods that `--context` counts, once they are counted.
+    #[cfg(feature = "watch")]
+    counted_pods: OnceCell<BTreeMap<Arc<str>, u32>>,
     signing: Signing<'a>,
     pub(in crate::cli) global: &'a GlobalArgs,
 }
@@ -116,8 +131,16 @@ fn try_stage(
     let starts = start.is_some();
     let start = start.unwrap_or_default();
     let external_state = read_external_state(args, start)?;
-    let run =
-        StageRun { args, start, context: &context, external_state, signing: context.signing()?, global };
+    let run = StageRun {
+        args,
+        start,
+        context: &context,
+        external_state,
+        #[cfg(feature = "watch")]
+        counted_pods: OnceCell::new(),
+        signing: context.signing()?,
+        global,
+    };
     if starts {
         context.require_deploy_branch()?;
         run.start_rollouts(&author_of(&context, start.is_dry)?, reporter, &mut done.started)?;
@@ -253,6 +276,31 @@ impl StageRun<'_> {
         result
     }
 
+    /// Returns what was observed; with `--context`, the pods of the cluster are counted once.
+    #[cfg(feature = "watch")]
+    fn observed_state(
+        &self,
+        views: &[ClusterView],
+        reporter: &Reporter,
+    ) -> Result<ExternalState, CommandError> {
+        let Some(context) = &self.args.context else { return Ok(self.external_state.clone()) };
+        let counted = match self.counted_pods.get() {
+            Some(counted) => counted,
+            None => {
+                let counted = count_live_replicas(context, views, reporter)?;
+                self.counted_pods.get_or_init(|| counted)
+            }
+        };
+        Ok(ExternalState { observed_replicas: counted.clone(), ..self.external_state.clone() })
+    }
+
+    /// Returns what was observed.
+    #[cfg(not(feature = "watch"))]
+    #[expect(clippy::unnecessary_wraps, reason = "a build with `watch` asks a cluster")]
+    fn observed_state(&self, _: &[ClusterView], _: &Reporter) -> Result<ExternalState, CommandError> {
+        Ok(self.external_state.clone())
+    }
+
     /// Plans one rollout; None where the reporter knows why there is none.
     pub(in crate::cli) fn plan_rollout<'s>(
         &self,
@@ -261,20 +309,18 @@ impl StageRun<'_> {
         name: &str,
         starts: bool,
         reporter: &mut Reporter,
-    ) -> Result<Option<PlannedStack<'s>>, Error> {
+    ) -> Result<Option<PlannedStack<'s>>, CommandError> {
+        let observed = self.observed_state(views, reporter)?;
         let branch = StagedBranch::find(deploy_branch, view.cluster.as_deref(), name);
         let examined = branch.examine_refs(deploy_branch, name)?;
         let (rollout, mut problems) = match starts {
             true => {
                 let starts_paused = self.is_named(name);
-                let external = ExternalState {
-                    is_start_requested: starts,
-                    replaces_paused: starts_paused,
-                    ..self.external_state.clone()
-                };
+                let external =
+                    ExternalState { is_start_requested: starts, replaces_paused: starts_paused, ..observed };
                 view.plan_rollout(name, external)
             }
-            false => view.plan_resumed_rollout(name, self.external_state.clone()),
+            false => view.plan_resumed_rollout(name, observed),
         };
         problems.extend(rollout.too_many_batches().filter(|_| !rollout.has_started()));
         problems.extend(unmatched_selector(view, &views.iter().collect::<Vec<_>>(), name));

@@ -323,7 +323,7 @@ fn unknown_replicas_warning(who: &str, (n, share): (usize, &IntOrPercent), opens
 /// Returns how to make a replica count known.
 fn replicas_help(opens: bool) -> &'static str {
     if opens {
-        "pass `--cluster-state FILE` or, to `pillion plan`, `--context NAME`, or set the number in `rollout: {pods: {…}}` of pillion.yaml"
+        "pass `--cluster-state FILE` or `--context NAME`, or set the number in `rollout: {pods: {…}}` of pillion.yaml"
     } else {
         "set the number in `rollout: {pods: {…}}` of pillion.yaml: an open rollout takes no observed replicas"
     }

@@ -17,6 +17,14 @@ struct Operator {
 
 impl Operator {
     fn new() -> Self {
+        let operator = Self::before_start();
+        operator.repo.pillion(&["start", "log"]);
+        operator.repo.pillion(&["promote", "log"]);
+        operator
+    }
+
+    /// The same repository before the rollout starts.
+    fn before_start() -> Self {
         let environment = TestEnvironment::new();
         let repo = environment.init("repo", &[]);
         let texts = newer(example());
@@ -26,8 +34,6 @@ impl Operator {
         repo.hold(&released).render().commit("start");
         repo.hold(&texts).commit("logtail 1.5.0");
         repo.git(&["switch", "-q", "--detach"]);
-        repo.pillion(&["start", "log"]);
-        repo.pillion(&["promote", "log"]);
         Self { environment, repo }
     }
 
@@ -215,6 +221,38 @@ fn a_plan_counts_the_pods_of_a_context() {
     assert!(err.contains(counted), "{err}");
     cluster.assert_only_read();
     assert_eq!(cluster.count(&["statefulsets"]), 0, "only kinds of the plan are read");
+}
+
+/// Start writes the number of pods that git does not say into the ledger, as the plan counted them.
+#[test]
+fn a_start_counts_the_pods_of_a_context() {
+    let (operator, cluster) = (Operator::before_start(), FakeCluster::start());
+    let web = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "u", "generation": 1},
+        "spec": {"replicas": 7, "template": {"metadata": {"labels": {}}, "spec": {"containers": []}}},
+    });
+    cluster.put("apps/v1/deployments", web);
+    let run = |args: &[&str]| {
+        let mut command = operator.repo.command(env!("CARGO_BIN_EXE_pillion"));
+        let output = command.env("KUBECONFIG", cluster.kubeconfig()).args(args).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let file = operator.repo.path.join("apps/shop/web.yaml");
+    let manifest = fs::read_to_string(&file).unwrap();
+    assert!(!manifest.contains("replicas:"), "git does not say its number of pods: {manifest}");
+    let (code, out, err) = run(&["start", "log", "--context", "fake", "--dry-run"]);
+    assert!(
+        code == Some(0) && out.contains("+  - {workload: Deployment.apps/shop/web, pods: 7}"),
+        "{out}{err}"
+    );
+    assert_eq!(err.matches("pods are counted in the cluster of the context `fake`").count(), 1, "{err}");
+    let (code, out, err) = run(&["stage", "log", "--context", "fake"]);
+    assert!(code == Some(0) && out.contains("batch 1/"), "{out}{err}");
+    cluster.assert_only_read();
+    let (code, _, err) = run(&["start", "log", "--context", "fkae"]);
+    assert!(code == Some(2) && err.contains("did you mean that?"), "{err}");
 }
 
 /// A note about the whole repository would stand before the answer.

@@ -1,9 +1,9 @@
 //! `pillion plan`: the whole rollout, batch by batch, over workloads.
 
-#[cfg(feature = "watch")]
-use super::live_replicas;
 use super::plan_inputs::{self, PlanInputs};
 use super::{PlanArgs, PlanOutput};
+#[cfg(feature = "watch")]
+use crate::cli::commands::live_replicas::count_live_replicas;
 use crate::cli::error::CommandError;
 use crate::cli::format::costs::ClusterCosts;
 use crate::cli::format::plan::{ClusterRolloutPlan, PlanView, html, json, markdown, text};
@@ -36,7 +36,7 @@ pub(super) fn run(args: &PlanArgs, common: &GlobalArgs, reporter: &mut Reporter)
     #[cfg(feature = "watch")]
     let seen = match &args.context {
         Some(context) => {
-            let replicas = live_replicas::count_live_replicas(context, &views, reporter)?;
+            let replicas = count_live_replicas(context, &views, reporter)?;
             ClusterState { replicas, ..seen }
         }
         None => seen,

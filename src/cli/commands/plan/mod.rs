@@ -3,8 +3,6 @@
 mod by_pod;
 mod by_workload;
 mod deploy_state;
-#[cfg(feature = "watch")]
-mod live_replicas;
 mod plan_inputs;
 
 use crate::cli::GlobalArgs;

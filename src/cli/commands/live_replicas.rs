@@ -1,4 +1,5 @@
-//! `pillion plan --context`: counts the pods of the planned workloads in a cluster. Every request only reads.
+//! `--context` of `pillion plan`, `stage` and `start`: counts the pods of the workloads in a cluster. Every request only
+//! reads.
 
 use crate::cli::commands::watch::wait_for_clusters;
 use crate::cli::error::CommandError;
