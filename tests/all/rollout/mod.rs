@@ -8,6 +8,8 @@ mod namespace_order;
 mod patches;
 #[cfg(feature = "watch")]
 mod piggyback;
+#[cfg(feature = "watch")]
+mod piggyback_schedules;
 mod pods;
 #[cfg(feature = "watch")]
 mod removals;

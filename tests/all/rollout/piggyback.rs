@@ -8,7 +8,7 @@ use pillion::git::ObjectId;
 
 const SETTINGS: &str = "  piggyback: {until: 20m}\n";
 
-fn log(version: u32) -> String {
+pub(super) fn log(version: u32) -> String {
     set("log", &[("logtail", &format!("logtail:{version}"))])
 }
 
@@ -22,7 +22,7 @@ fn edited(test_env: &TestEnvironment, more: &str, is_auto: bool) -> (Repo, Objec
 }
 
 /// As [`edited`], with the rollout started by hand.
-fn started(test_env: &TestEnvironment) -> (Repo, ObjectId) {
+pub(super) fn started(test_env: &TestEnvironment) -> (Repo, ObjectId) {
     let (repo, base) = edited(test_env, SETTINGS, false);
     repo.pillion(&["start", "log"]);
     (repo, base)
@@ -45,12 +45,12 @@ fn source(file: &str, version: u32) -> String {
 }
 
 /// A release of an application by its team.
-fn release(repo: &Repo, file: &str, version: u32) -> ObjectId {
+pub(super) fn release(repo: &Repo, file: &str, version: u32) -> ObjectId {
     change(repo, &[(&format!("apps/{file}"), &source(file, version))])
 }
 
 /// The versions of the sidecar in the rendered files of `main`: db, api, cart, web.
-fn sidecars(repo: &Repo) -> String {
+pub(super) fn sidecars(repo: &Repo) -> String {
     let version = |file: &&str| {
         let text = repo.text("main", &format!("rendered/{file}"));
         text.lines().find_map(|line| line.trim().strip_prefix("image: logtail:").map(str::to_owned)).unwrap()
@@ -368,4 +368,79 @@ fn what_was_rendered_before_the_start_is_rendered_again() {
     change(&repo, &[]);
     assert_eq!(sidecars(&repo), "1 1 1 2");
     repo.pillion(&["promote", "log"]);
+}
+
+#[test]
+fn a_render_of_two_branches_takes_the_target_with_a_release() {
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
+    let mut texts = fleet(&[("log", &log(1))], false);
+    let ledger = texts.remove("ledgers/log.yaml").unwrap();
+    let settings = texts.get_mut("pillion.yaml").unwrap();
+    *settings = settings.replace("rendered: rendered", "rendered: .");
+    settings.push_str(SETTINGS);
+    settings.push_str("  requireLedger: false\ngit: {source: main, deploy: env/prod}\n");
+    repo.hold(&texts).commit("start");
+    repo.pillion(&["render", "--branch", "env/prod", "--create"]);
+    let place = test_env.path("live").display().to_string();
+    repo.git(&["worktree", "add", "-q", &place, "env/prod"]);
+    test_env.repo("live").put("ledgers/log.yaml", &ledger).commit("the first ledger");
+    repo.git(&["worktree", "remove", "--force", &place]);
+    let base = repo.id("env/prod");
+    texts.insert("sidecars/log.yaml".into(), log(2));
+    repo.hold(&texts).commit("logtail 2");
+    repo.pillion(&["render", "--branch", "env/prod"]);
+    repo.pillion(&["start", "log"]);
+    texts.insert("apps/shop/web.yaml".into(), source("shop/web.yaml", 2));
+    repo.hold(&texts).commit("web 2");
+    repo.pillion(&["render", "--branch", "env/prod"]);
+    let version = |file: &str| {
+        let text = repo.text("env/prod", file);
+        text.contains("logtail:2")
+    };
+    assert!(version("shop/web.yaml") && !version("shop/api.yaml"));
+    // A change of the settings alone moves nothing.
+    let shorter = texts["pillion.yaml"].replace("20m", "1s");
+    texts.insert("pillion.yaml".into(), shorter);
+    repo.hold(&texts).commit("a shorter time");
+    repo.pillion(&["render", "--branch", "env/prod"]);
+    assert!(version("shop/web.yaml") && !version("shop/api.yaml"));
+    let promoted = repo.pillion(&["promote", "log", "--full"]);
+    assert!(promoted.contains("log: complete, logtail 2 is released"), "{promoted}");
+    let message = repo.git(&["log", "-1", "--format=%b", "env/prod"]);
+    assert!(
+        message.contains("1 of 4 workloads (2 pods) took it with its own change: 2 restarts saved."),
+        "{message}"
+    );
+    repo.pillion(&["verify", "env/prod", "--base", &base.to_string()]);
+}
+
+#[test]
+fn a_sidecar_set_turns_it_off_for_itself() {
+    let test_env = TestEnvironment::new();
+    let (repo, base) = edited(&test_env, SETTINGS, false);
+    let annotation = "metadata:\n  annotations: {pillion.dev/rollout: \"piggyback: {until: 0s}\"}\n";
+    repo.change(&[("sidecars/log.yaml", &log(2).replacen("metadata:\n", annotation, 1))], &[]);
+    let plan = repo.pillion(&["plan"]);
+    assert!(!plan.contains("piggyback"), "{plan}");
+    repo.pillion(&["start", "log"]);
+    release(&repo, "shop/web.yaml", 2);
+    assert_eq!((sidecars(&repo), entry(&repo, "shop/web")), ("1 1 1 1".to_owned(), "none".to_owned()));
+    repo.is_sound_since(&test_env, base);
+}
+
+#[test]
+fn a_line_by_hand_moves_nothing_unseen() {
+    let test_env = TestEnvironment::new();
+    let (repo, base) = started(&test_env);
+    let text = repo.text("main", "ledgers/log.yaml");
+    let line = text.lines().find(|line| line.contains("shop/web,")).unwrap();
+    let hash = line.split_once("template: ").unwrap().1.split_once(',').unwrap().0;
+    let forged = text.replace(line, &line.replace(hash, "\"00000000\""));
+    change(&repo, &[("ledgers/log.yaml", &forged)]);
+    assert_eq!(sidecars(&repo), "1 1 1 2");
+    let (code, text) = repo.refused(&["verify", "main", "--base", &base.to_string()]);
+    assert!(code == 1 && text.contains("error[ledger-not-planned]"), "{text}");
+    let (code, text) = repo.watches();
+    assert!(code == 1 && text.contains("ledger-not-planned"), "{code}: {text}");
 }
