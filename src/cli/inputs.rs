@@ -79,3 +79,9 @@ pub(super) fn collect_inputs(workspace: &mut Workspace, common: &GlobalArgs) -> 
     let progress = Progress::new("Reading", "files", workspace.manifests.len(), common);
     workspace.collect_inputs(|| progress.step())
 }
+
+/// Does the same, and leaves it to the render to check foreign objects.
+pub(super) fn collect_unchecked_inputs(workspace: &mut Workspace, common: &GlobalArgs) -> CollectedInputs {
+    let progress = Progress::new("Reading", "files", workspace.manifests.len(), common);
+    workspace.collect_unchecked_inputs(|| progress.step())
+}

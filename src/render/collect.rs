@@ -1,5 +1,6 @@
 //! Collects the SidecarSets, Namespaces and ledgers among the documents before a render.
 
+use super::Manifest;
 use super::scan::{ObjectScan, scan_object};
 use super::unreadable::unreadable_document;
 use crate::diagnostics::{Code, Diagnostic};
@@ -47,40 +48,61 @@ pub(crate) struct CollectedOverride {
 ///
 /// `is_named`: the user named this file, or it is where pillion.yaml expects SidecarSets or ledgers.
 pub fn collect_objects(file: &Arc<str>, text: &str, is_named: bool) -> CollectedObjects {
+    collect_from(file, text, is_named, |scan, text| is_foreign(scan) && is_certainly_readable(text))
+}
+
+/// Finds the same without looking into foreign objects. They are left to a render that checks them
+/// (`FileRenderOptions::checks_foreign`), because it reads many of them anyway.
+pub(crate) fn collect_own_objects(file: &Arc<str>, text: &str, is_named: bool) -> CollectedObjects {
+    collect_from(file, text, is_named, |scan, text| {
+        is_foreign_object(scan) || (is_foreign(scan) && is_certainly_readable(text))
+    })
+}
+
+fn collect_from(
+    file: &Arc<str>,
+    text: &str,
+    is_named: bool,
+    can_skip: impl Fn(ObjectScan<'_>, &str) -> bool,
+) -> CollectedObjects {
     let mut found = CollectedObjects::default();
     let (pieces, diagnostics) = split_documents(file, text);
     found.unreadable = diagnostics;
     for (index, piece) in pieces.into_iter().enumerate() {
         let text = &text[piece.span];
-        if !can_skip(text) {
-            match Document::read(file, index, piece.first_line, text) {
-                Ok(document) => found.add_document(&Arc::new(document)),
-                Err(error) => {
-                    found.unreadable.push(unreadable_document(error, text, piece.first_line, is_named))
-                }
-            }
+        let scan = scan_object(text);
+        if scan != ObjectScan::Blank && !can_skip(scan, text) {
+            found.add_text(file, index, piece.first_line, text, is_named);
         }
     }
     found
 }
 
-/// Returns whether a document is certainly readable, and certainly none that is looked for here.
-fn can_skip(text: &str) -> bool {
-    match scan_object(text) {
-        ObjectScan::Blank => true,
-        ObjectScan::Mapping { api_version, kind } => {
-            let group = api_version.map(api_group);
-            let is_wanted = match match_kind(group.unwrap_or_default(), kind) {
-                KindMatch::Own(_) | KindMatch::Misspelled(_) => true,
-                KindMatch::Foreign => {
-                    kind.is_some_and(|kind| kind.ends_with("List"))
-                        || (group, kind) == (Some(""), Some("Namespace"))
-                }
-            };
-            !is_wanted && is_certainly_readable(text)
+/// Returns whether a document is certainly an object that is not looked for here.
+pub(super) fn is_foreign_object(scan: ObjectScan<'_>) -> bool {
+    matches!(scan, ObjectScan::Mapping { api_version: Some(_), kind: Some(_) }) && is_foreign(scan)
+}
+
+/// Returns whether a document is certainly none that is looked for here.
+fn is_foreign(scan: ObjectScan<'_>) -> bool {
+    let ObjectScan::Mapping { api_version, kind } = scan else { return false };
+    let group = api_version.map(api_group);
+    match match_kind(group.unwrap_or_default(), kind) {
+        KindMatch::Own(_) | KindMatch::Misspelled(_) => false,
+        KindMatch::Foreign => {
+            kind.is_none_or(|kind| !kind.ends_with("List")) && (group, kind) != (Some(""), Some("Namespace"))
         }
-        ObjectScan::Unclear => false,
     }
+}
+
+/// Returns what Kubernetes cannot read in a foreign object, as [`collect_objects`] reports it.
+pub(super) fn check_foreign(manifest: &Manifest<'_>) -> Vec<Diagnostic> {
+    if is_certainly_readable(manifest.text) {
+        return Vec::new();
+    }
+    let mut found = CollectedObjects::default();
+    found.add_text(manifest.file, manifest.index, manifest.first_line, manifest.text, manifest.is_named);
+    found.unreadable
 }
 
 impl CollectedObjects {
@@ -101,6 +123,13 @@ impl CollectedObjects {
             (found.folder, found.rule_folder) = (folder.map(Path::to_owned), folder.map(Path::to_owned));
         }
         self
+    }
+
+    fn add_text(&mut self, file: &Arc<str>, index: usize, first_line: usize, text: &str, is_named: bool) {
+        match Document::read(file, index, first_line, text) {
+            Ok(document) => self.add_document(&Arc::new(document)),
+            Err(error) => self.unreadable.push(unreadable_document(error, text, first_line, is_named)),
+        }
     }
 
     fn add_document(&mut self, document: &Arc<Document>) {

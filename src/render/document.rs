@@ -1,7 +1,10 @@
 //! Renders one document.
 
+use super::collect::{check_foreign, is_foreign_object};
+use super::file::FileRenderOptions;
 use super::find_objects::DocumentObjects;
 use super::renderer::{Renderer, TextRole};
+use super::scan::scan_object;
 use super::unreadable::unreadable_document;
 use super::workload::{InjectedWorkload, WorkloadEdit};
 use super::{DocumentOutput, Manifest, RenderedDocument};
@@ -10,16 +13,32 @@ use crate::yaml::{Document, FieldPath};
 use serde_json::Value;
 
 impl Renderer {
-    /// Renders one document. `explains`: workloads that no set can select are looked at too, for `explain`.
-    pub(super) fn render_document(&self, manifest: &Manifest<'_>, explains: bool) -> RenderedDocument {
-        match self.text_role(manifest.text, explains) {
-            TextRole::PassThrough => return RenderedDocument::default(),
-            TextRole::Excluded => return RenderedDocument::excluded(),
+    /// Renders one document.
+    pub(super) fn render_document(
+        &self,
+        manifest: &Manifest<'_>,
+        how: FileRenderOptions,
+    ) -> RenderedDocument {
+        let scan = scan_object(manifest.text);
+        let is_unchecked = how.checks_foreign && is_foreign_object(scan);
+        let check = || if is_unchecked { check_foreign(manifest) } else { Vec::new() };
+        match self.text_role(scan, manifest.text, how.explains) {
+            TextRole::PassThrough => return RenderedDocument { diagnostics: check(), ..Default::default() },
+            TextRole::Excluded => {
+                return RenderedDocument { diagnostics: check(), ..RenderedDocument::excluded() };
+            }
             TextRole::Parse => {}
         }
         match Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text) {
-            Ok(document) => self.render_parsed(&document, manifest),
-            // `collect_objects` has reported the same.
+            Ok(document) => {
+                let mut rendered = self.render_parsed(&document, manifest);
+                if is_unchecked {
+                    // `kubectl` refuses duplicate keys.
+                    rendered.diagnostics.extend(document.diagnostics().iter().cloned());
+                }
+                rendered
+            }
+            // Where it was checked before, `collect_objects` has reported the same.
             Err(error) => RenderedDocument {
                 diagnostics: vec![unreadable_document(
                     error,

@@ -25,6 +25,8 @@ pub(crate) struct SourceFile<'a> {
 pub(crate) struct FileRenderOptions {
     /// Workloads that no set can select are looked at too: what `explain` needs.
     pub(crate) explains: bool,
+    /// Foreign objects are checked for what Kubernetes cannot read, because `collect_own_objects` did not.
+    pub(crate) checks_foreign: bool,
 }
 
 /// A file after rendering.
@@ -63,7 +65,7 @@ pub(crate) fn render_file(
             is_named: file.is_named,
         };
         let RenderedDocument { output, diagnostics, workloads, reached_overrides } =
-            renderer.render_document(&manifest, how.explains);
+            renderer.render_document(&manifest, how);
         whole.diagnostics.extend(diagnostics);
         whole.workloads.extend(workloads);
         whole.reached_overrides.extend(reached_overrides);

@@ -2,6 +2,7 @@
 
 use super::collect::object_type;
 use super::renderer::{DocumentRole, Renderer, TextRole};
+use super::scan::scan_object;
 use super::workload::WorkloadRef;
 use super::{DocumentWorkloads, Manifest};
 use crate::diagnostics::Diagnostic;
@@ -35,7 +36,8 @@ impl Renderer {
     }
 
     fn find_workloads(&self, manifest: &Manifest<'_>, is_all: bool) -> DocumentWorkloads {
-        let is_concerned = matches!(self.text_role(manifest.text, is_all), TextRole::Parse);
+        let is_concerned =
+            matches!(self.text_role(scan_object(manifest.text), manifest.text, is_all), TextRole::Parse);
         let read = || Document::read(manifest.file, manifest.index, manifest.first_line, manifest.text).ok();
         let Some(document) = is_concerned.then(read).flatten() else { return (None, Vec::new()) };
         let mut found = Vec::new();

@@ -25,6 +25,7 @@ mod workload;
 mod workload_keys;
 mod workload_outline;
 
+pub(crate) use collect::collect_own_objects;
 pub use collect::{CollectedObjects, collect_objects};
 pub(crate) use file::{FileRenderOptions, RenderedFile, SourceFile, render_file};
 pub(crate) use kruise::unsupported_by_kruise;

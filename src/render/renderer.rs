@@ -146,9 +146,9 @@ impl Renderer {
         type_meta(object).and_then(|(api_version, kind)| self.kinds.find(api_version, kind))
     }
 
-    /// Returns the role of a document by its text. A workload that no set can select passes through, unless `is_all`.
-    pub(super) fn text_role(&self, text: &str, is_all: bool) -> TextRole {
-        match scan_object(text) {
+    /// Returns the role of a document by its text and what a scan found there. A workload that no set can select passes through, unless `is_all`.
+    pub(super) fn text_role(&self, scan: ObjectScan<'_>, text: &str, is_all: bool) -> TextRole {
+        match scan {
             ObjectScan::Mapping { api_version: Some(api_version), kind: Some(kind) } => {
                 match self.role(api_version, kind) {
                     DocumentRole::PassThrough => TextRole::PassThrough,
@@ -167,7 +167,7 @@ impl Renderer {
 
     /// Returns whether render leaves out a document.
     pub(crate) fn excludes(&self, text: &str) -> bool {
-        matches!(self.text_role(text, true), TextRole::Excluded)
+        matches!(self.text_role(scan_object(text), text, true), TextRole::Excluded)
     }
 
     /// Returns whether render leaves out an item of a List.

@@ -11,7 +11,7 @@ use crate::diagnostics::{Diagnostic, Span};
 use crate::read::{FileSource, IgnoreRules, map_in_order};
 use crate::render::{
     CollectedObjects, Manifest, Renderer, RendererInputs, RendererSetup, WorkloadOutline, WorkloadRef,
-    build_renderer,
+    build_renderer, collect_objects,
 };
 use crate::yaml::{DocumentSource, FieldPath};
 use std::collections::BTreeSet;
@@ -170,10 +170,10 @@ fn read_files(
     let known: BTreeSet<Arc<str>> = manifests.iter().map(|m| Arc::clone(&m.name)).collect();
     let set_names: BTreeSet<Arc<str>> = set_files.iter().map(|s| Arc::clone(&s.name)).collect();
     let set_names: BTreeSet<&str> = set_names.iter().map(|name| &**name).collect();
-    let (texts, collected) = read_inputs(manifests, files, &set_names, usize::MAX, || ());
+    let (texts, collected) = read_inputs(manifests, files, (&set_names, collect_objects), usize::MAX, || ());
     let texts = texts.into_iter().map(|(input, text)| (input, text.unwrap_or_else(|| "".into()))).collect();
     let further = set_files.into_iter().filter(|s| !known.contains(&s.name)).collect();
-    let further = read_inputs(further, files, &set_names, 0, || ()).1;
+    let further = read_inputs(further, files, (&set_names, collect_objects), 0, || ()).1;
     (texts, collected, further)
 }
 

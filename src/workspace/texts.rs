@@ -5,7 +5,7 @@ use super::{Input, Workspace, read_input};
 use crate::diagnostics::Diagnostic;
 use crate::model::sidecar_override;
 use crate::read::{Disk, FileSource, map_in_order};
-use crate::render::{CollectedObjects, collect_objects};
+use crate::render::{CollectedObjects, collect_objects, collect_own_objects};
 use crate::yaml::{Document, split_documents};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +16,9 @@ const MAX_RETAINED_BYTES: usize = 64 << 20;
 
 /// Inputs with their texts, as far as these are kept.
 pub(crate) type InputTexts = Vec<(Input, Option<Arc<str>>)>;
+
+/// Collects the objects of one file, by its name and text; `true`: it is expected to hold some.
+type CollectObjects = fn(&Arc<str>, &str, bool) -> CollectedObjects;
 
 /// The result of the first pass.
 pub(crate) struct CollectedInputs {
@@ -28,9 +31,19 @@ pub(crate) struct CollectedInputs {
 impl Workspace {
     /// Reads every manifest and collects the objects that rendering needs; `on_file` is called after each.
     pub(crate) fn collect_inputs(&mut self, on_file: impl FnMut()) -> CollectedInputs {
+        self.collect_inputs_with(collect_objects, on_file)
+    }
+
+    /// Does the same, and leaves it to the render to check foreign objects.
+    pub(crate) fn collect_unchecked_inputs(&mut self, on_file: impl FnMut()) -> CollectedInputs {
+        self.collect_inputs_with(collect_own_objects, on_file)
+    }
+
+    fn collect_inputs_with(&mut self, collect: CollectObjects, on_file: impl FnMut()) -> CollectedInputs {
         let manifests = std::mem::take(&mut self.manifests);
         let names = self.sidecar_sets.iter().map(|input| &*input.name).collect();
-        let (texts, mut collected) = read_inputs(manifests, &Disk, &names, MAX_RETAINED_BYTES, on_file);
+        let (texts, mut collected) =
+            read_inputs(manifests, &Disk, (&names, collect), MAX_RETAINED_BYTES, on_file);
         collected.merge(collect_overrides(&self.override_files, &Disk));
         CollectedInputs { texts, collected }
     }
@@ -45,11 +58,11 @@ impl CollectedInputs {
 }
 
 /// Reads inputs in parallel, keeps at most `max_bytes` of texts that can be read again, and collects their objects. The
-/// inputs named in `sidecar_sets` are expected to hold SidecarSets.
+/// inputs of some names are expected to hold SidecarSets.
 pub(super) fn read_inputs(
     inputs: Vec<Input>,
     files: &dyn FileSource,
-    sidecar_sets: &BTreeSet<&str>,
+    (sidecar_sets, collect): (&BTreeSet<&str>, CollectObjects),
     max_bytes: usize,
     mut on_file: impl FnMut(),
 ) -> (InputTexts, CollectedObjects) {
@@ -61,7 +74,7 @@ pub(super) fn read_inputs(
     let read = |input: &Input| {
         let text = read_input(input, files)?;
         let is_expected = input.is_explicit || sidecar_sets.contains(&*input.name);
-        let found = collect_objects(&input.name, &text, is_expected).in_folder(input.folder());
+        let found = collect(&input.name, &text, is_expected).in_folder(input.folder());
         let is_kept = !input.is_rereadable(files) || try_spend(&budget, text.len());
         Ok((found, is_kept.then(|| text.into())))
     };

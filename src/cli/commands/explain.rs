@@ -75,7 +75,8 @@ fn explain_named_workload(
     reporter.fail_on_errors()?;
     let (mut found, mut known, today) = (Vec::new(), Vec::new(), clock::today());
     let progress = Progress::new("Rendering", "files", inputs.texts.len(), common);
-    renderers.render_inputs(&inputs.texts, FileRenderOptions { explains: true }, |done| {
+    let how = FileRenderOptions { explains: true, ..FileRenderOptions::default() };
+    renderers.render_inputs(&inputs.texts, how, |done| {
         progress.step();
         let is_wanted = done.rendered.workloads.iter().any(|(key, _)| wanted.matches(key));
         if is_wanted {

@@ -4,7 +4,7 @@ mod branch;
 mod check;
 
 use crate::cli::error::CommandError;
-use crate::cli::inputs::{InputArgs, collect_inputs};
+use crate::cli::inputs::{InputArgs, collect_inputs, collect_unchecked_inputs};
 use crate::cli::paint::ReportKind;
 use crate::cli::progress::Progress;
 use crate::cli::reporter::Reporter;
@@ -160,7 +160,12 @@ fn run_with(
         check_files_in_place(args, is_built)?;
     }
     let is_pipe = !is_built && workspace.manifests.iter().any(|i| !matches!(i.source, InputSource::File(_)));
-    let mut inputs = collect_inputs(&mut workspace, common);
+    // Whether there are SidecarSets does not depend on what is unreadable where their files are named.
+    let checks_foreign = !is_pipe && !workspace.sidecar_set_paths.is_empty();
+    let mut inputs = match checks_foreign {
+        true => collect_unchecked_inputs(&mut workspace, common),
+        false => collect_inputs(&mut workspace, common),
+    };
     let has_sidecar_sets = has_sidecar_sets(&workspace, &inputs.collected);
     if is_pipe && !has_sidecar_sets {
         reporter.add([no_sidecar_set()]);
@@ -175,7 +180,8 @@ fn run_with(
         target = RenderTarget::InPlace(Vec::new());
         reporter.suppress_error_locations();
     }
-    let mut tally = write_outputs(&inputs.texts, &renderers, &mut target, common, reporter)?;
+    let options = FileRenderOptions { checks_foreign, ..FileRenderOptions::default() };
+    let mut tally = write_outputs(&inputs.texts, (&renderers, options), &mut target, common, reporter)?;
     tally.has_sidecar_sets = has_sidecar_sets;
     if !tally.workload_keys.is_empty() {
         reporter.add(renderers.foreign_ledger_entries(&tally.workload_keys, &Span::whole_file("<stdin>")));
@@ -321,7 +327,7 @@ struct RenderCounts {
 
 fn write_outputs<'a>(
     texts: &'a InputTexts,
-    renderers: &ClusterRenderers,
+    (renderers, options): (&ClusterRenderers, FileRenderOptions),
     target: &mut RenderTarget<'a>,
     common: &GlobalArgs,
     reporter: &mut Reporter,
@@ -329,7 +335,7 @@ fn write_outputs<'a>(
     let mut tally = RenderCounts::default();
     let mut failure = None;
     let progress = Progress::new("Rendering", "files", texts.len(), common);
-    renderers.render_inputs(texts, FileRenderOptions::default(), |mut done| {
+    renderers.render_inputs(texts, options, |mut done| {
         progress.step();
         reporter.add(std::mem::take(&mut done.rendered.diagnostics));
         tally.files += 1;
