@@ -4,7 +4,7 @@
 //! SidecarSet in its injected-list counts as rendered before. Containers are known by their mark; volumes, pull secrets
 //! and patched annotations only by a known revision of the SidecarSet that wrote them.
 
-use super::env::has_injected_mark;
+use super::injected_mark::has_injected_mark;
 use super::set_store::{PreparedSet, SidecarSetStore};
 use super::template::{ContainerList, PodView, container_path, item_name, list_items};
 use super::types::{
@@ -110,7 +110,7 @@ pub(super) fn removable_volumes<'a>(
     if !previous.has_injected_sets() {
         return removed;
     }
-    let new = lists.iter().flat_map(|list| &list.values).map(AsRef::as_ref);
+    let new = lists.iter().flat_map(|list| &list.values).map(|item| &**item);
     let now = used_volumes(new.chain(pod.ephemeral_containers));
     let before = used_volumes(dispositions.injected_containers(pod).map(|(_, _, container, _)| container));
     for (i, volume) in pod.volumes.iter().enumerate() {

@@ -1,20 +1,20 @@
 //! Builds, names and places the containers of SidecarSets.
 
 use super::app_containers::AppContainers;
-use super::env::{self, ContainerEnv};
-use super::template::{ContainerList, JsonObject, PodView, container_path, item_name};
+use super::env::{self, AddedVariables};
+use super::template::{ContainerList, JsonObject, PodView, container_path, item_name, list_items};
 use super::trace::ItemSource;
 use super::types::{
-    ContainerDisposition, ContainerSlot, InjectionContext, MergedContainers, NewContainer, PodDispositions,
-    SelectedSet, SetSelection,
+    ContainerContent, ContainerDisposition, ContainerSlot, InjectionContext, MergedContainers, NewContainer,
+    PodDispositions, SelectedSet, SetSelection,
 };
 use super::{hot_upgrade, overrides, resources, set_store, volumes};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::{InjectPolicy, SidecarContainer};
-use crate::yaml::{EntryPart, FieldPath};
+use crate::yaml::{EntryPart, FieldPath, ListItem, SharedValue};
 use serde_json::Value;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Builds what every set adds, in the order of injection: per set its init containers, then its containers.
 pub(super) fn build_containers<'a>(
@@ -28,9 +28,10 @@ pub(super) fn build_containers<'a>(
     let mut new_containers = Vec::new();
     for (index, selected) in selection.selected.iter().enumerate() {
         for list in [ContainerList::Init, ContainerList::Regular] {
-            for (sidecar, policy) in selected.content.sidecars(list) {
+            for (sidecar, container, policy) in selected.content.sidecars(list) {
                 check_sidecar(selected, list, sidecar, context);
-                let mut one = build_container(pod, selected, sidecar, &apps, annotations, context);
+                let mut one =
+                    build_container(pod, selected, (sidecar, container), &apps, annotations, context);
                 one.set_index = index;
                 one.list = list;
                 if let Some(policy) = policy {
@@ -56,13 +57,12 @@ pub(super) fn build_containers<'a>(
 fn build_container<'a>(
     pod: &PodView<'_>,
     selected: &'a SelectedSet<'_>,
-    sidecar: &'a SidecarContainer,
+    (sidecar, container): (&'a SidecarContainer, &'a Arc<SharedValue>),
     apps: &AppContainers<'a>,
     annotations: &'a JsonObject,
     context: &mut InjectionContext<'_>,
 ) -> NewContainer<'a> {
-    let mut container = sidecar.container.clone();
-    let mut env = ContainerEnv::from_container(&container);
+    let mut env = AddedVariables::new(container.value());
     for missing in env::transfer_env(&mut env, sidecar, apps, annotations) {
         let term = &sidecar.transfer_env[missing.term];
         // A term without any source is a fault of the set, which its validation tells.
@@ -78,8 +78,15 @@ fn build_container<'a>(
     if let Some(mount) = shared.token_mount() {
         context.report(volumes::shared_token_warning(pod, selected, sidecar, mount));
     }
-    let mut sources: Vec<_> = env.sources.iter().map(|(i, source)| ("env", *i, *source)).collect();
-    container.insert("env".to_owned(), Value::Array(env.entries));
+    let mark = list_items(container.value(), "env").len() - 1;
+    let mut container = ContainerContent::Shared(Arc::clone(container));
+    let mut sources = vec![("env", mark, ItemSource::InjectedMark)];
+    sources.extend((mark + 1..).zip(&env.entries).map(|(i, (_, source))| ("env", i, *source)));
+    if !env.entries.is_empty()
+        && let Some(Value::Array(variables)) = container.get_mut("env")
+    {
+        variables.extend(env.entries.iter().map(|(entry, _)| Value::clone(entry)));
+    }
     for (key, added) in [("volumeMounts", &shared.mounts), ("volumeDevices", &shared.devices)] {
         sources.extend(volumes::append_items(&mut container, key, added));
     }
@@ -107,7 +114,7 @@ fn expand_hot_upgrade(one: NewContainer<'_>) -> Vec<NewContainer<'_>> {
 
 /// Returns a list as the pod has it.
 pub(super) fn unchanged_containers<'a>(pod: &PodView<'a>, list: ContainerList) -> MergedContainers<'a> {
-    let values: Vec<Cow<'_, Value>> = list.in_pod(pod).iter().map(Cow::Borrowed).collect();
+    let values: Vec<ListItem<'_>> = list.in_pod(pod).iter().map(ListItem::Kept).collect();
     MergedContainers { list, slots: (0..values.len()).map(ContainerSlot::Existing).collect(), values }
 }
 
@@ -119,8 +126,8 @@ pub(super) fn merge_containers<'a>(
     new_containers: &mut [NewContainer<'_>],
 ) -> MergedContainers<'a> {
     let values = slots.iter().map(|slot| match slot {
-        ContainerSlot::Existing(i) => Cow::Borrowed(&list.in_pod(pod)[*i]),
-        ContainerSlot::New(i) => Cow::Owned(Value::Object(std::mem::take(&mut new_containers[*i].container))),
+        ContainerSlot::Existing(i) => ListItem::Kept(&list.in_pod(pod)[*i]),
+        ContainerSlot::New(i) => new_containers[*i].container.take(),
     });
     MergedContainers { list, values: values.collect(), slots }
 }

@@ -1,14 +1,11 @@
-//! Builds the environment of a sidecar: its own variables, the mark, and variables of the application.
+//! Adds variables of the application to those of a sidecar.
 
 use super::app_containers::AppContainers;
 use super::template::{JsonObject, item_name, list_items, text_at};
 use super::trace::ItemSource;
 use crate::model::sidecar_set::{SidecarContainer, TransferEnv};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
-
-/// The variable by which an injected container is known.
-pub(crate) const IS_INJECTED: &str = "IS_INJECTED";
 
 /// With the value `true`, Kruise's SidecarTerminator kills the container when the application has ended.
 pub(super) const TERMINATE_WITH_JOB: &str = "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT";
@@ -16,55 +13,36 @@ pub(super) const TERMINATE_WITH_JOB: &str = "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_E
 /// Kruise's SidecarTerminator swaps the image of the container for this one, on nodes of virtual-kubelet.
 pub(super) const TERMINATE_WITH_IMAGE: &str = "KRUISE_TERMINATE_SIDECAR_WHEN_JOB_EXIT_WITH_IMAGE";
 
-/// Returns whether a container bears the mark anywhere: a set may have written the variable itself, and then
-/// the mark that injection appends is the second one.
-pub(crate) fn has_injected_mark(container: &Value) -> bool {
-    list_items(container, "env").iter().any(|e| item_name(e) == IS_INJECTED && env_value(e) == "true")
+/// The variables that a container gets in a pod.
+pub(super) struct AddedVariables<'a> {
+    /// The variables that it has already.
+    own: &'a [Value],
+    /// The names of all, made when the first one is asked for.
+    names: Option<BTreeSet<&'a str>>,
+    pub(super) entries: Vec<(&'a Value, ItemSource<'a>)>,
 }
 
-/// Tells what Kruise v1.9.0 takes for a sidecar of the pod: the first variable of that name is `true`.
-pub(super) fn is_injected(container: &Value) -> bool {
-    list_items(container, "env")
-        .iter()
-        .find(|e| item_name(e) == IS_INJECTED)
-        .is_some_and(|e| env_value(e) == "true")
-}
-
-/// The variables of a container that is being built.
-pub(super) struct ContainerEnv<'a> {
-    pub(super) entries: Vec<Value>,
-    names: BTreeSet<String>,
-    /// Where the entries that the set's author did not write come from.
-    pub(super) sources: Vec<(usize, ItemSource<'a>)>,
-}
-
-impl<'a> ContainerEnv<'a> {
-    /// Starts with the author's variables and the mark.
-    pub(super) fn from_container(container: &JsonObject) -> Self {
-        let own = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
-        let names = own.iter().map(|e| item_name(e).to_owned()).collect();
-        let mut env = Self { entries: own, names, sources: Vec::new() };
-        // Kruise v1.9.0 appends the mark without looking whether the name is there.
-        env.append(json!({"name": IS_INJECTED, "value": "true"}), ItemSource::InjectedMark);
-        env
+impl<'a> AddedVariables<'a> {
+    /// Starts with the variables of a container.
+    pub(super) fn new(container: &'a Value) -> Self {
+        Self { own: list_items(container, "env"), names: None, entries: Vec::new() }
     }
 
-    /// Adds a variable at the end.
-    pub(super) fn append(&mut self, entry: Value, source: ItemSource<'a>) {
-        self.sources.push((self.entries.len(), source));
-        self.names.insert(item_name(&entry).to_owned());
-        self.entries.push(entry);
-    }
-
-    /// Adds a copy of a variable unless its name is there.
-    pub(super) fn append_if_absent(&mut self, entry: &Value, source: ItemSource<'a>) {
-        if !self.contains(item_name(entry)) {
-            self.append(entry.clone(), source);
+    /// Adds a variable at the end unless its name is there.
+    pub(super) fn append_if_absent(&mut self, entry: &'a Value, source: ItemSource<'a>) {
+        let own = self.own;
+        if self.names_of(own).insert(item_name(entry)) {
+            self.entries.push((entry, source));
         }
     }
 
-    pub(super) fn contains(&self, variable: &str) -> bool {
-        self.names.contains(variable)
+    pub(super) fn contains(&mut self, variable: &str) -> bool {
+        let own = self.own;
+        self.names_of(own).contains(variable)
+    }
+
+    fn names_of(&mut self, own: &'a [Value]) -> &mut BTreeSet<&'a str> {
+        self.names.get_or_insert_with(|| own.iter().map(item_name).collect())
     }
 }
 
@@ -80,7 +58,7 @@ pub(super) struct MissingVariables<'a> {
 
 /// Adds the variables that `transferEnv` takes over, and returns those it could not find.
 pub(super) fn transfer_env<'a>(
-    env: &mut ContainerEnv<'a>,
+    env: &mut AddedVariables<'a>,
     sidecar: &'a SidecarContainer,
     apps: &AppContainers<'a>,
     annotations: &'a JsonObject,
@@ -140,13 +118,10 @@ pub(super) fn referenced_variables(expression: &str) -> impl Iterator<Item = &st
     })
 }
 
-fn env_value(entry: &Value) -> &str {
-    entry.get("value").and_then(Value::as_str).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn names_in_sub_path_expressions() {
@@ -159,15 +134,6 @@ mod tests {
         ] {
             assert_eq!(referenced_variables(text).collect::<Vec<_>>(), names, "{text}");
         }
-    }
-
-    #[test]
-    fn the_mark_is_the_first_variable_or_any() {
-        let own = json!({"env": [{"name": "IS_INJECTED", "value": "false"}, {"name": "IS_INJECTED", "value": "true"}]});
-        assert!(has_injected_mark(&own) && !is_injected(&own));
-        let no = json!({"env": [{"name": "IS_INJECTED", "value": "True"}]});
-        assert!(!has_injected_mark(&no) && !is_injected(&no));
-        assert!(!has_injected_mark(&json!({"env": null})));
     }
 
     #[test]

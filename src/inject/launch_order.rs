@@ -81,7 +81,7 @@ pub(super) fn concerns_set(
     }
     let own = containers.iter().map(|c| Value::Object(c.container.clone()));
     let mut priorities: BTreeSet<i64> = own.map(|c| priority_of(&c).unwrap_or_default()).collect();
-    let application = pod.containers.iter().filter(|c| !super::env::has_injected_mark(c));
+    let application = pod.containers.iter().filter(|c| !super::injected_mark::has_injected_mark(c));
     priorities.extend(application.map(|c| priority_of(c).unwrap_or_default()));
     priorities.len() > 1 || launch_priority::is_ordered(pod.annotations)
 }
@@ -184,8 +184,9 @@ impl<'a, 'c> OrderGraph<'a, 'c> {
     /// Reads the order in the pod template, and reports what is wrong with it.
     fn read_application(&self, context: &mut InjectionContext<'_>) -> Option<LaunchOrder> {
         let text = self.pod.annotation(AFTER_ANNOTATION)?;
-        let own =
-            |list: ContainerList| list.in_pod(self.pod).iter().filter(|c| !super::env::has_injected_mark(c));
+        let own = |list: ContainerList| {
+            list.in_pod(self.pod).iter().filter(|c| !super::injected_mark::has_injected_mark(c))
+        };
         let own: Vec<&str> =
             own(ContainerList::Init).chain(own(ContainerList::Regular)).map(item_name).collect();
         let order = match parse_launch_order(text) {
@@ -327,7 +328,7 @@ impl<'a, 'c> OrderGraph<'a, 'c> {
     fn written_priority(&self, node: Node) -> Option<i64> {
         match self.slot(node) {
             ContainerSlot::Existing(i) => priority_of(&node.list.in_pod(self.pod)[i]),
-            ContainerSlot::New(i) => priority_of(&Value::Object(self.new_containers[i].container.clone())),
+            ContainerSlot::New(i) => priority_of(&self.new_containers[i].container.value()),
         }
     }
 

@@ -7,9 +7,8 @@ use super::template::{ContainerList, JsonObject, PodView, container_path, item_n
 use super::trace::PartOrigin;
 use super::types::{ContainerSlot, InjectionContext, MergedContainers, PreviousInjection};
 use crate::diagnostics::{Code, Diagnostic};
-use crate::yaml::EntryPart;
+use crate::yaml::{EntryPart, ListItem};
 use serde_json::{Value, json};
-use std::borrow::Cow;
 
 const LAUNCH_PRIORITY_ANNOTATION: &str = "apps.kruise.io/container-launch-priority";
 pub(super) const PRIORITY_ENV: &str = "KRUISE_CONTAINER_PRIORITY";
@@ -35,7 +34,7 @@ pub(super) fn apply_barriers(
         Some(priorities) if priorities.windows(2).any(|two| two[0] != two[1]) => priorities,
         _ if previous.has_injected_sets() => {
             let has_barrier =
-                |c: &&mut Cow<'_, Value>| list_items(c, "env").iter().any(|e| is_barrier(e, &config_map));
+                |c: &&mut ListItem<'_>| list_items(c, "env").iter().any(|e| is_barrier(e, &config_map));
             return main
                 .values
                 .iter_mut()

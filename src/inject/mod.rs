@@ -21,6 +21,7 @@ mod cleanup;
 mod containers;
 mod env;
 mod hot_upgrade;
+mod injected_mark;
 mod job_completion;
 mod launch_order;
 mod launch_order_errors;
@@ -44,7 +45,7 @@ mod trace_recorder;
 mod types;
 mod volumes;
 
-pub(crate) use env::{IS_INJECTED, has_injected_mark};
+pub(crate) use injected_mark::{IS_INJECTED, has_injected_mark};
 pub(crate) use selection::selects_namespace;
 pub use set_store::{PreparedSet, SidecarSetStore};
 pub use template::{NamespaceLabels, PodTemplate, PodTemplateChange};
@@ -52,8 +53,8 @@ pub use trace::{InjectionTrace, InjectionVerdict, LedgerTrace, PartOrigin, SetTr
 pub use types::{InjectionOutcome, Options};
 
 use crate::model::sidecar_set::SidecarSet;
+use crate::yaml::ListItem;
 use serde_json::Value;
-use std::borrow::Cow;
 use template::{ContainerList, NewPodTemplate, PodView};
 use trace_recorder::TraceRecorder;
 use types::{InjectionContext, PreviousInjection, SetSelection};
@@ -172,7 +173,7 @@ fn build_barriers<'a>(
     let annotations = pod.annotations.cloned().unwrap_or_default();
     let mut main = containers::unchanged_containers(pod, ContainerList::Regular);
     launch_priority::apply_barriers(pod, &annotations, &PreviousInjection::empty(), &mut main, context);
-    let borrowed = |items: &'a [Value]| items.iter().map(Cow::Borrowed).collect();
+    let borrowed = |items: &'a [Value]| items.iter().map(ListItem::Kept).collect();
     let new = NewPodTemplate {
         annotations,
         init_containers: borrowed(pod.init_containers),

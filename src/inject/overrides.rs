@@ -6,9 +6,8 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::model::json::object_entry;
 use crate::model::quantity::Quantity;
 use crate::model::sidecar_override::{ChosenChange, ContainerField, OverrideField};
-use crate::yaml::{EntryPart, FieldPath};
+use crate::yaml::{EntryPart, FieldPath, ListItem};
 use serde_json::Value;
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Returns the changes of one container of a set.
@@ -152,7 +151,7 @@ fn check_requests(selected: &SelectedSet<'_>, one: &NewContainer<'_>, context: &
 pub(super) fn check_mounts(
     pod: &PodView<'_>,
     selection: &SetSelection<'_>,
-    volumes: &[Cow<'_, Value>],
+    volumes: &[ListItem<'_>],
     context: &mut InjectionContext<'_>,
 ) {
     let known: BTreeSet<&str> = volumes

@@ -4,8 +4,8 @@ use super::cleanup;
 use super::set_store::SidecarSetStore;
 use super::template::{PodView, item_name};
 use super::types::{InjectionContext, PodDispositions, PreviousInjection, SetSelection};
-use serde_json::{Value, json};
-use std::borrow::Cow;
+use crate::yaml::ListItem;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns the new list. Kruise v1.9.0 takes the pod's own duplicates out as well, once a set matches.
@@ -16,12 +16,12 @@ pub(super) fn merge_secrets<'a>(
     previous: &PreviousInjection<'_>,
     dispositions: &PodDispositions,
     context: &mut InjectionContext<'_>,
-) -> Vec<Cow<'a, Value>> {
+) -> Vec<ListItem<'a>> {
     let ours: Vec<&str> = selection.selected.iter().flat_map(|c| c.content.secrets()).collect();
     let removed = cleanup::removable_secrets(pod, sets, selection, previous, dispositions, context);
     let kept = pod.image_pull_secrets.iter().filter(|s| !removed.contains(item_name(s)));
     if selection.selected.is_empty() {
-        return kept.map(Cow::Borrowed).collect();
+        return kept.map(ListItem::Kept).collect();
     }
     let mut written = BTreeMap::new();
     let mut old = Vec::new();
@@ -37,8 +37,8 @@ pub(super) fn merge_secrets<'a>(
     let own = old.iter().copied().filter(|n| !is_ours.contains(n));
     let order = cleanup::merge_order(&old, own.chain(ours));
     let secret = |name| match written.get(name) {
-        Some(secret) => Cow::Borrowed(*secret),
-        None => Cow::Owned(json!({"name": name})),
+        Some(secret) => ListItem::Kept(secret),
+        None => ListItem::New(json!({"name": name})),
     };
     order.into_iter().map(secret).collect()
 }

@@ -1,11 +1,12 @@
 //! Holds the SidecarSets of a run and the revisions of each.
 
+use super::injected_mark::with_mark;
 use super::template::{ContainerList, JsonObject, item_name, text_at};
 use crate::diagnostics::Span;
 use crate::model::go_regexp::{self, PatternError};
 use crate::model::resources_expr::{self, ResourcesExpr};
 use crate::model::sidecar_set::{ResourcesPolicy, SidecarContainer, SidecarMode, SidecarSet};
-use crate::yaml::{EntryPart, FieldPath};
+use crate::yaml::{EntryPart, FieldPath, SharedValue};
 use regex::bytes::Regex;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,8 @@ pub struct PreparedSet {
     /// The volumes that its containers mount, in the order of mounting, each with the index of its
     /// definition.
     mounted: Vec<(String, Option<usize>)>,
+    /// The volumes of the set, for the pods that get them.
+    volumes: Vec<Arc<SharedValue>>,
     /// The names of those that are defined.
     volume_indexes: BTreeMap<String, usize>,
     secrets: BTreeSet<String>,
@@ -32,6 +35,8 @@ pub struct PreparedSet {
 /// One list of containers.
 #[derive(Debug)]
 struct PreparedList {
+    /// The containers as pods get them, with the mark, unless a workload changes something.
+    containers: Vec<Arc<SharedValue>>,
     policies: Vec<Option<CompiledResourcesPolicy>>,
     /// The names the containers have in a pod, each with the index of its container.
     pod_names: Vec<(String, usize)>,
@@ -42,10 +47,12 @@ impl PreparedList {
     fn new(sidecars: &[SidecarContainer], list: ContainerList) -> Self {
         let policies =
             sidecars.iter().map(|c| c.resources_policy.as_ref().map(CompiledResourcesPolicy::new)).collect();
+        let marked = |sidecar: &SidecarContainer| Value::Object(with_mark(&sidecar.container));
+        let containers = sidecars.iter().map(|c| Arc::new(SharedValue::new(marked(c)))).collect();
         let named = |(i, sidecar)| pod_names(sidecar, list).into_iter().map(move |name| (name, i));
         let names: Vec<_> = sidecars.iter().enumerate().flat_map(named).collect();
         let by_name = names.iter().map(|(name, _)| name.clone()).collect();
-        Self { policies, pod_names: names, name_index: by_name }
+        Self { containers, policies, pod_names: names, name_index: by_name }
     }
 }
 
@@ -92,11 +99,13 @@ impl PreparedSet {
                 mounted.push((volume.to_owned(), defined.get(volume).copied()));
             }
         }
+        let shared = |volume: &JsonObject| Arc::new(SharedValue::new(Value::Object(volume.clone())));
         let volumes = mounted.iter().filter_map(|(name, at)| Some((name.clone(), (*at)?))).collect();
         Self {
             init: PreparedList::new(&set.init_containers, ContainerList::Init),
             regular: PreparedList::new(&set.containers, ContainerList::Regular),
             mounted,
+            volumes: set.volumes.iter().map(shared).collect(),
             volume_indexes: volumes,
             secrets: set.image_pull_secrets.iter().cloned().collect(),
             native_form: native_form(&set),
@@ -143,12 +152,15 @@ impl PreparedSet {
         (!is_empty).then(|| Self::new(Arc::new(set)))
     }
 
-    /// Returns the containers of one list, each with its resource policy.
+    /// Returns the containers of one list, each as a pod gets it and with its resource policy.
     pub(super) fn sidecars(
         &self,
         list: ContainerList,
-    ) -> impl Iterator<Item = (&SidecarContainer, Option<&CompiledResourcesPolicy>)> {
-        self.set_containers(list).iter().zip(self.prepared_list(list).policies.iter().map(Option::as_ref))
+    ) -> impl Iterator<Item = (&SidecarContainer, &Arc<SharedValue>, Option<&CompiledResourcesPolicy>)> {
+        let prepared = self.prepared_list(list);
+        let policies = prepared.policies.iter().map(Option::as_ref);
+        let sidecars = self.set_containers(list).iter().zip(&prepared.containers).zip(policies);
+        sidecars.map(|((sidecar, container), policy)| (sidecar, container, policy))
     }
 
     /// Returns the names that the containers of one list have in a pod.
@@ -173,6 +185,11 @@ impl PreparedSet {
     /// Returns the volumes that its containers mount, in the order of mounting: name and definition.
     pub(super) fn mounted_volumes(&self) -> impl Iterator<Item = (&str, Option<&JsonObject>)> {
         self.mounted.iter().map(|(name, at)| (name.as_str(), at.map(|i| &self.set.volumes[i])))
+    }
+
+    /// Returns a volume that it adds into a pod.
+    pub(super) fn volume(&self, name: &str) -> Option<&Arc<SharedValue>> {
+        self.volumes.get(self.volume_index(name)?)
     }
 
     /// Returns the index in `volumes` of a volume that it adds into a pod.

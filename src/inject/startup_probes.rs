@@ -153,7 +153,8 @@ pub(super) fn find_application_port(
     if has_port(own.get("ports").and_then(Value::as_array).map_or(&[][..], Vec::as_slice)).is_some() {
         return None;
     }
-    let found = pod.containers.iter().enumerate().filter(|(_, c)| !super::env::has_injected_mark(c));
+    let found =
+        pod.containers.iter().enumerate().filter(|(_, c)| !super::injected_mark::has_injected_mark(c));
     let mut found = found.filter_map(|(i, container)| Some((i, has_port(list_items(container, "ports"))?)));
     found.next().map(|place| (place, port))
 }

@@ -3,9 +3,8 @@
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::json::object_entry;
 use crate::model::sidecar_override::SidecarOverride;
-use crate::yaml::{Document, EntryPart, FieldPath, PartChange, PartContent, PathSegment};
+use crate::yaml::{Document, EntryPart, FieldPath, ListItem, PartChange, PartContent, PathSegment};
 use serde_json::Value;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -157,10 +156,10 @@ impl<'a> PodView<'a> {
 /// The new parts of a template; items that stay are those of the old one, by reference.
 pub(super) struct NewPodTemplate<'a> {
     pub(super) annotations: JsonObject,
-    pub(super) init_containers: Vec<Cow<'a, Value>>,
-    pub(super) containers: Vec<Cow<'a, Value>>,
-    pub(super) volumes: Vec<Cow<'a, Value>>,
-    pub(super) image_pull_secrets: Vec<Cow<'a, Value>>,
+    pub(super) init_containers: Vec<ListItem<'a>>,
+    pub(super) containers: Vec<ListItem<'a>>,
+    pub(super) volumes: Vec<ListItem<'a>>,
+    pub(super) image_pull_secrets: Vec<ListItem<'a>>,
 }
 
 impl<'a> NewPodTemplate<'a> {
@@ -172,9 +171,9 @@ impl<'a> NewPodTemplate<'a> {
             ("volumes", self.volumes, pod.volumes),
             ("imagePullSecrets", self.image_pull_secrets, pod.image_pull_secrets),
         ];
-        let is_same = |new: &[Cow<'_, Value>], old: &[Value]| {
-            let is_same_item = |(new, old): (&Cow<'_, Value>, &Value)| {
-                matches!(new, Cow::Borrowed(new) if std::ptr::eq(*new, old)) || **new == *old
+        let is_same = |new: &[ListItem<'_>], old: &[Value]| {
+            let is_same_item = |(new, old): (&ListItem<'_>, &Value)| {
+                matches!(new, ListItem::Kept(new) if std::ptr::eq(*new, old)) || **new == *old
             };
             new.len() == old.len() && new.iter().zip(old).all(is_same_item)
         };
@@ -208,7 +207,9 @@ impl<'a> PodTemplateChange<'a> {
                 out.shift_insert(0, parent.to_owned(), Value::Null);
             }
             let content = match content {
-                PartContent::Items(items) => Value::Array(items.into_iter().map(Cow::into_owned).collect()),
+                PartContent::Items(items) => {
+                    Value::Array(items.into_iter().map(ListItem::into_value).collect())
+                }
                 PartContent::Value(value) => value,
             };
             set_or_remove(object_entry(&mut out, parent), key, content);

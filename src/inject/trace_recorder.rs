@@ -4,9 +4,8 @@ use super::overrides;
 use super::template::{JsonObject, PodView, container_path, item_name};
 use super::trace::{InjectionTrace, PartOrigin};
 use super::types::{ContainerSlot, MergedContainers, NewContainer, ProbeSource, SelectedSet, SetSelection};
-use crate::yaml::FieldPath;
+use crate::yaml::{FieldPath, ListItem};
 use serde_json::Value;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Writes down where the parts of a new template came from.
@@ -85,7 +84,7 @@ impl TraceRecorder<'_> {
     }
 
     /// Records the volumes that are new or other than before.
-    pub(super) fn record_volumes(&mut self, all: &[Cow<'_, Value>]) {
+    pub(super) fn record_volumes(&mut self, all: &[ListItem<'_>]) {
         for (at, volume) in all.iter().enumerate().filter(|(_, v)| !self.pod.volumes.contains(v)) {
             let index = |c: &SelectedSet<'_>| c.content.volume_index(item_name(volume));
             let Some((selected, at_set)) = self.selection.selected.iter().find_map(|c| Some((c, index(c)?)))
@@ -99,7 +98,7 @@ impl TraceRecorder<'_> {
     }
 
     /// Records the pull secrets that are new.
-    pub(super) fn record_secrets(&mut self, all: &[Cow<'_, Value>]) {
+    pub(super) fn record_secrets(&mut self, all: &[ListItem<'_>]) {
         for (at, secret) in all.iter().enumerate().filter(|(_, s)| !self.pod.image_pull_secrets.contains(s)) {
             let set = self.selection.selected.iter().find(|c| c.content.has_secret(item_name(secret)));
             if let Some(selected) = set {

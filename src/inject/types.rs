@@ -8,11 +8,13 @@ use crate::model::config::AnnotationMode;
 use crate::model::kubernetes_version::KubernetesVersion;
 use crate::model::sidecar_override::ResolvedOverrides;
 use crate::model::sidecar_set::SidecarContainer;
-use crate::yaml::EntryPart;
+use crate::yaml::{EntryPart, ListItem, SharedValue};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 /// How to inject.
 #[derive(Debug, Clone, Copy)]
@@ -272,11 +274,61 @@ pub(super) struct NewContainer<'a> {
     /// Its name in the pod.
     pub(super) name: String,
     pub(super) hot_upgrade_twin: Option<HotUpgradeTwin>,
-    pub(super) container: JsonObject,
+    pub(super) container: ContainerContent,
     /// Where its startup probe comes from, where the set's author did not write it.
     pub(super) probe_source: Option<ProbeSource>,
     /// What in it the set's author did not write: key, index in the list below it, source.
     pub(super) sources: Vec<(&'static str, usize, ItemSource<'a>)>,
+}
+
+/// The fields of a container that a set adds: those that all workloads get, until something changes them.
+#[derive(Clone)]
+pub(super) enum ContainerContent {
+    /// The container as every workload gets it, with the mark.
+    Shared(Arc<SharedValue>),
+    /// Another one for this workload.
+    Own(JsonObject),
+}
+
+impl ContainerContent {
+    /// Takes it as an item of a list of the pod.
+    pub(super) fn take<'a>(&mut self) -> ListItem<'a> {
+        match std::mem::replace(self, Self::Own(JsonObject::new())) {
+            Self::Shared(shared) => ListItem::Shared(shared),
+            Self::Own(object) => ListItem::New(Value::Object(object)),
+        }
+    }
+
+    /// Returns it as a value.
+    pub(super) fn value(&self) -> Cow<'_, Value> {
+        match self {
+            Self::Shared(shared) => Cow::Borrowed(shared.value()),
+            Self::Own(object) => Cow::Owned(Value::Object(object.clone())),
+        }
+    }
+}
+
+impl Deref for ContainerContent {
+    type Target = JsonObject;
+
+    fn deref(&self) -> &JsonObject {
+        match self {
+            Self::Shared(shared) => shared.value().as_object().expect("a container is an object"),
+            Self::Own(object) => object,
+        }
+    }
+}
+
+impl DerefMut for ContainerContent {
+    fn deref_mut(&mut self) -> &mut JsonObject {
+        if let Self::Shared(_) = self {
+            *self = Self::Own(JsonObject::clone(self));
+        }
+        match self {
+            Self::Own(object) => object,
+            Self::Shared(_) => unreachable!("it was made its own"),
+        }
+    }
 }
 
 /// What a startup probe was made from.
@@ -301,7 +353,7 @@ pub(super) enum ContainerSlot {
 pub(super) struct MergedContainers<'a> {
     pub(super) list: ContainerList,
     /// Containers that stay are those of the pod, by reference.
-    pub(super) values: Vec<Cow<'a, Value>>,
+    pub(super) values: Vec<ListItem<'a>>,
     pub(super) slots: Vec<ContainerSlot>,
 }
 

@@ -2,20 +2,21 @@
 
 use super::app_containers::AppContainers;
 use super::cleanup;
-use super::env::{is_injected, referenced_variables};
+use super::env::referenced_variables;
+use super::injected_mark::is_injected;
 use super::set_store::{PreparedSet, SidecarSetStore};
 use super::template::{ContainerList, JsonObject, PodView, container_path, item_name, list_items};
 use super::trace::ItemSource;
 use super::types::{
-    InjectionContext, MergedContainers, PodDispositions, PreviousInjection, SelectedSet, SetSelection,
-    container_label,
+    ContainerContent, InjectionContext, MergedContainers, PodDispositions, PreviousInjection, SelectedSet,
+    SetSelection, container_label,
 };
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::sidecar_set::SidecarContainer;
-use crate::yaml::EntryPart;
+use crate::yaml::{EntryPart, ListItem};
 use serde_json::Value;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Where the API server mounts the token of the service account.
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -94,7 +95,7 @@ fn device_path(device: &Value) -> &str {
 
 /// Adds shared mounts or devices to a container, and returns where they are in it.
 pub(super) fn append_items<'a>(
-    container: &mut JsonObject,
+    container: &mut ContainerContent,
     key: &'static str,
     added: &[(&Value, &'a str)],
 ) -> Vec<(&'static str, usize, ItemSource<'a>)> {
@@ -118,7 +119,7 @@ pub(super) fn merge_volumes<'a>(
     dispositions: &PodDispositions,
     lists: [&MergedContainers<'_>; 2],
     context: &mut InjectionContext<'_>,
-) -> Vec<Cow<'a, Value>> {
+) -> Vec<ListItem<'a>> {
     let (mut order, ours) = new_volumes(selection, context);
     // Kubernetes pkg/controller/statefulset updateStorage: a claim takes the place of a volume of its name, so in
     // the pod that Kruise's webhook sees that volume is the pod's own.
@@ -137,24 +138,24 @@ pub(super) fn merge_volumes<'a>(
             is_written.insert(name);
         }
         values.entry(name).or_insert_with(|| match mine {
-            Some((_, definition)) if volume.as_object() != Some(*definition) => new_volume(definition),
-            _ => Cow::Borrowed(volume),
+            Some((set, definition)) if volume.as_object() != Some(*definition) => new_volume(set, name),
+            _ => ListItem::Kept(volume),
         });
     }
     if values.len() < old.len() {
         // The API server refuses two volumes of one name; they are left to it as they are.
-        let new = order.iter().filter(|n| !values.contains_key(*n)).map(|n| new_volume(ours[n].1));
+        let new = order.iter().filter(|n| !values.contains_key(*n)).map(|n| new_volume(ours[n].0, n));
         let kept = pod.volumes.iter().filter(|v| !removed.contains(item_name(v)));
-        return kept.map(Cow::Borrowed).chain(new).collect();
+        return kept.map(ListItem::Kept).chain(new).collect();
     }
     let own = old.iter().copied().filter(|n| !is_written.contains(n));
     let added = order.iter().copied().filter(|n| is_written.contains(n) || !values.contains_key(n));
     let order = cleanup::merge_order(&old, own.chain(added));
-    order.into_iter().map(|n| values.remove(n).unwrap_or_else(|| new_volume(ours[n].1))).collect()
+    order.into_iter().map(|n| values.remove(n).unwrap_or_else(|| new_volume(ours[n].0, n))).collect()
 }
 
-fn new_volume<'a>(definition: &JsonObject) -> Cow<'a, Value> {
-    Cow::Owned(Value::Object(definition.clone()))
+fn new_volume<'a>(set: &PreparedSet, name: &str) -> ListItem<'a> {
+    ListItem::Shared(Arc::clone(set.volume(name).expect("a set has the volumes that it adds")))
 }
 
 /// What sets add: the names in the order of mounting, and for each the first set's definition.

@@ -94,18 +94,10 @@ pub(super) fn entry_lines(key: &str, value: &Value, column: usize, style: BlockS
     out
 }
 
-/// Returns the lines of a mapping entry with a list, each with a line break before it.
-pub(super) fn list_entry_lines<'v>(
-    key: &str,
-    items: impl Iterator<Item = &'v Value>,
-    column: usize,
-    style: BlockStyle,
-) -> String {
+/// Returns the line of a key, with a line break before it and nothing behind its colon.
+pub(super) fn key_line(key: &str, column: usize) -> String {
     let mut out = String::new();
     write_key(&mut out, key, column, false);
-    for item in items {
-        write_item(&mut out, item, column + style.dashes, style, false);
-    }
     out
 }
 

@@ -1,8 +1,8 @@
 //! The value that an edited text must have: the old value of the document with the changes of the edit.
 
 use super::field_path::PathSegment;
+use super::shared_value::ListItem;
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// A value, and another value that replaces a part of it at a path.
 #[derive(Clone, Copy)]
@@ -113,7 +113,7 @@ pub(crate) struct PartChange<'a> {
 #[derive(Debug)]
 pub(crate) enum PartContent<'a> {
     /// A list. Items that stay are those of the document's value, by reference.
-    Items(Vec<Cow<'a, Value>>),
+    Items(Vec<ListItem<'a>>),
     /// Another value.
     Value(Value),
 }

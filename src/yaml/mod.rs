@@ -3,6 +3,7 @@
 //! This module knows nothing of Kubernetes' objects.
 
 mod block_reader;
+mod canonical_numbers;
 mod differential;
 mod document_source;
 mod edit;
@@ -11,6 +12,7 @@ mod expected_value;
 mod fast_check;
 mod field_path;
 mod scalar;
+mod shared_value;
 mod source_text;
 mod split;
 mod syntax;
@@ -26,6 +28,7 @@ pub use emit::{emit, emit_flow};
 pub(crate) use expected_value::{PartChange, PartContent};
 pub use fast_check::is_certainly_readable;
 pub use field_path::{FieldPath, PathSegment};
+pub(crate) use shared_value::{ListItem, SharedValue};
 pub use split::{DocumentSlice, split_documents};
 
 use crate::diagnostics::{Code, Diagnostic, Span};

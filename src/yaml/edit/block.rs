@@ -8,6 +8,7 @@ use super::lines::{
 use super::{EditResult, NodeEditor, NodeSlot, SlotContext};
 use crate::diagnostics::Code;
 use crate::yaml::emit::{self, ValueContext};
+use crate::yaml::shared_value::NewItems;
 use crate::yaml::syntax::Error;
 use crate::yaml::tree::{NodeId, NodeKind};
 use crate::yaml::value;
@@ -227,16 +228,16 @@ impl NodeEditor<'_> {
         if !steps.iter().any(|s| matches!(s, AlignStep::Keep(..))) {
             return self.replace(list, &Value::Array(new.to_vec()), slot);
         }
-        self.edit_items(list, &steps, old, |j| &new[j])
+        self.edit_items(list, &steps, old, NewItems::Values(new))
     }
 
     /// Changes a block list in known steps, of which one keeps an item.
-    pub(super) fn edit_items<'v>(
+    pub(super) fn edit_items(
         &mut self,
         list: NodeId,
         steps: &[AlignStep],
         old: &[Value],
-        new: impl Fn(usize) -> &'v Value,
+        new: NewItems<'_>,
     ) -> EditResult {
         let items: Vec<NodeId> = self.tree.children(list).collect();
         let first = self.tree.span(list).start;
@@ -257,13 +258,13 @@ impl NodeEditor<'_> {
         let (mut stayed, mut front) = (None, String::new());
         for &alignment in steps {
             match alignment {
-                AlignStep::Keep(i, j) if std::ptr::eq(&old[i], new(j)) => stayed = Some(i),
+                AlignStep::Keep(i, j) if std::ptr::eq(&old[i], new.value(j)) => stayed = Some(i),
                 AlignStep::Keep(i, j) => {
                     let slot = NodeSlot {
                         value_start: dashes[i] + 1,
                         context: SlotContext::Block(ValueContext::Dash(at)),
                     };
-                    self.edit_node(items[i], &old[i], new(j), slot)?;
+                    self.edit_node(items[i], &old[i], new.value(j), slot)?;
                     stayed = Some(i);
                 }
                 AlignStep::Remove(i) => {
@@ -271,7 +272,7 @@ impl NodeEditor<'_> {
                     removed[i] = true;
                 }
                 AlignStep::Insert(j) => {
-                    let text = emit::item_lines(new(j), at, style);
+                    let text = new.lines(j, at, style);
                     match stayed {
                         None => front.push_str(&text),
                         Some(i) => self.insert(end_with_comments(self.text, units[i].end, at, true), text),

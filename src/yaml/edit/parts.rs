@@ -2,12 +2,13 @@
 
 use super::align::AlignStep;
 use super::lines::{column, end_with_comments};
-use super::{NodeEditor, NodeSlot, has_noncanonical_number};
+use super::{NodeEditor, NodeSlot};
+use crate::yaml::canonical_numbers::has_noncanonical_number;
 use crate::yaml::expected_value::{PartChange, PartContent};
+use crate::yaml::shared_value::{ListItem, NewItems};
 use crate::yaml::tree::{NodeId, NodeKind};
 use crate::yaml::{Document, FieldPath, emit, verify};
 use serde_json::Value;
-use std::borrow::Cow;
 
 impl PartContent<'_> {
     /// Returns whether it is a list or mapping without content.
@@ -21,9 +22,7 @@ impl PartContent<'_> {
 
     fn has_noncanonical_number(&self) -> bool {
         match self {
-            Self::Items(items) => {
-                items.iter().any(|item| matches!(item, Cow::Owned(new) if has_noncanonical_number(new)))
-            }
+            Self::Items(items) => items.iter().any(ListItem::has_noncanonical_number),
             Self::Value(value) => has_noncanonical_number(value),
         }
     }
@@ -71,12 +70,9 @@ impl<'a> NodeEditor<'a> {
             let Some(old) = old.get(*key) else {
                 match content {
                     PartContent::Items(items) => {
-                        added.push_str(&emit::list_entry_lines(
-                            key,
-                            items.iter().map(AsRef::as_ref),
-                            at,
-                            style,
-                        ));
+                        added.push_str(&emit::key_line(key, at));
+                        let lines = items.iter().map(|item| item.lines(at + style.dashes, style));
+                        lines.for_each(|lines| added.push_str(&lines));
                     }
                     PartContent::Value(new) => added.push_str(&emit::entry_lines(key, new, at, style)),
                 }
@@ -95,13 +91,13 @@ impl<'a> NodeEditor<'a> {
     }
 
     /// Adds the items of a block list that are not in it.
-    fn insert_items(&mut self, list: NodeId, old: &[Value], new: &[Cow<'_, Value>]) -> Option<()> {
+    fn insert_items(&mut self, list: NodeId, old: &[Value], new: &[ListItem<'_>]) -> Option<()> {
         let mut kept = 0;
         let mut steps = Vec::with_capacity(new.len());
         for (j, item) in new.iter().enumerate() {
             steps.push(match item {
-                Cow::Owned(_) => AlignStep::Insert(j),
-                Cow::Borrowed(item) => {
+                ListItem::Shared(_) | ListItem::New(_) => AlignStep::Insert(j),
+                ListItem::Kept(item) => {
                     old.get(kept).filter(|old| std::ptr::eq(*old, *item))?;
                     kept += 1;
                     AlignStep::Keep(kept - 1, j)
@@ -113,6 +109,6 @@ impl<'a> NodeEditor<'a> {
         if !is_addition {
             return None;
         }
-        self.edit_items(list, &steps, old, |j| new[j].as_ref()).ok()
+        self.edit_items(list, &steps, old, NewItems::Items(new)).ok()
     }
 }
