@@ -14,12 +14,12 @@ pub(super) struct ControllerIndex {
 }
 
 impl ControllerIndex {
-    /// Adds the controller of an object with a key.
-    pub(super) fn add_object(&mut self, own: &str, metadata: &ObjectMetadataWire, namespace: &str) {
-        if let Some(owner) = controller_reference(metadata) {
-            let owner = workload_key(&owner.api_version, &owner.kind, namespace, &owner.name);
-            self.controllers.insert(own.to_owned(), owner);
-        }
+    /// Adds the controller of an object with a key, and returns whether it has one.
+    pub(super) fn add_object(&mut self, own: &str, metadata: &ObjectMetadataWire, namespace: &str) -> bool {
+        let Some(owner) = controller_reference(metadata) else { return false };
+        let owner = workload_key(&owner.api_version, &owner.kind, namespace, &owner.name);
+        self.controllers.insert(own.to_owned(), owner);
+        true
     }
 
     /// Returns the key of the controller of a pod; None: it has none.

@@ -12,8 +12,10 @@ use std::sync::Arc;
 /// The API groups of objects that own pods.
 const OWNER_GROUPS: [&str; 5] = ["apps", KRUISE_GROUP, "argoproj.io", "batch", "extensions"];
 
-/// The parts of an object that an adoption never looks at, and that are most of its text.
-const UNUSED_FIELDS: [&str; 2] = ["managedFields", "ownerReferences"];
+/// The fields of `metadata` that an adoption looks at.
+const METADATA_FIELDS: [&str; 4] = ["annotations", "labels", "name", "namespace"];
+/// The fields of the `spec` of a pod that an adoption looks at.
+const POD_FIELDS: [&str; 4] = ["containers", "imagePullSecrets", "initContainers", "volumes"];
 
 /// What runs in a cluster, as far as an adoption compares it.
 #[derive(Debug, Default)]
@@ -114,8 +116,10 @@ impl ObjectCollector for SnapshotBuilder {
             }
             _ if OWNER_GROUPS.contains(&group) => {
                 let own = workload_key(&head.api_version, kind, namespace, name);
-                self.controllers.add_object(&own, &head.metadata, namespace);
-                self.found.objects.insert(own.into(), trim(whole()));
+                // A cluster has many ReplicaSets and Jobs, and what owns them has their template.
+                if !self.controllers.add_object(&own, &head.metadata, namespace) {
+                    self.found.objects.insert(own.into(), trim(whole()));
+                }
             }
             _ => {}
         }
@@ -136,8 +140,11 @@ impl SnapshotBuilder {
                 .get_or_insert_with(|| format!("the pod `{namespace}/{}` twice", head.metadata.name));
         }
         let owner = self.controllers.controller_of_pod(head, namespace).unwrap_or(own);
-        self.pods
-            .push((owner, SnapshotPod { name: head.metadata.name.as_str().into(), object: trim(whole()) }));
+        let mut object = trim(whole());
+        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.retain(|key, _| POD_FIELDS.contains(&key.as_str()));
+        }
+        self.pods.push((owner, SnapshotPod { name: head.metadata.name.as_str().into(), object }));
     }
 
     fn build(self) -> AdoptionSnapshot {
@@ -156,7 +163,7 @@ fn trim(mut object: Value) -> Value {
         fields.shift_remove("status");
     }
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|key, _| !UNUSED_FIELDS.contains(&key.as_str()));
+        metadata.retain(|key, _| METADATA_FIELDS.contains(&key.as_str()));
     }
     object
 }

@@ -11,6 +11,7 @@ mod injected_sets;
 mod interner;
 mod live_workload;
 mod memory;
+mod object_pages;
 mod objects;
 mod ownership;
 mod parse;
@@ -21,6 +22,7 @@ mod wire;
 pub use client::{KubeContext, ReadOnlyClient, ReadOnlyLayer};
 pub use error::Error;
 pub use memory::MemoryBudget;
+pub(crate) use object_pages::read_object_pages;
 pub use parse::{read_list_page, read_watch_line};
 pub(crate) use tokio::runtime::Runtime;
 

@@ -1,5 +1,7 @@
 //! Tests of the command line: arguments, exit codes, output, and single commands.
 
+#[cfg(feature = "watch")]
+mod adopt;
 #[cfg(all(unix, feature = "watch"))]
 mod cluster_mistakes;
 mod command_line;

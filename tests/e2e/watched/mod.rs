@@ -1,6 +1,7 @@
 //! `pillion watch`, the real program, beside an agent that applies the deploy branch.
 
 mod action;
+mod adoption;
 mod argocd;
 mod deploy;
 mod failing;

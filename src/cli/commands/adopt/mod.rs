@@ -1,6 +1,9 @@
 //! `pillion adopt`: compares what runs in a cluster with what would be rendered, and writes the first ledgers with which
 //! no pod changes.
 
+#[cfg(feature = "watch")]
+mod live_state;
+
 use crate::cli::author::current_author;
 use crate::cli::commands::init::rollout::{LedgerPublication, write_first_ledgers};
 use crate::cli::error::CommandError;
@@ -23,6 +26,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// What is wrong with a command line that names no cluster.
+const NO_STATE: &str = "which pods run is not known: add `--cluster-state FILE` with `kubectl get pods,deployments,statefulsets,daemonsets,sidecarsets -A -o json`";
+
 /// Arguments of `pillion adopt`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AdoptArgs {
@@ -31,7 +37,11 @@ pub(in crate::cli) struct AdoptArgs {
     names: Vec<String>,
     /// Pods, workloads and SidecarSets of the cluster, from `kubectl get ... -A -o json`; `-` for standard input
     #[arg(long, value_name = "FILE")]
-    cluster_state: PathBuf,
+    cluster_state: Option<PathBuf>,
+    /// Context of the kubeconfig: read its cluster, with requests that only read
+    #[cfg(feature = "watch")]
+    #[arg(long, value_name = "NAME", conflicts_with = "cluster_state")]
+    context: Option<String>,
     /// What is to have the sidecars
     #[arg(long, value_enum, default_value = "git")]
     to: AdoptTarget,
@@ -66,7 +76,18 @@ impl AdoptArgs {
 
     /// Returns the command with the cluster state.
     fn command(&self) -> String {
-        format!("adopt --cluster-state {}", shell_word(&self.cluster_state.to_string_lossy()))
+        match &self.cluster_state {
+            Some(file) => format!("adopt --cluster-state {}", shell_word(&file.to_string_lossy())),
+            None => format!("adopt --context {}", shell_word(self.context().unwrap_or_default())),
+        }
+    }
+
+    /// Returns the context of the kubeconfig.
+    fn context(&self) -> Option<&str> {
+        #[cfg(feature = "watch")]
+        return self.context.as_deref();
+        #[cfg(not(feature = "watch"))]
+        None
     }
 
     fn direction(&self) -> AdoptionDirection {
@@ -90,8 +111,7 @@ pub(in crate::cli) fn run(
         true => repository::open_for_commit(&args.repository, global, reporter)?,
         false => repository::open_reporting(&args.repository, global, reporter)?,
     };
-    let snapshot = read_snapshot(&args.cluster_state)?;
-    let report = report_of_cluster(args, &context, &snapshot, reporter)?;
+    let (report, snapshot) = report_of_cluster(args, &context, reporter)?;
     match args.output {
         OutputFormat::Text => print_report(&report.to_text(), ReportKind::Status, global)?,
         OutputFormat::Json | OutputFormat::Yaml => print_text(&args.output.convert(report.to_json()))?,
@@ -132,26 +152,38 @@ fn usage_error(args: &AdoptArgs) -> Option<&'static str> {
     if args.writes() && args.output != OutputFormat::Text {
         return Some("`-o` is for the comparison: leave it out, or write the ledgers in a second call");
     }
-    if is_stdin(&args.cluster_state) && args.repository.manifests.as_deref().is_some_and(is_stdin) {
+    if args.cluster_state.is_none() && args.context().is_none() {
+        return Some(NO_STATE);
+    }
+    if args.cluster_state.as_deref().is_some_and(is_stdin)
+        && args.repository.manifests.as_deref().is_some_and(is_stdin)
+    {
         return Some("standard input can be read once: name a file for the other");
     }
     None
 }
 
-/// Reads the cluster state of a file.
-fn read_snapshot(file: &Path) -> Result<AdoptionSnapshot, CommandError> {
-    let input = inputs_from_paths(&[file.to_owned()]).remove(0);
-    let snapshot = read_input(&input, &Disk).and_then(|text| AdoptionSnapshot::read(&input.name, &text));
-    snapshot.map_err(|diagnostic| CommandError::from_diagnostics([diagnostic]))
+/// Reads the state of the cluster of a view.
+fn read_state(args: &AdoptArgs, view: &ClusterView) -> Result<AdoptionSnapshot, CommandError> {
+    if let Some(file) = &args.cluster_state {
+        let input = inputs_from_paths(&[file.to_owned()]).remove(0);
+        let snapshot = read_input(&input, &Disk).and_then(|text| AdoptionSnapshot::read(&input.name, &text));
+        return snapshot.map_err(|diagnostic| CommandError::from_diagnostics([diagnostic]));
+    }
+    #[cfg(feature = "watch")]
+    if let Some(context) = args.context() {
+        return live_state::read_live_state(context, view);
+    }
+    let _ = view;
+    Err(CommandError::usage(NO_STATE))
 }
 
-/// Compares the one cluster that the state is of.
+/// Compares the one cluster that the state is of; returns the state as well.
 fn report_of_cluster(
     args: &AdoptArgs,
     context: &repository::RepoContext,
-    snapshot: &AdoptionSnapshot,
     reporter: &mut Reporter,
-) -> Result<AdoptionReport, CommandError> {
+) -> Result<(AdoptionReport, AdoptionSnapshot), CommandError> {
     let deploy_branch = context.read_deploy_branch_reporting(reporter)?;
     let clusters = repository::select_clusters(&deploy_branch, &args.repository)?;
     let [cluster] = clusters[..] else {
@@ -164,7 +196,8 @@ fn report_of_cluster(
     let counts = |d: &Diagnostic| d.code != Code::NoLedger && d.code != Code::NotStagedYet;
     reporter.add(diagnostics.into_iter().filter(counts));
     reporter.fail_on_errors()?;
-    compare_cluster(args, &view, snapshot, reporter)
+    let snapshot = read_state(args, &view)?;
+    Ok((compare_cluster(args, &view, &snapshot, reporter)?, snapshot))
 }
 
 /// Compares the SidecarSets of a cluster with its state.
