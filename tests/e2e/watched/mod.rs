@@ -15,6 +15,7 @@ mod many;
 mod memory;
 mod once;
 mod outage;
+mod piggyback;
 mod ready;
 mod relay;
 mod rights;
