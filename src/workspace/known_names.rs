@@ -16,26 +16,40 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// Returns the names of the SidecarSets that have a file or a ledger: a deleted one has a ledger until its rollout is
 /// complete.
 pub(crate) fn sidecar_set_names(configuration: &Configuration) -> BTreeSet<String> {
+    let mut names = texts_of_sidecar_sets(configuration, |set| set.get("metadata")?.get("name")?.as_str());
+    let ledgers = configuration.layout.find_ledgers(&Disk).0.into_iter();
+    let stem = |ledger: &Input| Some(Path::new(&*ledger.name).file_stem()?.to_str()?.to_owned());
+    names.extend(ledgers.filter_map(|ledger| stem(&ledger.input)));
+    names
+}
+
+/// Returns the versions of the API group that SidecarSets in files have: `v1beta1`.
+#[cfg(feature = "watch")]
+pub(crate) fn sidecar_set_versions(configuration: &Configuration) -> BTreeSet<String> {
+    texts_of_sidecar_sets(configuration, |set| Some(set.get("apiVersion")?.as_str()?.rsplit_once('/')?.1))
+}
+
+/// Returns a text of each SidecarSet in a file.
+fn texts_of_sidecar_sets(
+    configuration: &Configuration,
+    text_of: impl Fn(&Value) -> Option<&str> + Sync,
+) -> BTreeSet<String> {
     let layout = &configuration.layout;
     let paths = match layout.sidecar_sets.is_empty() {
         true => layout.source_paths(),
         false => layout.sidecar_set_paths(&Disk, &Disk),
     };
-    let mut names = BTreeSet::new();
+    let mut found = BTreeSet::new();
     let read = |input: &Input| {
         let text = read_input(input, &Disk).unwrap_or_default();
         if !text.contains("SidecarSet") {
             return Vec::new();
         }
-        let found = collect_objects(&input.name, &text, false).sidecar_sets.into_iter();
-        let name = |object: &Value| object.get("metadata")?.get("name")?.as_str().map(str::to_owned);
-        found.filter_map(|(document, path)| name(path.find(document.value())?)).collect()
+        let sets = collect_objects(&input.name, &text, false).sidecar_sets.into_iter();
+        sets.filter_map(|(document, path)| text_of(path.find(document.value())?).map(str::to_owned)).collect()
     };
-    map_in_order(&select(configuration, &paths), read, |found: Vec<String>| names.extend(found));
-    let ledgers = layout.find_ledgers(&Disk).0.into_iter();
-    let stem = |ledger: &Input| Some(Path::new(&*ledger.name).file_stem()?.to_str()?.to_owned());
-    names.extend(ledgers.filter_map(|ledger| stem(&ledger.input)));
-    names
+    map_in_order(&select(configuration, &paths), read, |texts: Vec<String>| found.extend(texts));
+    found
 }
 
 /// Returns the keys of the workloads in the sources and of the entries of ledgers, which also name workloads that are

@@ -34,6 +34,8 @@ pub use inputs::{
     Input, InputOptions, InputSource, NamespaceRules, SelectedInputs, UNSPECIFIED_NAMESPACE,
     input_from_build, inputs_from_paths, manifests_of, read_input, select_inputs,
 };
+#[cfg(feature = "watch")]
+pub(crate) use known_names::sidecar_set_versions;
 pub(crate) use known_names::{cluster_names, sidecar_set_names, workload_keys};
 pub use layout::{ClusterLayout, Layout};
 pub use ledgers::LedgerFile;

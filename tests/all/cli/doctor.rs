@@ -196,3 +196,111 @@ mod cluster_version {
         assert!(text.contains("context `fake` does not tell its version"), "{text}");
     }
 }
+
+#[cfg(feature = "watch")]
+mod kruise {
+    use crate::support::fake_cluster::{FakeCluster, Fault};
+    use indoc::indoc;
+    use serde_json::json;
+    use std::fs;
+    use std::process::Command;
+
+    const SETS: &str = "apps.kruise.io/v1beta1/sidecarsets";
+    const WEBHOOKS: &str = "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+
+    /// Runs doctor for one cluster with Kruise and one without; both have one API server.
+    fn doctor(cluster: &FakeCluster) -> (Option<i32>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = indoc! {"
+            apiVersion: pillion.dev/v1alpha1
+            kind: Repository
+            sidecarSets: [sidecars]
+            rendered: rendered
+            ledgers: ledgers
+            clusters:
+            - {name: eu, folder: eu, context: fake, runtime: Kruise}
+            - {name: us, folder: us, context: missing}
+        "};
+        fs::write(folder.path().join("pillion.yaml"), config).unwrap();
+        fs::create_dir(folder.path().join("sidecars")).unwrap();
+        let set = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: log}\n";
+        fs::write(folder.path().join("sidecars/log.yaml"), set).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_pillion"))
+            .arg("doctor")
+            .current_dir(folder.path())
+            .env_clear()
+            .env("KUBECONFIG", cluster.kubeconfig())
+            .output()
+            .unwrap();
+        cluster.assert_only_read();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// A cluster with Kruise 1.9.0, of which so many pods are ready.
+    fn with_kruise(ready: u32) -> FakeCluster {
+        let cluster = FakeCluster::start();
+        cluster.serve(SETS, "SidecarSet");
+        cluster.serve(WEBHOOKS, "MutatingWebhookConfiguration");
+        let rules = json!([{"operations": ["CREATE"], "resources": ["pods"]}]);
+        cluster.put(
+            WEBHOOKS,
+            json!({"metadata": {"name": "kruise-mutating-webhook-configuration"}, "webhooks": [{"rules": rules}]}),
+        );
+        let containers = json!([{"name": "manager", "image": "openkruise/kruise-manager:v1.9.0"}]);
+        cluster.put(
+            "apps/v1/deployments",
+            json!({
+                "metadata": {"name": "kruise-controller-manager", "namespace": "kruise-system"},
+                "spec": {"replicas": 2, "template": {"spec": {"containers": containers}}},
+                "status": {"readyReplicas": ready},
+            }),
+        );
+        cluster
+    }
+
+    #[test]
+    fn a_cluster_with_kruise_is_fine() {
+        let (_, text) = doctor(&with_kruise(2));
+        for expected in [
+            "√ SidecarSet: context `fake` serves `apps.kruise.io/v1beta1`, and SidecarSets may be listed",
+            "√ webhook: context `fake` calls Kruise's webhook for new pods",
+            "√ controller: context `fake` runs Kruise v1.9.0, 2 of 2 pods of its manager ready",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_without_kruise_is_an_error() {
+        let (code, text) = doctor(&FakeCluster::start());
+        assert_eq!(code, Some(1), "{text}");
+        for expected in [
+            "× SidecarSet: context `fake` serves no SidecarSet in `apps.kruise.io/v1beta1`",
+            "has no Deployment `kruise-controller-manager` in namespace kruise-system",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_run_or_may_not_be_read_is_named() {
+        let (_, text) = doctor(&with_kruise(0));
+        assert!(text.contains("× controller: context `fake` runs Kruise v1.9.0, 0 of 2 pods"), "{text}");
+        let cluster = with_kruise(2);
+        cluster.take_away(WEBHOOKS);
+        cluster.serve(WEBHOOKS, "MutatingWebhookConfiguration");
+        let (_, text) = doctor(&cluster);
+        assert!(text.contains("× webhook: context `fake` calls no webhook of Kruise for new pods"), "{text}");
+        for words in ["sidecarsets", "mutatingwebhookconfigurations", "namespaces/kruise-system"] {
+            cluster.fail(&[words], Fault::Status(403, "forbidden"), usize::MAX);
+        }
+        let (_, text) = doctor(&cluster);
+        for expected in [
+            "‼ SidecarSet: context `fake` may not list sidecarsets.apps.kruise.io",
+            "may not list mutatingwebhookconfigurations, so that of Kruise is not checked",
+            "may not list deployments of namespace kruise-system",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+}

@@ -2,9 +2,10 @@
 //! no cluster is older than `kubernetesVersion`.
 
 use super::{CheckState, DoctorCheck};
+use crate::model::config::Runtime;
 use crate::model::kubernetes_version::KubernetesVersion;
 use crate::watch::observe::{Error, KubeContext, ReadOnlyClient, runtime};
-use crate::workspace::Configuration;
+use crate::workspace::{Configuration, sidecar_set_versions};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,8 +24,7 @@ const LISTS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn check(named: Option<&str>, configuration: Option<&Configuration>) -> Vec<DoctorCheck> {
-    let clusters = configuration.into_iter().flat_map(|c| &c.repository.clusters);
-    let contexts: BTreeSet<&str> = clusters.filter_map(|c| c.context.as_deref()).chain(named).collect();
+    let contexts = contexts_of(configuration, named, |_| true);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -34,6 +34,39 @@ pub(super) fn check(named: Option<&str>, configuration: Option<&Configuration>) 
     };
     let needed = configuration.and_then(|c| c.repository.cluster_version());
     contexts.into_iter().flat_map(|context| runtime.block_on(check_context(context, needed))).collect()
+}
+
+/// Checks the clusters with `runtime: Kruise`.
+pub(super) fn check_kruise(named: Option<&str>, configuration: &Configuration) -> Vec<DoctorCheck> {
+    let repository = &configuration.repository;
+    let is_kruise = |cluster: Option<&str>| repository.runtime_of(cluster) == Some(Runtime::Kruise);
+    let contexts = contexts_of(Some(configuration), named, is_kruise);
+    let versions = sidecar_set_versions(configuration);
+    let check = async |context: &str| {
+        let settings = KubeContext { context: Some(context.to_owned()), ..KubeContext::default() };
+        // A cluster that cannot be reached is a finding of the group `cluster`.
+        match ReadOnlyClient::new(&settings, TIMEOUT).await {
+            Ok(client) if client.read("/version").await.is_ok() => {
+                super::kruise::check(&client, context, &versions).await
+            }
+            _ => Vec::new(),
+        }
+    };
+    let Ok(runtime) = runtime() else { return Vec::new() };
+    contexts.into_iter().flat_map(|context| runtime.block_on(check(context))).collect()
+}
+
+/// Returns the contexts of the clusters of pillion.yaml for which `is_wanted` holds, and the one that a person names;
+/// that is of the cluster without a name.
+fn contexts_of<'a>(
+    configuration: Option<&'a Configuration>,
+    named: Option<&'a str>,
+    is_wanted: impl Fn(Option<&str>) -> bool,
+) -> BTreeSet<&'a str> {
+    let clusters = configuration.into_iter().flat_map(|c| &c.repository.clusters);
+    let wanted = clusters.filter(|cluster| is_wanted(Some(&cluster.name)));
+    let named = named.filter(|_| is_wanted(None));
+    wanted.filter_map(|cluster| cluster.context.as_deref()).chain(named).collect()
 }
 
 /// Returns the checks of one cluster. `needed` is `kubernetesVersion` of pillion.yaml.

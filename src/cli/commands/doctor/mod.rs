@@ -8,6 +8,8 @@ mod ci_versions;
 #[cfg(feature = "watch")]
 mod cluster;
 mod environment;
+#[cfg(feature = "watch")]
+mod kruise;
 mod kustomizations;
 mod remote;
 mod report;
@@ -104,7 +106,10 @@ pub(in crate::cli) fn run(
     report.add("CI", ci_versions::check(&args.path));
     #[cfg(feature = "watch")]
     if !args.offline {
-        report.add("cluster", cluster::check(args.context.as_deref(), configuration.as_ref()));
+        let named = args.context.as_deref();
+        report.add("cluster", cluster::check(named, configuration.as_ref()));
+        let kruise = configuration.iter().flat_map(|c| cluster::check_kruise(named, c));
+        report.add("Kruise", kruise.collect());
     }
     let text = match args.output {
         OutputFormat::Text => report.to_text(),
