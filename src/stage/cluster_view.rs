@@ -329,9 +329,24 @@ pub(crate) fn settings_of_set(set: &SidecarSet, rollout: &RolloutConfig) -> (Rol
     match Document::read(&name, 0, 1, text) {
         Ok(document) => {
             let (over, diagnostics) = config::decode_rollout(&document);
+            let diagnostics = diagnostics.into_iter().map(|found| in_annotation(set, found)).collect();
             (over.map_or_else(|| rollout.clone(), |over| rollout.with_overrides(&over)), diagnostics)
         }
-        Err(error) => (rollout.clone(), vec![error]),
+        Err(error) => (rollout.clone(), vec![in_annotation(set, error)]),
+    }
+}
+
+/// Moves a diagnostic of the settings in the annotation of a SidecarSet to that annotation.
+fn in_annotation(set: &SidecarSet, mut found: Diagnostic) -> Diagnostic {
+    let at = set.path.join(&crate::yaml::FieldPath::dotted("metadata.annotations")).child(ROLLOUT_ANNOTATION);
+    let inside = std::mem::take(&mut found.spans).into_iter().next();
+    let line = inside.map_or(1, |span| span.line);
+    let written =
+        set.annotation(ROLLOUT_ANNOTATION).and_then(|text| text.lines().nth(line.saturating_sub(1)));
+    let found = found.at(set.document.label(&at, crate::yaml::EntryPart::Value, ""));
+    match written {
+        Some(written) => found.because(format!("line {line} of the annotation: `{}`", written.trim())),
+        None => found,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::source_text::SourceText;
 use super::tabs::misplaced_tab;
 use super::tree::{NodeId, NodeKind, SyntaxTree};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, pluralize};
 use granit_parser::{ErrorKind, ScanError};
 use memchr::{memchr, memchr_iter, memchr2};
 use std::ops::Range;
@@ -245,6 +245,38 @@ fn recognize_foreign(place: &SourceText<'_>, at: &Range<usize>) -> Option<(&'sta
         .then_some(("a merge conflict is not resolved here", "resolve it, and remove its marks"))
 }
 
+/// The start of an item of a list.
+const ITEM: &str = "- ";
+
+/// Returns the level of indentation that is closest to `indent` among those that are open at the end of some lines, with
+/// the key of the line that has it; of items, where `is_item`, with their start. Of two that are as close, the deeper one.
+fn nearest_level(lines: &str, indent: usize, is_item: bool) -> Option<(usize, &str)> {
+    let mut open: Vec<(usize, &str)> = Vec::new();
+    let mut least = usize::MAX;
+    for line in lines.lines().rev().take_while(|line| !line.starts_with("---")) {
+        let mut rest = line.trim_start_matches(' ');
+        if rest.is_empty() || rest.starts_with(['#', '\t']) {
+            continue;
+        }
+        let outer = line.len() - rest.len();
+        let mut level = outer;
+        while let Some(item) = rest.strip_prefix(ITEM) {
+            if is_item && level < least {
+                open.push((level, ITEM));
+            }
+            let inner = item.trim_start_matches(' ');
+            level += rest.len() - inner.len();
+            rest = inner;
+        }
+        let key = rest.split_once(':').map_or("", |(key, _)| key.trim_end());
+        if !is_item && level < least && !key.is_empty() {
+            open.push((level, key));
+        }
+        least = least.min(if is_item { outer } else { level });
+    }
+    open.into_iter().min_by_key(|(level, _)| level.abs_diff(indent))
+}
+
 /// Returns what to do, guessed from the text around the place.
 fn hint(place: &SourceText<'_>, message: &str, at: &Range<usize>, still_open: bool) -> String {
     let (text, before) = lines_at(place, at);
@@ -293,7 +325,19 @@ fn hint(place: &SourceText<'_>, message: &str, at: &Range<usize>, still_open: bo
         && indent(b) != indent(text)
         && (message.contains("list") || message.contains("indent"))
     {
-        return "line this up with the entries it belongs to".to_owned();
+        let lines = &place.text[..place.line_around(at.start).start];
+        let is_item = text.trim_start_matches(' ').starts_with(ITEM);
+        return nearest_level(lines, indent(text), is_item).map_or_else(
+            || "line this up with the entries it belongs to".to_owned(),
+            |(level, key)| {
+                let entries = if key == ITEM { "the items of the list" } else { "the entries with" };
+                let key = if key == ITEM { String::new() } else { format!(" `{key}`") };
+                format!(
+                    "it is indented by {}; {entries}{key} are indented by {level}: line this up with those it belongs to",
+                    pluralize(indent(text) as u64, "space")
+                )
+            },
+        );
     }
     "check the indentation, quotes and brackets of this line and the one above".to_owned()
 }

@@ -103,13 +103,17 @@ impl<'a> ValidationReport<'a> {
 
     /// Reports a value that violates a rule. The rule continues a sentence that starts with "it".
     pub(super) fn invalid(&mut self, field: &FieldRef, value: &str, rule: &str) {
+        self.invalid_with_help(field, value, rule, &format!("change `{}`", field.name()));
+    }
+
+    /// As [`Self::invalid`], with what to do.
+    pub(super) fn invalid_with_help(&mut self, field: &FieldRef, value: &str, rule: &str, help: &str) {
         let name = field.name();
         let message = match value {
             "" => format!("`{name}` {rule}"),
             value => format!("`{}` is not a valid `{name}`: it {rule}", shorten(value)),
         };
-        let help = format!("change `{name}`");
-        self.error(Code::InvalidValue, field, EntryPart::Value, message, &help);
+        self.error(Code::InvalidValue, field, EntryPart::Value, message, help);
     }
 
     /// Reports a value with a format violation, if there is one.

@@ -79,7 +79,8 @@ fn check_requests_within_limits(report: &mut ValidationReport<'_>, resources: &J
         match limit {
             Some(limit) if request > *limit => {
                 let rule = format!("must not exceed its limit of `{limit}`");
-                report.invalid(&field, &request.to_string(), &rule);
+                let help = format!("lower the request, or raise the limit of `{name}`");
+                report.invalid_with_help(&field, &request.to_string(), &rule, &help);
             }
             Some(limit) if request != *limit && !may_overcommit => {
                 report.invalid(
