@@ -1,6 +1,6 @@
 //! The report of `pillion adopt`, as text and JSON.
 
-use crate::diagnostics::pluralize;
+use crate::diagnostics::{escape, pluralize};
 use crate::model::api::PILLION_API_VERSION;
 use crate::rollout::adoption::{
     AdoptionDirection, AdoptionVerdict, ClusterSetState, LedgerChoice, LedgerObstacle, SetAdoption,
@@ -65,7 +65,8 @@ impl AdoptionReport {
                 write_workloads(&mut text, set, verdict);
             }
             for (key, pods) in set.unmanaged.iter().take(MAX_WORKLOADS) {
-                let _ = writeln!(text, "  not in git: {key}, {}", pluralize(*pods as u64, "pod"));
+                let _ =
+                    writeln!(text, "  not in git: {}, {}", escape::line(key), pluralize(*pods as u64, "pod"));
             }
             write_more(
                 &mut text,
@@ -77,7 +78,8 @@ impl AdoptionReport {
             self.write_outcome(&mut text, set, choice);
         }
         for name in &self.unknown_sets {
-            let _ = writeln!(text, "{name}: the cluster has this SidecarSet, and git does not");
+            let _ =
+                writeln!(text, "{}: the cluster has this SidecarSet, and git does not", escape::line(name));
         }
         if text.contains(" -> ") {
             text.push_str("differences: in the cluster -> in git\n");
@@ -163,6 +165,8 @@ impl AdoptionReport {
             "workloads": set.workloads.iter().map(workload_to_json).collect::<Vec<_>>(),
             "notInGit": set.unmanaged.iter().map(|(key, pods)| json!({"workload": &**key, "pods": pods})).collect::<Vec<_>>(),
             "ledger": ledger,
+            "recreatedPods": (self.direction == AdoptionDirection::ToKruise)
+                .then(|| rendered_workloads(set).iter().map(|workload| workload.pods).sum::<usize>()),
         })
     }
 }
@@ -207,7 +211,7 @@ fn pods_text(workload: &WorkloadAdoption) -> String {
         (AdoptionVerdict::NoPods, _) if workload.is_in_cluster => "without a running pod".to_owned(),
         (AdoptionVerdict::NoPods, _) => "not in the cluster state".to_owned(),
         (verdict, Some(example)) if verdict.is_difference() && workload.pods > 1 => {
-            format!("{} of {all}, such as {example}", workload.affected_pods)
+            format!("{} of {all}, such as {}", workload.affected_pods, escape::line(example))
         }
         _ => all,
     }
@@ -218,7 +222,8 @@ fn write_differences(text: &mut String, indent: &str, differences: &[FieldDiffer
         let FieldDifference { path, expected, live } = difference;
         let _ = writeln!(
             text,
-            "{indent}{path}: {} -> {}",
+            "{indent}{}: {} -> {}",
+            escape::line(path),
             value_text(live.as_ref()),
             value_text(expected.as_ref())
         );
@@ -232,18 +237,15 @@ fn write_more(text: &mut String, indent: &str, all: usize, listed: usize, what: 
     }
 }
 
-/// Returns a value on one line; what is long is cut.
+/// Returns a value on one line; what is long is cut, and what the cluster says is text.
 fn value_text(value: Option<&Value>) -> String {
     let text = match value {
         None => return "absent".to_owned(),
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Object(_)) => "present".to_owned(),
+        Some(Value::Object(_)) => return "present".to_owned(),
         Some(other) => other.to_string(),
     };
-    if text.chars().count() <= MAX_VALUE {
-        return text;
-    }
-    format!("{}...", text.chars().take(MAX_VALUE).collect::<String>())
+    escape::truncate(&escape::line(&text), MAX_VALUE).into_owned()
 }
 
 /// Describes why no ledger is written, and what to do.
@@ -290,13 +292,15 @@ fn keys_text(keys: &[Arc<str>]) -> String {
     }
 }
 
+/// Returns the workloads with pods of which the template in the cluster has the sidecar: without it they are recreated.
+fn rendered_workloads(set: &SetAdoption) -> Vec<&WorkloadAdoption> {
+    let is_recreated = |w: &&WorkloadAdoption| w.template == Some(SidecarOrigin::Rendered) && w.pods > 0;
+    set.workloads.iter().filter(is_recreated).collect()
+}
+
 /// Describes what taking the sidecars out of the manifests does to pods.
 fn handover_text(set: &SetAdoption) -> String {
-    let rendered: Vec<&WorkloadAdoption> = set
-        .workloads
-        .iter()
-        .filter(|workload| workload.template == Some(SidecarOrigin::Rendered) && workload.pods > 0)
-        .collect();
+    let rendered = rendered_workloads(set);
     let pods: usize = rendered.iter().map(|workload| workload.pods).sum();
     let changed = rendered.iter().filter(|workload| workload.verdict.is_difference()).count();
     if rendered.is_empty() {

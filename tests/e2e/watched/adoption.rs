@@ -225,11 +225,31 @@ fn git_takes_over_from_the_webhook() {
     assert_eq!((code, verdicts(&found)), (Some(0), vec!["same", "same"]), "{found}");
     assert!(found["workloads"].as_array().unwrap().iter().all(|w| w["template"] == "rendered"), "{found}");
 
-    // Without the SidecarSet the pods stay, and Kruise could have them back.
+    // Without the SidecarSet the pods stay, and so they do when it comes back.
     let rendered = uids(&story.pods());
     story.namespace.kubectl.run(&["delete", "sidecarset", name]);
     let (code, found) = adopt(&story, &["--to=kruise"]);
     assert_eq!((code, verdicts(&found)), (Some(0), vec!["same", "same"]), "{found}");
+    assert_eq!(found["recreatedPods"], PODS_OF_ALL);
+    story.namespace.apply(&sidecar_set(name));
+    wait_for("the controller has counted the pods", SOON, || {
+        let set = api::get(&SIDECAR_SETS.path(None, name))?;
+        let counted = set["status"]["matchedPods"] == PODS_OF_ALL;
+        if counted { Ok(()) } else { Err(set["status"].to_string()) }
+    });
     assert_eq!(uids(&story.pods()), rendered);
+
+    // Manifests without sidecars: Kruise injects the pods that replace the others.
+    story.agent.pause();
+    for file in ["apps/web.yaml", "apps/cart.yaml"] {
+        story.namespace.apply(&String::from_utf8(story.person.show(&format!("HEAD:{file}"))).unwrap());
+    }
+    story.wait_until("Kruise has injected all pods", |pods| {
+        pods.len() == PODS_OF_ALL && pods.iter().all(is_ready) && uids(pods).is_disjoint(&rendered)
+    });
+    let (code, found) = adopt(&story, &["--to=kruise"]);
+    assert_eq!((code, verdicts(&found)), (Some(0), vec!["same", "same"]), "{found}");
+    assert_eq!(found["recreatedPods"], 0);
     story.run_pillion(&["verify", "--base", &story.start.to_string(), &story.head().to_string()]);
+    story.namespace.kubectl.run(&["delete", "sidecarset", name]);
 }
