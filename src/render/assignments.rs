@@ -169,9 +169,12 @@ impl RevisionAssignments {
         self.revisions.values()
     }
 
-    /// Returns the keys that ledgers have lines for, each with a SidecarSet.
+    /// Returns the keys that ledgers have lines for, each with a SidecarSet. A line that waits for a change of its workload
+    /// counts only if it says more than the released revision.
     pub(super) fn entry_keys(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        self.entries.iter().filter_map(|(key, lines)| Some((key, &lines.first()?.set)))
+        let counts =
+            |line: &&WorkloadEntry| line.entry.piggyback.is_none() || line.entry.revision != line.released;
+        self.entries.iter().filter_map(move |(key, lines)| Some((key, &lines.iter().find(counts)?.set)))
     }
 
     /// Returns whether some ledger has a line for a workload.
