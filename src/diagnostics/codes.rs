@@ -253,12 +253,12 @@ codes! {
     BatchNotApproved "batch-not-approved" [Error]
         "approve: [2], and batch 2 without `pillion approve log 2`"
         "Run `pillion approve NAME BATCH` before the batch is released."
-    /// A change of pillion.yaml changes pod templates by itself, with the same sources and ledgers: the pods of those
-    /// workloads would be recreated at once, outside of every batch. It is a warning where that cannot be told, or where
-    /// `lint:` says so.
-    SettingsChangeWorkloads "settings-change-workloads" [Error Warning]
-        "annotations: kruise, where pillion.yaml did not have it"
-        "Undo it. If the restart is wanted now, add `lint: {settings-change-workloads: warn}` to pillion.yaml in the same commit, and remove it afterwards."
+    /// A pod template changes although neither its source nor a ledger does: pillion.yaml or the labels of a Namespace
+    /// change what render makes of it. Its pods would be recreated at once, outside of every batch. `lint:` can make it a
+    /// warning.
+    TemplateNotPlanned "template-not-planned" [Error Warning]
+        "annotations: kruise, where pillion.yaml did not have it; or a label that `namespaceSelector` needs is removed"
+        "Undo the change. If the restart is wanted now, add `lint: {template-not-planned: warn}` to pillion.yaml in the same commit, and remove it afterwards."
     /// A commit of a rollout also changes something else, which would be released with it, unreviewed.
     MixedCommit "mixed-commit" [Error]
         "a batch of `log` and an edit of apps/web.yaml in one commit"

@@ -37,8 +37,8 @@ fn cause_kind(code: Code) -> CauseKind {
         | Code::AutoscalerWithoutRequest
         | Code::NotUpToDate
         | Code::QosClassLowered
-        | Code::SettingsChangeWorkloads
         | Code::SymlinkSkipped
+        | Code::TemplateNotPlanned
         | Code::WorkloadExceedsMaxUnavailable => CauseKind::Code,
         Code::AnnotationNotJson
         | Code::CannotBeNative

@@ -6,7 +6,7 @@ use super::types::{EntryKind, FileKind, IgnoreRules, ResolveError, WalkResult};
 use super::walk::WalkFilter;
 use crate::diagnostics::Diagnostic;
 use crate::sandbox::{AccessError, RepositoryRoot, SandboxPath};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::path::{Component, Path, PathBuf};
@@ -59,6 +59,16 @@ impl<'a, Id> CommitListing<'a, Id> {
             Some(ListingEntry::File(id)) => Some(id),
             _ => None,
         }
+    }
+
+    /// Returns the paths at which two commits differ, in order.
+    pub(crate) fn differing_paths(&self, other: &Self) -> Vec<PathBuf>
+    where
+        Id: PartialEq,
+    {
+        let paths: BTreeSet<&PathBuf> = self.entries.keys().chain(other.entries.keys()).collect();
+        let differs = |path: &&PathBuf| self.entries.get(*path) != other.entries.get(*path);
+        paths.into_iter().filter(differs).cloned().collect()
     }
 
     /// Returns the files, links and submodules at a path and below it, in order; links are not followed.

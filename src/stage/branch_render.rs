@@ -1,6 +1,6 @@
 //! Renders a commit of the sources onto the deploy branch, where sources have a branch of their own.
 
-use super::settings_change::check_settings_change;
+use super::template_changes::{may_change_templates, template_changes_since};
 use super::{
     BranchConfig, ClusterView, DeployBranch, Error, RenderHistory, SourceBranch, check_drift, message,
     missing_workloads, read_configuration,
@@ -76,9 +76,6 @@ pub(crate) fn render_branch(
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Ok((None, diagnostics));
     }
-    if let Some(before) = &before {
-        diagnostics.extend(check_settings_change(before, &configuration));
-    }
     let tree = head.as_ref().map(|(_, head)| head.tree);
     let mut folder = RenderedTree::open(repository, &configuration, tree)?;
     let sources = list_tree(repository, source.tree)?;
@@ -138,6 +135,9 @@ fn render_clusters(
                 &TreeFiles::from_commit(sources),
                 Some(&before.ledger_history()),
             ));
+            if may_change_templates(before, &configuration, sources) {
+                diagnostics.extend(template_changes_since(before, &view));
+            }
         }
         folder.render(&view, &mut diagnostics)?;
     }

@@ -193,16 +193,8 @@ impl<'r> DeployBranch<'r> {
 
     /// Reads one cluster as [`Self::cluster_view`], without the check of open rollouts.
     pub(super) fn unchecked_cluster_view(&self, cluster: Option<&str>) -> (ClusterView, Vec<Diagnostic>) {
-        self.cluster_view_configured(&self.configuration, cluster)
-    }
-
-    /// As [`Self::unchecked_cluster_view`], with another pillion.yaml.
-    pub(super) fn cluster_view_configured(
-        &self,
-        configuration: &Configuration,
-        cluster: Option<&str>,
-    ) -> (ClusterView, Vec<Diagnostic>) {
-        let built = self.manifests.for_tree(self.repository, self.source.tree, configuration, cluster);
+        let tree = self.source.tree;
+        let built = self.manifests.for_tree(self.repository, tree, &self.configuration, cluster);
         let (built, failed) = match built {
             Ok(built) => (built, None),
             // Without manifests the view has only diagnostics.
@@ -212,7 +204,7 @@ impl<'r> DeployBranch<'r> {
         let (files, ledgers): (&dyn FileSource, &dyn FileSource) =
             (&self.source_files, self.rendered_files());
         let (view, mut diagnostics) =
-            ClusterView::load(configuration, &ClusterSources { files, ledgers, built, cluster });
+            ClusterView::load(&self.configuration, &ClusterSources { files, ledgers, built, cluster });
         diagnostics.extend(failed);
         (view, diagnostics)
     }

@@ -25,12 +25,12 @@ mod proposal;
 mod rendered_locator;
 mod repo_context;
 mod set_replacement;
-mod settings_change;
 mod sidecar_costs;
 mod source_branch;
 mod staged_branch;
 mod staged_branch_names;
 mod summary;
+mod template_changes;
 mod unmatched_selector;
 mod waves;
 

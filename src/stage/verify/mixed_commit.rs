@@ -3,13 +3,11 @@
 use super::audited_change::{AuditedChange, LedgerKey};
 use super::ledger_action::LedgerAction;
 use crate::diagnostics::{Code, Diagnostic, Span};
-use crate::git::ObjectId;
 use crate::model::ledger::Ledger;
-use crate::read::CommitListing;
 use crate::stage::ledger_commit::changed_files;
 use crate::stage::{ClusterView, DeployBranch};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How many files are named.
 const MAX_NAMED: usize = 5;
@@ -41,23 +39,12 @@ pub(super) fn check_mixed_commit(
             own.extend(list.filter(|_| view.prepared.renderer.is_kruise_runtime()).map(PathBuf::from));
         }
     }
-    let mut others: Vec<PathBuf> = differing_files(old.rendered_files(), new.rendered_files());
+    let mut others: Vec<PathBuf> = old.rendered_files().differing_paths(new.rendered_files());
     others.retain(|path| !own.contains(path));
     if others.is_empty() && old.source.id != new.source.id && new.branches.source.is_some() {
         return Some((Some(first.key.clone()), mixed_sources(old, new, first)));
     }
     (!others.is_empty()).then(|| (Some(first.key.clone()), mixed_files(first, &others)))
-}
-
-/// Returns the files that differ between two listings.
-fn differing_files(old: &CommitListing<'_, ObjectId>, new: &CommitListing<'_, ObjectId>) -> Vec<PathBuf> {
-    let all = |listing: &CommitListing<'_, ObjectId>| -> BTreeMap<PathBuf, _> {
-        let found = listing.entries_at_or_below(Path::new("")).into_iter();
-        found.map(|(path, listed)| (path.to_owned(), listed.clone())).collect()
-    };
-    let (old, new) = (all(old), all(new));
-    let paths: BTreeSet<&PathBuf> = old.keys().chain(new.keys()).collect();
-    paths.into_iter().filter(|path| old.get(*path) != new.get(*path)).cloned().collect()
 }
 
 fn mixed_files(changed: &AuditedChange, others: &[PathBuf]) -> Diagnostic {

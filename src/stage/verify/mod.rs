@@ -13,7 +13,7 @@ pub(crate) use audited_change::AuditedChange;
 pub(crate) use recent::check_recent;
 
 use super::drift::check_previous_folder;
-use super::settings_change::check_settings_change;
+use super::template_changes::template_changes_between;
 use super::{ClusterView, DeployBranch, Error};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::git::{Commit, HistoryWalk, ObjectId, Repository};
@@ -104,7 +104,7 @@ pub fn audit_since(
                 Some(PreviousCommit::DeployBranch(old)) => {
                     // The first ledgers may come together with the settings that name them.
                     if has_same_ledgers(Some(old), &new) {
-                        audit.diagnostics.extend(check_settings_change(old, &new.configuration));
+                        audit.diagnostics.extend(template_changes_between(old, &new));
                     }
                     check_commit(Some(old), &new, &approve)?
                 }

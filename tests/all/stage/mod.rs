@@ -15,7 +15,7 @@ mod remote;
 #[cfg(feature = "watch")]
 mod renames;
 mod rollbacks;
-mod settings_changes;
+mod template_changes;
 pub(crate) mod transitions;
 #[cfg(feature = "watch")]
 mod verify_history;

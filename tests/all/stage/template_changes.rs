@@ -1,11 +1,11 @@
-//! A change of pillion.yaml that would recreate pods outside of every batch is refused.
+//! A change of pillion.yaml or of a Namespace that would recreate pods outside of every batch is refused.
 
 use crate::stage::holds::file;
 use crate::support::git_fixtures::{Repo, TestEnvironment};
-use crate::support::rollout_fixtures::{released, two_branches};
+use crate::support::rollout_fixtures::{example, ledger_at, released, two_branches};
 use indoc::indoc;
 
-const CODE: &str = "settings-change-workloads";
+const CODE: &str = "template-not-planned";
 
 /// Commits a pillion.yaml with further lines, and what render makes of it.
 fn change_settings(repo: &Repo, lines: &str) {
@@ -19,6 +19,11 @@ fn commit_file(repo: &Repo, path: &str, text: &str) {
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.put(path, text).render().commit("a file");
     repo.git(&["branch", "-f", "main", "HEAD"]);
+}
+
+/// Returns what `verify` says of the last commit.
+fn verify(repo: &Repo) -> String {
+    String::from_utf8_lossy(&repo.try_pillion(&["verify", "--base", "main"]).stderr).into_owned()
 }
 
 #[test]
@@ -81,16 +86,57 @@ fn a_kind_that_is_added_gets_no_sidecar_in_silence() {
 }
 
 #[test]
-fn settings_in_a_commit_that_moves_the_sources_are_not_compared_in_silence() {
+fn settings_change_pod_templates_in_a_commit_that_moves_the_sources_too() {
     let test_env = TestEnvironment::new();
     let repo = released(&test_env, "repo");
     repo.git(&["switch", "-q", "--detach", "main"]);
     repo.git(&["mv", "apps", "manifests"]);
-    let config = file(&repo, "pillion.yaml").replace("apps", "manifests");
-    repo.put("pillion.yaml", config).render().commit("move");
-    let output = repo.try_pillion(&["verify", "--base", "main"]);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains(&format!("warning[{CODE}]: it is unknown")), "{stderr}");
+    let moved = file(&repo, "pillion.yaml").replace("apps", "manifests");
+    repo.put("pillion.yaml", &moved).render().commit("move");
+    let stderr = verify(&repo);
+    assert!(!stderr.contains(CODE), "{stderr}");
+    repo.put("pillion.yaml", format!("{moved}\nannotations: kruise\n")).render();
+    repo.git(&["commit", "-q", "-a", "--amend", "-m", "move, and more"]);
+    let stderr = verify(&repo);
+    assert!(stderr.contains(&format!("error[{CODE}]")), "{stderr}");
+}
+
+#[test]
+fn labels_of_a_namespace_add_and_remove_no_sidecar_in_silence() {
+    let test_env = TestEnvironment::new();
+    let repo = test_env.init("repo", &[]);
+    let mut texts = example();
+    let set = texts["sidecars/log.yaml"]
+        .replace("  updateStrategy", "  namespaceSelector: {matchLabels: {logs: \"on\"}}\n  updateStrategy");
+    texts.insert("ledgers/log.yaml".into(), ledger_at(&set));
+    texts.insert("sidecars/log.yaml".into(), set);
+    let namespaces = |labels: &str| {
+        ["shop", "data"].map(|name| {
+            format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {labels}}}\n---\n")
+        })
+    };
+    texts.insert("apps/namespaces.yaml".into(), namespaces("{logs: \"on\"}").concat());
+    repo.hold(&texts).render().commit("start");
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.put("apps/namespaces.yaml", namespaces("{logs: \"off\"}").concat()).render().commit("off");
+    let stderr = verify(&repo);
+    assert!(stderr.contains(&format!("error[{CODE}]")) && stderr.contains("apps/shop/cart.yaml"), "{stderr}");
+    repo.git(&["branch", "-f", "main", "HEAD"]);
+    repo.put("apps/namespaces.yaml", namespaces("{logs: \"on\"}").concat()).render().commit("on");
+    let stderr = verify(&repo);
+    assert!(stderr.contains(&format!("error[{CODE}]")) && stderr.contains("apps/shop/cart.yaml"), "{stderr}");
+}
+
+#[test]
+fn a_workload_that_changes_with_its_namespace_gets_its_sidecar() {
+    let test_env = TestEnvironment::new();
+    let repo = released(&test_env, "repo");
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n";
+    let cart = file(&repo, "apps/shop/cart.yaml").replace("{app: cart, log: \"true\"}", "{app: cart}");
+    repo.put("apps/shop/cart.yaml", cart).put("apps/namespace.yaml", namespace).render().commit("no logs");
+    let stderr = verify(&repo);
+    assert!(!stderr.contains(CODE), "{stderr}");
 }
 
 #[test]
