@@ -43,35 +43,19 @@ fn next_step_after<'c>(
     if let Some(step) = step_of_replaced(context, ledger, &source, external) {
         return step;
     }
-    let is_rejected = ledger.rejects(&source);
-    let strategy = &context.settings.strategy;
-    let is_stopped = match strategy.kind.as_str() {
-        // Kruise demands `NotUpdate` of native sidecars because it could only update them in place. A rollout recreates
-        // their pods, so it stops only sets that Kruise could update.
-        "NotUpdate" if !context.has_native_sidecars() => Some(BlockedReason::NotUpdate),
-        _ if strategy.is_paused => Some(BlockedReason::StrategyPaused),
-        _ => None,
-    };
+    let is_stopped = reason_of_strategy(context);
     match &ledger.target {
-        None if source == ledger.released || is_rejected => {
+        None if (source == ledger.released || ledger.rejects(&source))
+            && has_expired_hold(context, ledger, external) =>
+        {
+            let released = ledger.released.clone();
             match is_stopped {
-                _ if !has_expired_hold(context, ledger, external) => {}
-                Some(reason) => return RolloutStep::Blocked(reason),
-                None => {
-                    return RolloutStep::Start(started_ledger(
-                        context,
-                        ledger,
-                        ledger.released.clone(),
-                        external,
-                    ));
-                }
-            }
-            if source == ledger.released {
-                RolloutStep::Idle
-            } else {
-                RolloutStep::Blocked(BlockedReason::Rejected(source))
+                Some(reason) => RolloutStep::Blocked(reason),
+                None => RolloutStep::Start(started_ledger(context, ledger, released, external)),
             }
         }
+        None if source == ledger.released => RolloutStep::Idle,
+        None if ledger.rejects(&source) => RolloutStep::Blocked(BlockedReason::Rejected(source)),
         None => match is_stopped.or_else(|| external.wave_reason.clone().map(BlockedReason::EarlierWave)) {
             Some(reason) => RolloutStep::Blocked(reason),
             None => start_or_block(context, ledger, source, external),
@@ -98,6 +82,18 @@ fn next_step_after<'c>(
             Some(reason) => RolloutStep::Blocked(reason),
             None => next_batch(context, ledger, target, external, (before, known)),
         },
+    }
+}
+
+/// Returns why the `updateStrategy` of the SidecarSet lets no batch follow.
+fn reason_of_strategy(context: &RolloutContext<'_>) -> Option<BlockedReason> {
+    let strategy = &context.settings.strategy;
+    match strategy.kind.as_str() {
+        // Kruise demands `NotUpdate` of native sidecars because it could only update them in place. A rollout recreates
+        // their pods, so it stops only sets that Kruise could update.
+        "NotUpdate" if !context.has_native_sidecars() => Some(BlockedReason::NotUpdate),
+        _ if strategy.is_paused => Some(BlockedReason::StrategyPaused),
+        _ => None,
     }
 }
 

@@ -333,37 +333,11 @@ pub(crate) fn hold(
             ledger.name
         ));
     }
-    if let Some(until) = hold.until {
-        if !is_day(until) {
-            return refuse(format!("`{until}` is not a date (expected `YYYY-MM-DD`)"));
-        }
-        if until < hold.today {
-            return refuse(format!(
-                "{until} is in the past (today is {}, in UTC): a hold needs a future day",
-                hold.today
-            ));
-        }
-    }
+    check_last_day(hold)?;
     let present = workload.active_entry(ledger);
     let present = present.as_deref();
     let revision = present.map_or_else(|| ledger.released.clone(), |l| l.revision.clone());
-    let content = revision.as_ref().and_then(|name| ledger.revision(name));
-    let containers = || content.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
-    if let Some(unknown) = hold.images.keys().find(|name| !containers().any(|c| c.name == **name)) {
-        return refuse(format!(
-            "`{}` has no container `{unknown}` of SidecarSet `{}`",
-            workload.key(),
-            ledger.name
-        ));
-    }
-    let is_pair =
-        |name: &&String| containers().any(|c| c.name == **name && c.hot_upgrade_empty_image.is_some());
-    if let Some(pair) = hold.images.keys().find(is_pair) {
-        return refuse(format!(
-            "`{pair}` of SidecarSet `{}` is a hot-upgrade container: an emergency image would restart the active container",
-            ledger.name
-        ));
-    }
+    check_images(ledger, workload, &revision, hold)?;
     let mut images = present.map_or_else(BTreeMap::new, |l| l.images.clone());
     images.extend(hold.images.iter().map(|(name, image)| (name.clone(), image.clone())));
     let is_lasting = |l: &&LedgerEntry| {
@@ -392,6 +366,48 @@ pub(crate) fn hold(
     let mut after = ledger.clone();
     after.entries.insert_mut(Arc::clone(workload.key()), entry);
     Ok(after)
+}
+
+/// Checks that the last day of a hold is in the future.
+fn check_last_day(hold: &HoldRequest<'_>) -> Result<(), TransitionError> {
+    let Some(until) = hold.until else { return Ok(()) };
+    if !is_day(until) {
+        return refuse(format!("`{until}` is not a date (expected `YYYY-MM-DD`)"));
+    }
+    if until < hold.today {
+        return refuse(format!(
+            "{until} is in the past (today is {}, in UTC): a hold needs a future day",
+            hold.today
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that the images of a hold are for containers of a revision, and for none of a hot-upgrade pair.
+fn check_images(
+    ledger: &Ledger,
+    workload: &PlannedWorkload,
+    revision: &RevisionName,
+    hold: &HoldRequest<'_>,
+) -> Result<(), TransitionError> {
+    let content = revision.as_ref().and_then(|name| ledger.revision(name));
+    let containers = || content.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
+    if let Some(unknown) = hold.images.keys().find(|name| !containers().any(|c| c.name == **name)) {
+        return refuse(format!(
+            "`{}` has no container `{unknown}` of SidecarSet `{}`",
+            workload.key(),
+            ledger.name
+        ));
+    }
+    let is_pair =
+        |name: &&String| containers().any(|c| c.name == **name && c.hot_upgrade_empty_image.is_some());
+    if let Some(pair) = hold.images.keys().find(is_pair) {
+        return refuse(format!(
+            "`{pair}` of SidecarSet `{}` is a hot-upgrade container: an emergency image would restart the active container",
+            ledger.name
+        ));
+    }
+    Ok(())
 }
 
 /// Returns whether a workload has all of some containers of a SidecarSet.

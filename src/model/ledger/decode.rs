@@ -79,36 +79,39 @@ impl LedgerDecoder<'_> {
             self.check_unique(ledger.replicas.insert(key.clone(), size.pods).is_some(), &key, &path);
         }
         for (i, entry) in spec.workloads.into_iter().enumerate() {
-            let key: Arc<str> = entry.workload.as_str().into();
-            let path = at.child("workloads").child(i);
-            self.check_workload_key(&key, &path.child("workload"));
-            let is_partition_read = match &entry.partition {
-                Some(IntOrPercent::Int(pods)) => u32::try_from(*pods).is_ok(),
-                Some(text) => whole_percent(text).is_some(),
-                None => true,
-            };
-            if !is_partition_read {
-                self.report(
-                    "`partition` is neither a number of pods nor a percentage".to_owned(),
-                    &path.child("partition"),
-                    "",
-                );
-            }
-            let entry = entry_from_wire(entry);
-            let from = &entry.hot_upgrades.from;
-            self.check_revision_name(from, &ledger.revisions, &path.child("upgradedFrom"));
-            self.check_revision_name(&entry.piggyback, &ledger.revisions, &path.child("piggyback"));
-            self.check_day(entry.held_since.as_deref(), &path.child("since"));
-            self.check_day(entry.held_until.as_deref(), &path.child("until"));
-            self.check_revision_name(&entry.revision, &ledger.revisions, &path.child("revision"));
-            self.check_unique(ledger.entries.contains_key(&key), &key, &path.child("workload"));
-            ledger.entries.insert_mut(key, entry);
+            self.decode_entry(entry, &at.child("workloads").child(i), &mut ledger);
         }
         self.check_revision_name(&ledger.released, &ledger.revisions, &at.child("released"));
         if let Some(target) = &ledger.target {
             self.check_revision_name(target, &ledger.revisions, &at.child("target"));
         }
         ledger
+    }
+
+    fn decode_entry(&mut self, entry: wire::LedgerEntryWire, path: &FieldPath, ledger: &mut Ledger) {
+        let key: Arc<str> = entry.workload.as_str().into();
+        self.check_workload_key(&key, &path.child("workload"));
+        let is_partition_read = match &entry.partition {
+            Some(IntOrPercent::Int(pods)) => u32::try_from(*pods).is_ok(),
+            Some(text) => whole_percent(text).is_some(),
+            None => true,
+        };
+        if !is_partition_read {
+            self.report(
+                "`partition` is neither a number of pods nor a percentage".to_owned(),
+                &path.child("partition"),
+                "",
+            );
+        }
+        let entry = entry_from_wire(entry);
+        let from = &entry.hot_upgrades.from;
+        self.check_revision_name(from, &ledger.revisions, &path.child("upgradedFrom"));
+        self.check_revision_name(&entry.piggyback, &ledger.revisions, &path.child("piggyback"));
+        self.check_day(entry.held_since.as_deref(), &path.child("since"));
+        self.check_day(entry.held_until.as_deref(), &path.child("until"));
+        self.check_revision_name(&entry.revision, &ledger.revisions, &path.child("revision"));
+        self.check_unique(ledger.entries.contains_key(&key), &key, &path.child("workload"));
+        ledger.entries.insert_mut(key, entry);
     }
 
     fn decode_revision(&mut self, wire: &wire::RevisionWire, path: &FieldPath) -> Option<Revision> {

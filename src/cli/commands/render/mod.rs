@@ -108,7 +108,15 @@ pub(in crate::cli) fn run(
     common: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    run_with(args, None, common, reporter)
+    let Some(branch) = &args.branch else { return run_with(args, None, common, reporter) };
+    let options = Options {
+        creates: args.create,
+        leaves_out_sidecars: args.without_sidecars,
+        pushes: args.push,
+        opens_pull_request: args.pull_request,
+        accepts_rewritten: args.accept_rewritten,
+    };
+    branch::run(branch, options, common, reporter)
 }
 
 /// Runs `pillion render -` on a text that came over standard input, for a caller that takes an empty answer for
@@ -136,16 +144,6 @@ fn run_with(
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
     let started = Instant::now();
-    if let Some(branch) = &args.branch {
-        let options = Options {
-            creates: args.create,
-            leaves_out_sidecars: args.without_sidecars,
-            pushes: args.push,
-            opens_pull_request: args.pull_request,
-            accepts_rewritten: args.accept_rewritten,
-        };
-        return branch::run(branch, options, common, reporter);
-    }
     let (sources, out) = (&args.inputs.sources, args.out.as_deref());
     let workspace = sources.open_workspace(&args.inputs.paths, common, out, reporter);
     let mut workspace = workspace.ok_or_else(|| CommandError::invalid_config([]))?;
@@ -183,14 +181,7 @@ fn run_with(
     let options = FileRenderOptions { checks_foreign, ..FileRenderOptions::default() };
     let mut tally = write_outputs(&inputs.texts, (&renderers, options), &mut target, common, reporter)?;
     tally.has_sidecar_sets = has_sidecar_sets;
-    if !tally.workload_keys.is_empty() {
-        reporter.add(renderers.foreign_ledger_entries(&tally.workload_keys, &Span::whole_file("<stdin>")));
-    }
-    // A file that is named alone is only a part of what the SidecarOverrides beside it are for.
-    let is_whole = |path: &PathBuf| path.as_os_str() == "-" || path.is_dir();
-    if args.inputs.paths.iter().all(is_whole) && !reporter.has_errors() {
-        reporter.add(renderers.unused_overrides(&tally.override_use));
-    }
+    report_unused(args, &renderers, &tally, reporter);
     if stdin.is_some() && matches!(&target, RenderTarget::Stdout(stream) if stream.is_empty()) {
         reporter.add([empty_output()]);
     }
@@ -202,6 +193,23 @@ fn run_with(
         reporter.clear_summary();
     }
     Ok(code)
+}
+
+/// Reports entries of ledgers and SidecarOverrides that belong to no workload of the input.
+fn report_unused(
+    args: &RenderArgs,
+    renderers: &ClusterRenderers,
+    tally: &RenderCounts,
+    reporter: &mut Reporter,
+) {
+    if !tally.workload_keys.is_empty() {
+        reporter.add(renderers.foreign_ledger_entries(&tally.workload_keys, &Span::whole_file("<stdin>")));
+    }
+    // A file that is named alone is only a part of what the SidecarOverrides beside it are for.
+    let is_whole = |path: &PathBuf| path.as_os_str() == "-" || path.is_dir();
+    if args.inputs.paths.iter().all(is_whole) && !reporter.has_errors() {
+        reporter.add(renderers.unused_overrides(&tally.override_use));
+    }
 }
 
 /// Refuses manifests that are in no file, and so cannot be rendered in place.
