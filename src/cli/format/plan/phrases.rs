@@ -351,7 +351,12 @@ fn minimum_duration(plan: &ClusterRolloutPlan<'_>) -> Option<String> {
         return None;
     }
     let (soak, freezes) = (&plan.rollout.context.settings.soak, plan.rollout.context.settings.has_freezes);
-    let more = if freezes { "starting pods, syncing and freezes" } else { "starting pods and syncing" };
+    let more = match (freezes, report.piggyback[1].workloads > 0) {
+        (false, false) => "starting pods and syncing",
+        (true, false) => "starting pods, syncing and freezes",
+        (false, true) => "starting pods, syncing and the time of `piggyback`",
+        (true, true) => "starting pods, syncing, freezes and the time of `piggyback`",
+    };
     let n = report.batches.len();
     Some(format!(
         "not before {} ({n} x soak {soak}; {more} come on top)",
