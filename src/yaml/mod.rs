@@ -33,9 +33,9 @@ pub use split::{DocumentSlice, split_documents};
 
 use crate::diagnostics::{Code, Diagnostic, Span};
 use serde_json::Value;
-use source_text::SourceText;
+use source_text::{SourceText, line_starts};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tree::{NodeId, SyntaxTree};
 
 #[cfg(test)]
@@ -60,6 +60,8 @@ pub struct Document {
     tree: SyntaxTree,
     value: Value,
     diagnostics: Vec<Diagnostic>,
+    /// Where its lines start, once something is labelled.
+    line_starts: OnceLock<Box<[usize]>>,
 }
 
 impl Document {
@@ -68,7 +70,7 @@ impl Document {
     /// # Errors
     /// A diagnostic with the place when the text is not YAML that Kubernetes accepts.
     pub fn read(file: &Arc<str>, index: usize, first_line: usize, text: &str) -> Result<Self, Diagnostic> {
-        let place = SourceText { file, first_line, text };
+        let place = SourceText { file, first_line, text, line_starts: None };
         let read = || {
             let characters = syntax::check_characters(text)?;
             let tree = SyntaxTree::read(text, characters)?;
@@ -88,6 +90,7 @@ impl Document {
             tree,
             value: reading.value,
             diagnostics,
+            line_starts: OnceLock::new(),
         })
     }
 
@@ -128,7 +131,9 @@ impl Document {
     }
 
     fn source(&self) -> SourceText<'_> {
-        SourceText { file: &self.file, first_line: self.first_line, text: &self.text }
+        let line_starts = self.line_starts.get_or_init(|| line_starts(&self.text));
+        let Self { file, first_line, text, .. } = self;
+        SourceText { file, first_line: *first_line, text, line_starts: Some(line_starts) }
     }
 
     /// Returns the bytes that a label at a path marks.

@@ -11,6 +11,8 @@ pub(super) struct SourceText<'a> {
     pub(super) file: &'a Arc<str>,
     pub(super) first_line: usize,
     pub(super) text: &'a str,
+    /// Where its lines start, except the first one, if that is known: a large text has many labels.
+    pub(super) line_starts: Option<&'a [usize]>,
 }
 
 impl SourceText<'_> {
@@ -25,11 +27,19 @@ impl SourceText<'_> {
         let to = floor_char_boundary(self.text, range.end).clamp(from, line.end);
         Span {
             file: self.file.clone(),
-            line: self.first_line + memchr_iter(b'\n', &self.text.as_bytes()[..line.start]).count(),
+            line: self.first_line + self.lines_before(line.start),
             column: self.text[line.end - shown.len()..from].chars().count() + 1,
             width: self.text[from..to].chars().count().max(1),
             source_line: shown.chars().take(MAX_LINE_CHARS).collect::<String>().into(),
             label: text.into(),
+        }
+    }
+
+    /// Returns how many lines end before the start of a line.
+    fn lines_before(&self, line_start: usize) -> usize {
+        match self.line_starts {
+            Some(starts) => starts.partition_point(|start| *start <= line_start),
+            None => memchr_iter(b'\n', &self.text.as_bytes()[..line_start]).count(),
         }
     }
 
@@ -44,6 +54,11 @@ impl SourceText<'_> {
     }
 }
 
+/// Returns where the lines of a text start, except the first one.
+pub(super) fn line_starts(text: &str) -> Box<[usize]> {
+    memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1).collect()
+}
+
 /// Returns the nearest character boundary at or before a byte.
 fn floor_char_boundary(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at.min(text.len()))
@@ -56,11 +71,17 @@ mod tests {
     #[test]
     fn columns_are_characters_and_widths_stop_at_the_line_end() {
         let file: Arc<str> = "a.yaml".into();
-        let place = SourceText { file: &file, first_line: 10, text: "\u{feff}é: 1\r\nbé: xy\r\n" };
-        let label = place.label(0..5, "");
-        assert_eq!((label.line, label.column, label.width, &*label.source_line), (10, 1, 1, "é: 1"));
-        let at = place.text.find("xy").unwrap();
-        let label = place.label(at..at + 4, "");
-        assert_eq!((label.line, label.column, label.width, &*label.source_line), (11, 5, 2, "bé: xy"));
+        let text = "\u{feff}é: 1\r\nbé: xy\r\n";
+        let starts = line_starts(text);
+        for line_starts in [None, Some(&*starts)] {
+            let place = SourceText { file: &file, first_line: 10, text, line_starts };
+            let label = place.label(0..5, "");
+            assert_eq!((label.line, label.column, label.width, &*label.source_line), (10, 1, 1, "é: 1"));
+            let at = place.text.find("xy").unwrap();
+            let label = place.label(at..at + 4, "");
+            assert_eq!((label.line, label.column, label.width, &*label.source_line), (11, 5, 2, "bé: xy"));
+            let end = place.label(text.len()..text.len(), "");
+            assert_eq!((end.line, end.column), (12, 1));
+        }
     }
 }

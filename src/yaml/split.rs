@@ -19,7 +19,7 @@ pub struct DocumentSlice {
 
 /// Cuts a file into its documents, and says what Kubernetes' reader would refuse or silently drop.
 pub fn split_documents(file: &Arc<str>, text: &str) -> (Vec<DocumentSlice>, Vec<Diagnostic>) {
-    let place = SourceText { file, first_line: 1, text };
+    let place = SourceText { file, first_line: 1, text, line_starts: None };
     let starts = find_separators(text.as_bytes());
     let mut diagnostics = Vec::new();
     let mut pieces = Vec::with_capacity(starts.len() + 1);
