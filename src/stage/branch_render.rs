@@ -109,6 +109,7 @@ fn render_clusters(
 ) -> Result<Vec<Diagnostic>, Error> {
     let configuration = folder.configuration.clone();
     let leaves_out_sidecars = options.head.is_none() && options.leaves_out_sidecars;
+    let may_change = before.is_some_and(|before| may_change_templates(before, &configuration, sources));
     let mut diagnostics = Vec::new();
     for cluster in configuration.layout.cluster_names() {
         let tree = options.source.tree;
@@ -135,7 +136,7 @@ fn render_clusters(
                 &TreeFiles::from_commit(sources),
                 Some(&before.ledger_history()),
             ));
-            if may_change_templates(before, &configuration, sources) {
+            if may_change {
                 diagnostics.extend(template_changes_since(before, &view));
             }
         }

@@ -9,7 +9,7 @@ use crate::render::WorkloadOutline;
 use crate::workspace::Configuration;
 use crate::yaml::EntryPart;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,17 +20,20 @@ pub(super) fn may_change_templates(
     configuration: &Configuration,
     sources: &CommitListing<'_, ObjectId>,
 ) -> bool {
-    let text_of = |configuration: &Configuration| Some(configuration.document.as_ref()?.text().to_owned());
     let mentions = |files: &CommitListing<'_, ObjectId>, path: &Path| {
         let text = || files.read_text(path, &path.to_string_lossy().into());
         files.file_id(path).is_some() && text().is_ok_and(|text| text.contains("Namespace"))
     };
-    text_of(&before.configuration) != text_of(configuration)
+    settings_text(&before.configuration) != settings_text(configuration)
         || before
             .source_files()
             .differing_paths(sources)
             .iter()
             .any(|path| mentions(before.source_files(), path) || mentions(sources, path))
+}
+
+fn settings_text(configuration: &Configuration) -> Option<&str> {
+    configuration.document.as_ref().map(|document| document.text())
 }
 
 /// Compares two states of the deploy branch with the same ledgers.
@@ -69,13 +72,12 @@ fn check_template_changes(old: &ClusterView, new: &ClusterView) -> Vec<Diagnosti
         return Vec::new();
     }
     let (before, after) = (outlines_by_key(old), outlines_by_key(new));
-    let pairs: Vec<_> = after.iter().map(|(key, new)| (before.get(key).copied(), Some(*new))).collect();
-    let gone = before.iter().filter(|(key, _)| !after.contains_key(*key));
-    let pairs: Vec<_> = pairs.into_iter().chain(gone.map(|(_, old)| (Some(*old), None))).collect();
+    let keys: BTreeSet<&Arc<str>> = before.keys().chain(after.keys()).copied().collect();
+    let keys: Vec<&Arc<str>> = keys.into_iter().collect();
     let mut diagnostics = Vec::new();
     map_in_order(
-        &pairs,
-        |pair| changed_workload((old, pair.0), (new, pair.1)),
+        &keys,
+        |key| changed_workload((old, before.get(key).copied()), (new, after.get(key).copied())),
         |changed| diagnostics.extend(changed.map(|workload| template_not_planned(workload, severity))),
     );
     diagnostics
