@@ -218,3 +218,13 @@ pub struct ObservationScope {
     /// Namespaces; empty: all.
     pub namespaces: Vec<Arc<str>>,
 }
+
+impl ObservationScope {
+    /// Returns the scope of some kinds that an API server serves, each once, in all namespaces.
+    pub(crate) fn of_kinds(kinds: impl IntoIterator<Item = Arc<WorkloadKind>>) -> Self {
+        let served = kinds.into_iter().filter(|kind| kind.is_served());
+        let by_name: BTreeMap<(String, String), Arc<WorkloadKind>> =
+            served.map(|kind| ((kind.group.clone(), kind.kind.clone()), kind)).collect();
+        Self { kinds: by_name.into_values().collect(), namespaces: Vec::new() }
+    }
+}

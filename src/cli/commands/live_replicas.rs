@@ -5,7 +5,6 @@ use crate::cli::commands::watch::wait_for_clusters;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::diagnostics::pluralize;
-use crate::model::workload::WorkloadKind;
 use crate::stage::ClusterView;
 use crate::watch::observe::{MemoryBudget, Observer, ObserverSettings, StaleData, runtime};
 use crate::watch::snapshot::{LiveWorkload, ObservationScope, Snapshot};
@@ -36,14 +35,7 @@ pub(super) fn count_live_replicas(
         ));
     };
     let planned: Vec<_> = view.planned_workloads().collect();
-    let mut kinds: BTreeMap<(&str, &str), Arc<WorkloadKind>> = BTreeMap::new();
-    for workload in &planned {
-        // The group that old manifests name is served by no API server since Kubernetes 1.22.
-        if workload.kind.group != "extensions" {
-            kinds.insert((&workload.kind.group, &workload.kind.kind), Arc::clone(&workload.kind));
-        }
-    }
-    let scope = ObservationScope { kinds: kinds.into_values().collect(), namespaces: Vec::new() };
+    let scope = ObservationScope::of_kinds(planned.iter().map(|workload| Arc::clone(&workload.kind)));
     let snapshot = observe(context, scope)?;
     let found: BTreeMap<Arc<str>, Option<u32>> = planned
         .iter()

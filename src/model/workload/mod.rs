@@ -41,6 +41,13 @@ impl WorkloadKind {
         self.traits.controller == WorkloadController::SidecarSet
     }
 
+    /// Returns whether an API server may serve the kind: none serves the group that old manifests name since
+    /// Kubernetes 1.22.
+    #[cfg(feature = "watch")]
+    pub(crate) fn is_served(&self) -> bool {
+        self.group != "extensions"
+    }
+
     /// Returns whether the object is itself the pod.
     pub fn is_pod(&self) -> bool {
         self.group.is_empty() && self.kind == "Pod"

@@ -6,7 +6,6 @@ use crate::rollout::adoption::AdoptionSnapshot;
 use crate::stage::ClusterView;
 use crate::watch::observe::{KubeContext, read_object_pages, runtime};
 use crate::watch::snapshot::ObservationScope;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Reads the pods, the SidecarSets and the workloads of the kinds in git.
@@ -14,15 +13,8 @@ use std::sync::Arc;
 /// # Errors
 /// When the cluster cannot be read, or has no pod.
 pub(super) fn read_live_state(context: &str, view: &ClusterView) -> Result<AdoptionSnapshot, CommandError> {
-    let mut kinds: BTreeMap<(String, String), Arc<WorkloadKind>> = BTreeMap::new();
     let in_git = view.planned_workloads().map(|workload| Arc::clone(&workload.kind));
-    for kind in in_git.chain([Arc::new(WorkloadKind::sidecar_set())]) {
-        // The group that old manifests name is served by no API server since Kubernetes 1.22.
-        if kind.group != "extensions" {
-            kinds.insert((kind.group.clone(), kind.kind.clone()), kind);
-        }
-    }
-    let scope = ObservationScope { kinds: kinds.into_values().collect(), namespaces: Vec::new() };
+    let scope = ObservationScope::of_kinds(in_git.chain([Arc::new(WorkloadKind::sidecar_set())]));
     let settings = KubeContext { context: Some(context.to_owned()), ..KubeContext::default() };
     let runtime =
         runtime().map_err(|error| CommandError::environment(format!("no thread can be started: {error}")))?;

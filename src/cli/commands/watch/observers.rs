@@ -88,8 +88,7 @@ fn watched_kinds(
     }
     let runtime = deploy_branch.configuration.repository.runtime_of(cluster);
     let sets = runtime.map(|SidecarRuntime::Kruise| Arc::new(WorkloadKind::sidecar_set()));
-    // The group that old manifests name is served by no API server since Kubernetes 1.22.
-    let served = kinds.iter().filter(|kind| kind.group != "extensions").cloned();
+    let served = kinds.iter().filter(|kind| kind.is_served()).cloned();
     ObservationScope {
         kinds: served.chain(sets).collect(),
         namespaces: args.namespaces.iter().map(|n| n.as_str().into()).collect(),
