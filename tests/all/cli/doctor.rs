@@ -149,11 +149,26 @@ fn it_compares_the_clone_with_its_remote() {
     );
 }
 
+/// Runs doctor in a folder, with the kubeconfig of a cluster; returns its exit code and its report.
+#[cfg(feature = "watch")]
+fn doctor_of_cluster(
+    folder: &Path,
+    cluster: &crate::support::fake_cluster::FakeCluster,
+) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_pillion"))
+        .arg("doctor")
+        .current_dir(folder)
+        .env_clear()
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
 #[cfg(feature = "watch")]
 mod cluster_version {
     use crate::support::fake_cluster::{FakeCluster, Fault};
     use std::fs;
-    use std::process::Command;
 
     fn doctor(cluster: &FakeCluster, version: &str) -> (Option<i32>, String) {
         let folder = tempfile::tempdir().unwrap();
@@ -161,14 +176,7 @@ mod cluster_version {
             "apiVersion: pillion.dev/v1alpha1\nkind: Repository\nkubernetesVersion: \"{version}\"\nclusters:\n- {{name: eu, context: fake}}\n"
         );
         fs::write(folder.path().join("pillion.yaml"), config).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_pillion"))
-            .arg("doctor")
-            .current_dir(folder.path())
-            .env_clear()
-            .env("KUBECONFIG", cluster.kubeconfig())
-            .output()
-            .unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        super::doctor_of_cluster(folder.path(), cluster)
     }
 
     #[test]
@@ -203,7 +211,6 @@ mod kruise {
     use indoc::indoc;
     use serde_json::json;
     use std::fs;
-    use std::process::Command;
 
     const SETS: &str = "apps.kruise.io/v1beta1/sidecarsets";
     const WEBHOOKS: &str = "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
@@ -225,15 +232,9 @@ mod kruise {
         fs::create_dir(folder.path().join("sidecars")).unwrap();
         let set = "apiVersion: apps.kruise.io/v1beta1\nkind: SidecarSet\nmetadata: {name: log}\n";
         fs::write(folder.path().join("sidecars/log.yaml"), set).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_pillion"))
-            .arg("doctor")
-            .current_dir(folder.path())
-            .env_clear()
-            .env("KUBECONFIG", cluster.kubeconfig())
-            .output()
-            .unwrap();
+        let found = super::doctor_of_cluster(folder.path(), cluster);
         cluster.assert_only_read();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        found
     }
 
     /// A cluster with Kruise 1.9.0, of which so many pods are ready.
