@@ -18,12 +18,6 @@ pub(crate) struct FieldDifference {
     pub(crate) live: Option<Value>,
 }
 
-/// Returns the dotted path of the first field that is in git and differs in the cluster; None: no difference.
-#[cfg_attr(not(feature = "watch"), expect(dead_code, reason = "only the watcher asks for one"))]
-pub(crate) fn first_different_field(expected: &Value, live: &Value) -> Option<String> {
-    field_differences(expected, live).into_iter().next().map(|difference| difference.path)
-}
-
 /// Returns the fields that are in git and differ in the cluster, in the order of git.
 pub(crate) fn field_differences(expected: &Value, live: &Value) -> Vec<FieldDifference> {
     let mut found = Vec::new();
@@ -129,11 +123,12 @@ fn scalar_text(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::first_different_field;
+    use super::field_differences;
     use serde_json::{Value, json};
 
     fn check(expected: &Value, live: &Value, gap: Option<&str>) {
-        assert_eq!(first_different_field(expected, live).as_deref(), gap, "{expected} in {live}");
+        let found = field_differences(expected, live);
+        assert_eq!(found.first().map(|first| &*first.path), gap, "{expected} in {live}");
     }
 
     #[test]

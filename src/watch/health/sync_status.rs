@@ -3,7 +3,7 @@
 use super::super::expected_state::{ExpectedSet, ExpectedWorkload};
 use super::super::snapshot::LiveWorkload;
 use super::expected_sidecars::{CONTAINER_LISTS, expected_sidecars};
-use crate::rollout::live_fields::first_different_field;
+use crate::rollout::live_fields::field_differences;
 use serde_json::{Map, Value};
 
 /// The fields of `updateStrategy` that decide which pods of a SidecarSet are updated.
@@ -91,7 +91,7 @@ fn sidecar_difference(expected: &ExpectedWorkload, template: &Value) -> Option<S
         let Some(live) = find_by_name(template, list, sidecar.name) else {
             return Some(format!("the cluster has no container {} in `{list}`", sidecar.name));
         };
-        let path = first_different_field(sidecar.container, live)?;
+        let path = field_differences(sidecar.container, live).into_iter().next()?.path;
         Some(match (path.as_str(), live["image"].as_str()) {
             ("image", Some(image)) => {
                 format!("{} is {image} in the cluster, {} in git", sidecar.name, sidecar.image)

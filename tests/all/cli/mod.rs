@@ -10,6 +10,7 @@ mod doctor;
 #[cfg(unix)]
 mod init;
 mod invocation;
+#[cfg(feature = "watch")]
 mod next_commands;
 mod plan;
 #[cfg(target_os = "linux")]
