@@ -1,7 +1,8 @@
 //! Runs every folder of golden/ with a `case.toml` as a named test, and every `timeline.yaml` of golden/watch.
 //!
-//! A case: `case.toml` (`args`, `exit`, `stdin`, `links`, `before`, `oracle`), `in/` (the working folder), and the expectations:
-//! `stdout.txt`, `stderr.txt` and `out/` (the working folder afterwards, where the command writes files).
+//! A case: `case.toml` (`args`, `exit`, `stdin`, `links`, `before`, `after`, `oracle`), `in/` (the working folder), and the
+//! expectations: `stdout.txt`, `stderr.txt`, `after.txt` (what the commands of `after` print) and `out/` (the working folder
+//! afterwards, where the command writes files).
 //! `UPDATE_GOLDEN=1` writes the actual output; a missing expectation is written, and the test fails once.
 
 use serde::Deserialize;
@@ -34,6 +35,9 @@ struct Case {
     /// Commands that run first, of git and pillion: a case about a repository makes one.
     #[serde(default)]
     before: Vec<Vec<String>>,
+    /// Commands that run last, whose standard output is compared with `after.txt`: what git holds in the end.
+    #[serde(default)]
+    after: Vec<Vec<String>>,
     /// The working folder is compared with `out/` afterwards.
     #[serde(default)]
     writes: bool,
@@ -52,13 +56,7 @@ fn run(toml: &Path) -> Outcome {
         copy(&folder.join("in"), work.path())?;
     }
     link(&case.links, work.path())?;
-    for words in &case.before {
-        let (program, args) = words.split_first().ok_or("an empty command")?;
-        let output = program_in(work.path(), program, true).args(args).output()?;
-        if !output.status.success() {
-            return Err(format!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
-        }
-    }
+    run_all(&case.before, work.path())?;
     let mut command = program_in(work.path(), "pillion", !case.before.is_empty());
     command.args(&case.args).envs(&case.env);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -73,10 +71,25 @@ fn run(toml: &Path) -> Outcome {
     if output.status.code() != Some(case.exit) {
         differences.push(format!("exit code {:?}, expected {}", output.status.code(), case.exit));
     }
+    differences.extend(expect(&folder.join("after.txt"), &run_all(&case.after, work.path())?)?);
     if case.writes {
         differences.extend(expect_folder(&folder.join("out"), work.path())?);
     }
     if differences.is_empty() { Ok(()) } else { Err(Failure::of_case(folder, &differences.join("\n"))) }
+}
+
+/// Runs commands that must succeed, and returns what they print.
+fn run_all(commands: &[Vec<String>], folder: &Path) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let mut printed = Vec::new();
+    for words in commands {
+        let (program, args) = words.split_first().ok_or("an empty command")?;
+        let output = program_in(folder, program, true).args(args).output()?;
+        if !output.status.success() {
+            return Err(format!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        printed.extend(output.stdout);
+    }
+    Ok(printed)
 }
 
 /// The differences of a case. The harness prints errors in their `Debug` form, which puts a text on one escaped line.

@@ -1,13 +1,14 @@
 //! Runs every `timeline.yaml` below golden/watch: the released batch, and the state of a cluster at several moments.
 //! The health at each moment is compared with `decisions.txt`.
 //!
-//! Times are `HH:MM:SS` of one day. A moment changes the one before it (null removes a value). A pod is healthy by
-//! default: its containers run five seconds after it was created, and it is ready ten seconds after.
+//! Times are `HH:MM:SS` of one day. A moment changes the one before it (null removes a value), `out` too: so a timeline
+//! may tell of several commits. A pod is healthy by default: its containers run five seconds after it was created, and
+//! it is ready ten seconds after. A SidecarSet that Kruise injects has `set`; `new` and `old` are its `spec` then.
 
 use jiff::{SignedDuration, Timestamp};
 use pillion::model::int_or_percent::IntOrPercent;
 use pillion::rollout::update_method::UpdateMethod;
-use pillion::watch::expected_state::{ExpectedState, ExpectedWorkload};
+use pillion::watch::expected_state::{ExpectedSet, ExpectedState, ExpectedWorkload};
 use pillion::watch::health::{HealthLimits, WorkloadHealth, assess_health};
 use pillion::watch::snapshot::{
     ContainerRole, ContainerState, ContainerTermination, LiveContainer, LivePod, LivePodCondition,
@@ -31,7 +32,8 @@ type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 struct Timeline {
     #[serde(default)]
     limits: Patience,
-    out: Out,
+    /// An `Out`.
+    out: Value,
     moments: Vec<Moment>,
 }
 
@@ -78,6 +80,22 @@ struct Carrier {
     limits: BTreeMap<String, String>,
     #[serde(default)]
     ordered: bool,
+    /// It is a SidecarSet that Kruise injects; its hash is `new`.
+    set: Option<KruiseSet>,
+    /// Containers that its pods have besides.
+    #[serde(default)]
+    applications: Vec<Value>,
+}
+
+/// What decides which pods of a SidecarSet are updated.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct KruiseSet {
+    /// The percentage of its pods that git keeps.
+    #[serde(default)]
+    kept_percent: u32,
+    #[serde(default)]
+    canary: bool,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +103,9 @@ struct Carrier {
 struct Moment {
     at: String,
     note: Option<String>,
+    /// What is out from now on, changed from the moment before.
+    #[serde(default)]
+    out: Value,
     /// Workloads by key, changed from the moment before.
     #[serde(default)]
     live: Value,
@@ -112,6 +133,9 @@ struct Live {
     /// Its name; `none`: not known.
     revision: Option<String>,
     changed: Option<String>,
+    /// Of a SidecarSet: pods that Kruise never updates.
+    #[serde(default)]
+    not_upgradable: u32,
     #[serde(default)]
     conditions: Vec<Complained>,
     #[serde(default)]
@@ -181,7 +205,6 @@ pub(crate) fn run(path: &Path) -> super::Outcome {
     let name = Arc::from("timeline.yaml");
     let document = Document::read(&name, 0, 1, &fs::read_to_string(path)?).map_err(|d| format!("{d:?}"))?;
     let timeline: Timeline = serde_json::from_value(document.value().clone())?;
-    let released = released(&timeline.out);
     let own = HealthLimits::default();
     let limits = HealthLimits {
         soak: timeline.limits.soak.unwrap_or(own.soak),
@@ -189,14 +212,17 @@ pub(crate) fn run(path: &Path) -> super::Outcome {
         max_failures: timeline.limits.max_failures,
         ..own
     };
-    let mut live = Value::Object(serde_json::Map::new());
+    let (mut out, mut live) = (timeline.out.clone(), Value::Object(serde_json::Map::new()));
     let mut text = String::new();
     for moment in &timeline.moments {
         merge(&mut live, &moment.live);
+        merge(&mut out, &moment.out);
+        let out: Out = serde_json::from_value(out.clone())?;
+        let released = released(&out);
         let workloads: BTreeMap<String, Live> = serde_json::from_value(live.clone())?;
         let workloads = workloads
             .iter()
-            .map(|(key, live)| Ok((key.as_str().into(), workload(live, timeline.out.workloads.get(key))?)));
+            .map(|(key, live)| Ok((key.as_str().into(), workload(live, out.workloads.get(key))?)));
         let snapshot = Snapshot { now: time(&moment.at)?, workloads: workloads.collect::<Fallible<_>>()? };
         let report = assess_health(&released, &snapshot, &limits);
         if !text.is_empty() {
@@ -253,7 +279,11 @@ fn merge(target: &mut Value, patch: &Value) {
 
 fn released(out: &Out) -> ExpectedState {
     let expected = |(key, of): (&String, &Carrier)| ExpectedWorkload {
-        set: None,
+        set: of.set.as_ref().map(|set| ExpectedSet {
+            hash: "new".into(),
+            kept_percent: set.kept_percent,
+            is_canary: set.canary,
+        }),
         key: key.as_str().into(),
         batch: of.batch.unwrap_or(out.batch),
         update_method: match of.how.as_deref() {
@@ -291,7 +321,11 @@ fn workload(live: &Live, released: Option<&Carrier>) -> Fallible<LiveWorkload> {
     };
     let pods = live.pods.iter().map(|(name, p)| {
         let spec = if p.is == "new" { new } else { old };
-        Ok((name.as_str().into(), pod(p, spec).map_err(|e| format!("{name}: {e}"))?))
+        let mut spec = spec.clone();
+        if let Some(containers) = spec["containers"].as_array_mut() {
+            containers.extend(released.iter().flat_map(|r| r.applications.iter().cloned()));
+        }
+        Ok((name.as_str().into(), pod(p, &spec).map_err(|e| format!("{name}: {e}"))?))
     });
     let complaint = |c: &Complained| -> Fallible<WorkloadCondition> {
         Ok(WorkloadCondition {
@@ -314,7 +348,7 @@ fn workload(live: &Live, released: Option<&Carrier>) -> Fallible<LiveWorkload> {
         update_revision: Some(revision).filter(|r| **r != *"none"),
         revision_created: live.made.as_deref().map(time).transpose()?,
         spec_changed: live.changed.as_deref().map(time).transpose()?,
-        not_upgradable: 0,
+        not_upgradable: live.not_upgradable,
         conditions: live.conditions.iter().map(complaint).collect::<Fallible<_>>()?,
         pods: pods.collect::<Fallible<_>>()?,
     })
