@@ -31,13 +31,13 @@ pub(super) fn select_partition(
         return Err(BlockedReason::MaxUnavailableZero);
     }
     let current = matched.kept_percent;
-    let outside = if strategy.selector.is_some() { selection.outside_canary() } else { Vec::new() };
-    let next = match outside.is_empty() {
-        true => next_percent(context, current, pods),
-        false if current < ALL_KEPT => {
-            return Err(BlockedReason::CanarySelector(outside));
-        }
-        false => canary_percent(selection, matched.replicas),
+    let outside = selection.outside_canary();
+    let next = match &strategy.selector {
+        None => next_percent(context, current, pods),
+        // Kruise allows no partition beside a selector, so that all canaries are updated at once: here all pods.
+        Some(_) if outside.is_empty() => 0,
+        Some(_) if current < ALL_KEPT => return Err(BlockedReason::CanarySelector(outside)),
+        Some(_) => canary_percent(selection, matched.replicas),
     };
     let floor = written_percent(context, matched.replicas);
     let next = next.max(floor);

@@ -64,7 +64,7 @@ pub struct ExpectedSet {
     pub hash: Arc<str>,
     /// The percentage of its pods that its partition keeps.
     pub kept_percent: u32,
-    /// `updateStrategy.selector` keeps pods, and not the partition.
+    /// `updateStrategy.selector` decides which pods are updated, and not the partition.
     pub is_canary: bool,
 }
 
@@ -173,7 +173,7 @@ fn expected_set(context: &RolloutContext<'_>, ledger: &Ledger, entry: &LedgerEnt
     Some(ExpectedSet {
         hash: revision.set.hash.as_str().into(),
         kept_percent,
-        is_canary: !is_rollback && kept_percent > 0 && context.settings.strategy.selector.is_some(),
+        is_canary: !is_rollback && context.settings.strategy.selector.is_some(),
     })
 }
 

@@ -87,8 +87,12 @@ impl PodSet<'_> {
 /// ones.
 pub(super) fn desired_count(expected: &ExpectedWorkload, live: &LiveWorkload, pods: &PodSet<'_>) -> u32 {
     match &expected.set {
-        // Which pods are canaries depends on their labels: those that are there have to be healthy.
-        Some(set) if set.is_canary => return pods.updated_count(),
+        // Which pods are canaries depends on their labels: those that are updated have to be healthy, and without any
+        // there is no evidence.
+        Some(set) if set.is_canary => {
+            let updatable = live.desired.unwrap_or(0).saturating_sub(live.not_upgradable);
+            return pods.updated_count().max(1).min(updatable);
+        }
         Some(set) => {
             let matched = live.desired.unwrap_or(0);
             let kept = kept_by_percent(set.kept_percent, matched);

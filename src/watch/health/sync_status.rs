@@ -61,7 +61,11 @@ fn set_difference(
         let [a, b] = [in_git, live].map(|strategy| normal_field(&strategy[*field]));
         a != b
     })?;
-    let [in_git, live] = [in_git, live].map(|strategy| normal_field(&strategy[differing]));
+    let shown = |strategy: &Value| match normal_field(&strategy[differing]) {
+        Value::Null => "not set".to_owned(),
+        value => value.to_string(),
+    };
+    let [in_git, live] = [in_git, live].map(shown);
     Some(format!("its `updateStrategy.{differing}` is {live} in the cluster, {in_git} in git"))
 }
 
