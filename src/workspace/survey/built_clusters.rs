@@ -41,7 +41,7 @@ impl BuildPart {
 impl RepositorySurvey {
     /// Returns the kustomizations that build workloads and that nothing else is built from. Those of Flux itself and those
     /// that test others are left out where there are further ones.
-    pub(super) fn built_roots(&self) -> Vec<&Path> {
+    pub(crate) fn built_roots(&self) -> Vec<&Path> {
         let with_workloads = self.root_kustomizations().into_iter();
         let roots: Vec<&Path> =
             with_workloads.filter(|root| !self.kustomization_workloads(root).is_empty()).collect();
@@ -94,7 +94,7 @@ impl RepositorySurvey {
         groups.into_iter().map(cluster).collect()
     }
 
-    pub(super) fn workload_charts(&self) -> Vec<PathBuf> {
+    pub(crate) fn workload_charts(&self) -> Vec<PathBuf> {
         let charts = self.charts.iter().filter(|(_, chart)| !chart.is_library && chart.has_workloads);
         let charts: Vec<PathBuf> = charts.map(|(folder, _)| folder.clone()).collect();
         let main: Vec<PathBuf> = charts.iter().filter(|folder| !is_side_folder(folder)).cloned().collect();

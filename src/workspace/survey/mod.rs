@@ -4,6 +4,7 @@
 mod applications;
 mod built_clusters;
 mod folder;
+mod helm_releases;
 mod kustomizations;
 mod source_choice;
 mod surveyed_workloads;
@@ -11,6 +12,7 @@ mod surveyed_workloads;
 pub(crate) use applications::SurveyedApplication;
 pub(crate) use built_clusters::{BuildPart, BuiltCluster};
 pub(crate) use folder::{MAX_SURVEYED_FILES, survey_folder};
+pub(crate) use helm_releases::SurveyedHelmRelease;
 pub(crate) use kustomizations::SurveyedKustomization;
 pub(crate) use source_choice::{ManifestFolder, SourceChoice, SourcePlan};
 pub(crate) use surveyed_workloads::{SurveyedWorkload, workloads_in_text};
@@ -40,8 +42,10 @@ pub(crate) struct RepositorySurvey {
     pub(crate) sidecar_sets: BTreeMap<PathBuf, BTreeSet<String>>,
     /// The files with plain manifests, workloads or not.
     pub(crate) manifest_files: BTreeSet<PathBuf>,
-    /// The number of HelmReleases of Flux, which renders their charts in the cluster.
-    pub(crate) helm_releases: usize,
+    /// The HelmReleases of Flux, which renders their charts in the cluster.
+    pub(crate) helm_releases: Vec<SurveyedHelmRelease>,
+    /// Where their charts are, by kind and name.
+    chart_repositories: BTreeMap<(String, String), helm_releases::ChartRepository>,
     /// The files that look like manifests and cannot be read.
     pub(crate) unreadable: BTreeMap<PathBuf, Diagnostic>,
     /// There are more files than are surveyed.
@@ -162,7 +166,7 @@ impl RepositorySurvey {
             self.sidecar_sets.entry(path.to_owned()).or_default().insert(name);
         }
         self.manifest_files.insert(path.to_owned());
-        self.helm_releases += usize::from(kind == "HelmRelease");
+        self.add_flux_object(kind, object);
         self.applications.extend(SurveyedApplication::read(path, object));
     }
 }

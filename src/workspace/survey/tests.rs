@@ -186,3 +186,65 @@ fn a_long_chain_of_kustomizations_is_followed_without_recursion() {
     assert_eq!(found.root_kustomizations(), [Path::new("top")]);
     assert_eq!(found.kustomization_workloads(Path::new("top")).len(), 1);
 }
+
+#[test]
+fn a_helm_release_has_the_command_that_renders_its_chart() {
+    let release = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {{name: {name}, namespace: apps}}\nspec: {spec}\n"
+        )
+    };
+    let repository = |kind: &str, name: &str, spec: &str| {
+        format!(
+            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        )
+    };
+    let found = survey(&[
+        (
+            "a.yaml",
+            release(
+                "web",
+                "{releaseName: shop, chart: {spec: {chart: podinfo, version: 6.x, sourceRef: {kind: HelmRepository, name: charts}}}}",
+            ),
+        ),
+        ("b.yaml", release("certs", "{targetNamespace: pki, chartRef: {kind: OCIRepository, name: certs}}")),
+        (
+            "c.yaml",
+            release("oci", "{chart: {spec: {chart: web, sourceRef: {kind: HelmRepository, name: oci}}}}"),
+        ),
+        (
+            "d.yaml",
+            release("git", "{chart: {spec: {chart: ./web, sourceRef: {kind: GitRepository, name: charts}}}}"),
+        ),
+        (
+            "e.yaml",
+            release(
+                "'--post-renderer=x'",
+                "{chart: {spec: {chart: web, sourceRef: {kind: HelmRepository, name: oci}}}}",
+            ),
+        ),
+        ("r1.yaml", repository("HelmRepository", "charts", "{url: 'https://charts.example/'}")),
+        ("r2.yaml", repository("HelmRepository", "oci", "{url: 'oci://charts.example/web'}")),
+        (
+            "r3.yaml",
+            repository(
+                "OCIRepository",
+                "certs",
+                "{url: 'oci://charts.example/certs', ref: {semver: '>= 1.0'}}",
+            ),
+        ),
+    ]);
+    let commands: Vec<Option<String>> =
+        found.helm_releases.iter().map(|release| found.template_command(release)).collect();
+    assert_eq!(
+        commands,
+        [
+            Some("helm template shop podinfo --repo https://charts.example --version 6.x --namespace apps"),
+            Some("helm template certs oci://charts.example/certs --version '>= 1.0' --namespace pki"),
+            Some("helm template oci oci://charts.example/web/web --namespace apps"),
+            None,
+            None,
+        ]
+        .map(|command| command.map(str::to_owned))
+    );
+}

@@ -53,6 +53,14 @@ fn follow(repo: &Repo, init: &str) -> (String, usize) {
     let text = run(repo, init);
     let commands = next_commands(&text);
     assert!(!commands.is_empty(), "{text}");
+    // The command that shows what a person gets, before anything is committed.
+    let shows = text.lines().find_map(|line| line.split_once(" a sidecar; `")?.1.split_once('`'));
+    match shows {
+        Some((command, _)) => drop(run(repo, command)),
+        None => {
+            assert!(init.contains("two-branches") || text.contains("exists: nothing was written"), "{text}")
+        }
+    }
     for command in &commands {
         run(repo, command);
     }
@@ -319,6 +327,13 @@ fn a_folder_without_workloads_is_reported_with_what_to_do() {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("there is no workload in this folder") && stderr.contains("hint:"), "{stderr}");
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    // Charts that Flux renders in the cluster: the command for the first one.
+    let release = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: web, namespace: shop}\nspec: {chart: {spec: {chart: web, sourceRef: {kind: HelmRepository, name: charts}}}}\n---\napiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\nmetadata: {name: charts}\nspec: {url: https://charts.example}\n";
+    repo.put("release.yaml", release);
+    let said = String::from_utf8(sh(&repo, "pillion init --yes").stderr).unwrap();
+    let command = "`helm template web web --repo https://charts.example --namespace shop > web.yaml`";
+    assert!(said.contains("1 HelmRelease in the cluster") && said.contains(command), "{said}");
+    std::fs::remove_file(repo.path.join("release.yaml")).unwrap();
     let output = sh(&repo, "pillion init --yes --sources apps");
     assert_eq!(output.status.code(), Some(2));
 }

@@ -3,6 +3,7 @@
 use crate::cli::GlobalArgs;
 use crate::diagnostics::{Code, Diagnostic, pluralize};
 use crate::read::Disk;
+use crate::stage::BranchConfig;
 use crate::workspace::{
     ClusterInputs, ClusterSources, Configuration, ManifestSource, RepositorySurvey, SourcePlan,
     SurveyedWorkload, WhatIf, workloads_in_text,
@@ -48,11 +49,15 @@ impl InjectionPreview {
         }
         let summary = match (diagnostics.is_empty(), selected) {
             (true, 0) => "no workload is selected yet: edit the selector of the SidecarSet".to_owned(),
-            (true, _) => format!(
-                "{selected} of {} {} a sidecar; `pillion render --diff` shows it",
-                pluralize(all as u64, "workload"),
-                if selected == 1 { "gets" } else { "get" }
-            ),
+            (true, _) => {
+                let all = pluralize(all as u64, "workload");
+                let get = if selected == 1 { "gets" } else { "get" };
+                // A plan needs the branch with the ledgers, which the next commands create.
+                let branches = BranchConfig::from_repository(&configuration.repository);
+                let is_planned = branches.is_ok_and(|branches| branches.source.is_none());
+                let plan = if is_planned { "; `pillion plan` shows in which order" } else { "" };
+                format!("{selected} of {all} {get} a sidecar{plan}")
+            }
             (false, _) => "fix the errors, then run `pillion init` again for the next commands".to_owned(),
         };
         Self { summary, diagnostics }

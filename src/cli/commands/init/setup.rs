@@ -10,6 +10,7 @@ use super::template_values;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
 use crate::cli::{EXIT_FINDINGS, EXIT_SUCCESS, GlobalArgs, print_text};
+use crate::diagnostics::escape::shell_word;
 use crate::diagnostics::{escape, pluralize};
 use crate::programs::find_on_path;
 use crate::read::{Disk, MAX_FILE_BYTES, normalize_path};
@@ -39,6 +40,9 @@ pub(super) fn run(
     let survey = survey_folder(Path::new(""));
     let mut answers = SetupAnswers::propose(args, &survey, &git)?;
     reporter.print_note(describe_survey(&survey, &git, &answers).trim_end());
+    if let Some(unbuilt) = describe_unbuilt(&survey, &answers).filter(|_| args.sources.is_empty()) {
+        reporter.print_note(&unbuilt);
+    }
     if answers.choice.plan == SourcePlan::Nothing {
         return Err(no_workload(&survey));
     }
@@ -280,6 +284,23 @@ fn describe_survey(survey: &RepositorySurvey, git: &GitState, answers: &SetupAns
     text
 }
 
+/// Says what a build would make of this repository, where plain manifests are taken; None: nothing.
+fn describe_unbuilt(survey: &RepositorySurvey, answers: &SetupAnswers) -> Option<String> {
+    if !matches!(answers.choice.plan, SourcePlan::Plain(_)) {
+        return None;
+    }
+    let (roots, charts) = (survey.built_roots(), survey.workload_charts());
+    let first = roots.first().copied().or_else(|| charts.first().map(PathBuf::as_path))?;
+    let counts = [(roots.len(), "kustomization"), (charts.len(), "chart")];
+    let counts: Vec<String> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|(n, noun)| pluralize(*n as u64, noun)).collect();
+    Some(format!(
+        "leaves out {}, which a build would render: `--sources {}` takes that instead",
+        counts.join(" and "),
+        shell_word(&shown_path(first))
+    ))
+}
+
 /// Says which programs the builds need and this machine does not have.
 fn program_hints(answers: &SetupAnswers) -> Vec<String> {
     let SourcePlan::Built(clusters) = &answers.choice.plan else { return Vec::new() };
@@ -313,13 +334,26 @@ fn program_hints(answers: &SetupAnswers) -> Vec<String> {
     hints
 }
 
+/// Says how the charts of HelmReleases get into git, with the command for the first one that git says enough of.
+fn helm_release_hint(survey: &RepositorySurvey) -> String {
+    let known = survey.helm_releases.iter().find_map(|release| {
+        Some(format!(
+            "`{} > {}`",
+            survey.template_command(release)?,
+            shell_word(&format!("{}.yaml", release.name))
+        ))
+    });
+    let command = known.unwrap_or_else(|| "`helm template NAME CHART > NAME.yaml`".to_owned());
+    format!(
+        "Flux renders the charts of {} in the cluster, and pillion reads manifests: write them into a folder with {command} (and `--values FILE` for what is below `values`), commit the folder and let Flux apply it in place of the HelmRelease; then run `pillion init` again",
+        pluralize(survey.helm_releases.len() as u64, "HelmRelease")
+    )
+}
+
 fn no_workload(survey: &RepositorySurvey) -> CommandError {
     let message = "there is no workload in this folder: nothing to inject sidecars into";
-    if survey.helm_releases > 0 {
-        return CommandError::findings(message).hint(format!(
-            "Flux renders the charts of {} in the cluster: render them in CI with `helm template`, run this where the output is, and let Flux follow the rendered files (`pillion init flux`)",
-            pluralize(survey.helm_releases as u64, "HelmRelease")
-        ));
+    if !survey.helm_releases.is_empty() {
+        return CommandError::findings(message).hint(helm_release_hint(survey));
     }
     match survey.charts.iter().find(|(_, chart)| chart.is_library) {
         Some((folder, _)) => CommandError::findings(message).hint(format!(
