@@ -4,13 +4,14 @@ use super::config_lookup::namespace_of_folder;
 use super::deployed_sets::deployed_set_inputs;
 use super::{
     BuildPolicy, ClusterLayout, Configuration, Input, InputOptions, InputSource, Layout, ManifestSource,
-    NamespaceRules, input_from_build, select_inputs,
+    NamespaceRules, UNSPECIFIED_NAMESPACE, input_from_build, select_inputs,
 };
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::suggestion::closest_match;
 use crate::read::{Disk, FileSource, normalize_path};
 use crate::sandbox::or_current_dir;
 use crate::yaml::{EntryPart, FieldPath};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -100,6 +101,9 @@ impl Workspace {
         }
         if selection.namespace.is_none() {
             give_stdin_namespace(&mut manifests, layout);
+            if !reads_sources {
+                give_namespaces_by_place(&mut manifests, layout);
+            }
         }
         let override_files = match reads_sources {
             true => Vec::new(),
@@ -156,6 +160,22 @@ fn give_stdin_namespace(manifests: &mut [Input], layout: &Layout) {
     let Some(here) = namespace_of_folder(Path::new("."), layout) else { return };
     for input in manifests.iter_mut().filter(|input| input.source == InputSource::Stdin) {
         input.namespace = Arc::clone(&here);
+    }
+}
+
+/// Gives manifests of paths that do not begin with the folder of pillion.yaml, as a person types them in a folder below it,
+/// the namespace that pillion.yaml has for their place.
+fn give_namespaces_by_place(manifests: &mut [Input], layout: &Layout) {
+    let mut by_folder: BTreeMap<PathBuf, Option<Arc<str>>> = BTreeMap::new();
+    for input in manifests.iter_mut().filter(|input| &*input.namespace == UNSPECIFIED_NAMESPACE) {
+        let Some(folder) = input.folder().map(Path::to_owned) else { continue };
+        if layout.root.as_os_str().is_empty() && folder.is_relative() {
+            continue;
+        }
+        let known = by_folder.entry(folder).or_insert_with_key(|folder| namespace_of_folder(folder, layout));
+        if let Some(name) = known {
+            input.namespace = Arc::clone(name);
+        }
     }
 }
 
