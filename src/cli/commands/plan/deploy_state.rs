@@ -9,15 +9,18 @@ use crate::read::{Disk, FileSource, list_tree, normalize_path};
 use crate::rollout::report::revision_with_images;
 use crate::stage::{BranchConfig, BranchPosition};
 use crate::workspace::{Configuration, Layout, read_ledgers};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Says that the working folder is planned, how it differs from the deploy branch as it was fetched last, and which
-/// rollouts are paused, roll back or are at another step there.
+/// rollouts are paused, roll back or are at another step there. Returns the SidecarSets that have a ledger only there, of
+/// which it says so.
 pub(super) fn report_deploy_branch(
     repository: &Repository,
     configuration: &Configuration,
     reporter: &Reporter,
-) -> Result<(), CommandError> {
+) -> Result<BTreeSet<Arc<str>>, CommandError> {
+    let mut only_deployed = BTreeSet::new();
     let branches = BranchConfig::from_repository(&configuration.repository)?;
     let within = repository.working_folder();
     let root = normalize_path(&within.join(&configuration.layout.root));
@@ -28,12 +31,12 @@ pub(super) fn report_deploy_branch(
             "planned from your working folder; there is no branch `{}` here (`git.deploy` of pillion.yaml)",
             branches.deploy
         ));
-        return Ok(());
+        return Ok(only_deployed);
     };
     reporter.print_state(&format!("planned from your working folder; the deploy branch is {position}"));
     if branches.source.is_some() {
         // The ledgers of the deploy branch are planned with.
-        return Ok(());
+        return Ok(only_deployed);
     }
     let tree = repository.commit(position.deploy_head())?.tree;
     let files = list_tree(repository, tree)?;
@@ -41,17 +44,20 @@ pub(super) fn report_deploy_branch(
     for cluster in deployed.cluster_names() {
         let here = ledgers_of(&configuration.layout, &Disk, cluster);
         for (name, ledger) in ledgers_of(&deployed, &files, cluster) {
-            if let Some(state) = describe_difference(&ledger, here.get(&name)) {
+            if let Some(state) = describe_difference(&ledger, here.get(&name), position.has_remote()) {
                 let of = cluster.map_or_else(String::new, |cluster| format!(" ({cluster})"));
                 reporter.print_state(&format!("{name}{of} on {}: {state}", position.deploy_place()));
             }
+            if !here.contains_key(&name) {
+                only_deployed.insert(name.into());
+            }
         }
     }
-    Ok(())
+    Ok(only_deployed)
 }
 
 /// Returns what a plan of the working folder does not show of a rollout; None: nothing.
-fn describe_difference(deployed: &Ledger, here: Option<&Ledger>) -> Option<String> {
+fn describe_difference(deployed: &Ledger, here: Option<&Ledger>, has_remote: bool) -> Option<String> {
     if let Some(paused) = &deployed.paused {
         return Some(format!("paused at batch {}: {}", paused.batch, paused.reason));
     }
@@ -60,7 +66,8 @@ fn describe_difference(deployed: &Ledger, here: Option<&Ledger>) -> Option<Strin
     }
     let own = match here {
         Some(_) => "your ledger says something else",
-        None => "your folder does not have this ledger: `git pull`",
+        None if has_remote => "your folder does not have this ledger: `git pull`",
+        None => "your folder does not have this ledger",
     };
     Some(match &deployed.target {
         Some(target) if *target == deployed.released => {
@@ -99,10 +106,10 @@ mod tests {
         let none = Ledger::default();
         let released = Ledger { released: revision("log-1"), ..Ledger::default() };
         let started = Ledger { target: Some(revision("log-2")), ..released.clone() };
-        assert_eq!(describe_difference(&released, Some(&released)), None);
+        assert_eq!(describe_difference(&released, Some(&released), true), None);
         let other = Ledger { released: revision("log-0"), ..Ledger::default() };
         let texts = [&none, &released, &started]
-            .map(|deployed| describe_difference(deployed, Some(&other)).unwrap_or_default());
+            .map(|deployed| describe_difference(deployed, Some(&other), true).unwrap_or_default());
         assert_eq!(
             texts,
             [
@@ -112,7 +119,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            describe_difference(&released, None).as_deref(),
+            describe_difference(&released, None, true).as_deref(),
             Some("log-1 is released; your folder does not have this ledger: `git pull`")
         );
     }

@@ -15,7 +15,7 @@ use crate::read::list_tree;
 use crate::read::{CommitListing, Disk, FileKind, FileSource, normalize_path};
 use crate::stage::{BranchConfig, ClusterView, Error, LedgerHistory, RenderHistory, missing_workloads};
 use crate::workspace::{ClusterSources, Configuration, ManifestSource, TreeFiles, WhatIf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,15 +58,18 @@ fn from_working_folder(
         }
         return Err(not_initialized(configuration.document.is_some()));
     }
-    what_if.ledgers = Some(BTreeMap::new());
     let repository = match Repository::discover(Path::new(".")) {
         Err(refused @ git::Error::BareRepository { .. }) => return Err(refused.into()),
         found => found.ok(),
     };
     let base = repository.as_ref().and_then(|r| r.resolve("HEAD").ok()).map(|id| id.to_string());
-    if let Some(repository) = &repository {
-        report_deploy_branch(repository, &configuration, reporter)?;
-    }
+    let only_deployed = match &repository {
+        Some(repository) => report_deploy_branch(repository, &configuration, reporter)?,
+        None => BTreeSet::new(),
+    };
+    // Their ledgers exist, so there is no note that `init rollout` writes them.
+    let new_ledger = |name: Arc<str>| (Arc::clone(&name), Ledger::new(&name));
+    what_if.ledgers = Some(only_deployed.into_iter().map(new_ledger).collect());
     let deploy_branch = match &repository {
         Some(repository) => deploy_branch_files(repository, &configuration)?,
         None => None,
@@ -435,9 +438,9 @@ fn deploy_branch_files<'r>(
 }
 
 fn not_initialized(is_configured: bool) -> CommandError {
-    let what =
-        if is_configured { "pillion.yaml names no `ledgers`" } else { "there is no pillion.yaml here" };
-    CommandError::usage(format!(
-        "{what}: the released revision is unknown; run `pillion init rollout`, or use `--from COMMIT`"
-    ))
+    let (what, fix) = match is_configured {
+        true => ("pillion.yaml names no `ledgers`", "add `ledgers: ledgers` and run `pillion init rollout`"),
+        false => ("there is no pillion.yaml here or above", "run `pillion init`, which writes it"),
+    };
+    CommandError::usage(format!("{what}: the released revision is unknown; {fix}, or use `--from COMMIT`"))
 }
