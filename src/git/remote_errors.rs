@@ -190,13 +190,23 @@ pub(super) fn server_message(err: &str) -> String {
     truncate_message(&lines.collect::<Vec<_>>().join("; "))
 }
 
-/// Returns git's message without hints and progress.
+/// Lines that git adds to the reason of every failed connection.
+const COMMON_LINES: &[&str] = &[
+    "fatal: Could not read from remote repository.",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+];
+
+/// Returns git's message without hints, progress and what it says of every failure, unless that is all.
 fn git_message(err: &str) -> String {
     let is_noise = |l: &&str| {
         l.is_empty() || l.starts_with("hint:") || l.starts_with("To ") || l.starts_with("Pushing to")
     };
-    let lines = err.lines().map(str::trim).filter(|l| !is_noise(l));
-    let reason = truncate_message(&lines.collect::<Vec<_>>().join("; "));
+    let lines: Vec<&str> = err.lines().map(str::trim).filter(|l| !is_noise(l)).collect();
+    let own: Vec<&str> = lines.iter().copied().filter(|line| !COMMON_LINES.contains(line)).collect();
+    let own = if own.is_empty() { lines } else { own };
+    let own = own.iter().map(|line| line.strip_prefix("fatal: ").unwrap_or(line));
+    let reason = truncate_message(&own.collect::<Vec<_>>().join("; "));
     if reason.is_empty() { "git gave no reason".to_owned() } else { reason }
 }
 
@@ -268,6 +278,17 @@ mod tests {
         ] {
             assert_eq!(mask_credentials(reason), kept);
         }
+    }
+
+    #[test]
+    fn what_git_says_of_every_failure_is_left_out() {
+        let common = COMMON_LINES.join("\n");
+        let missing = "fatal: '/srv/a.git' does not appear to be a git repository";
+        assert_eq!(
+            git_message(&format!("{missing}\n{common}\n")),
+            "'/srv/a.git' does not appear to be a git repository"
+        );
+        assert!(git_message(&common).starts_with("Could not read from remote repository.; Please"));
     }
 
     #[test]

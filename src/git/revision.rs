@@ -72,7 +72,7 @@ impl Repository {
         let rest = names.len().saturating_sub(MAX_LISTED_BRANCHES);
         names.truncate(MAX_LISTED_BRANCHES);
         let mut hint = match (names.is_empty(), rest) {
-            (true, _) => ": there is no branch yet".to_owned(),
+            (true, _) => ": there is no commit yet; make the first one (`git add --all && git commit`), then `pillion init` says what comes next".to_owned(),
             (false, 0) => format!(": there is `{}`", names.join("`, `")),
             (false, more) => format!(": there is `{}` and {more} more", names.join("`, `")),
         };

@@ -117,7 +117,7 @@ fn an_unknown_revision_names_what_may_be_meant() {
     let test_env = TestEnvironment::new();
     let repo = test_env.init("repo", &[]);
     let empty = failure(repo.open().resolve("main")).to_string();
-    assert!(empty.ends_with("there is no branch yet"), "{empty}");
+    assert!(empty.contains("there is no commit yet; make the first one"), "{empty}");
     let base = repo.commit("start");
     repo.git(&["tag", "-a", "-m", "x", "v1"]);
     for name in ["main", "v1", "HEAD", &base.to_string(), &base.short(), "main^0"] {
