@@ -109,9 +109,8 @@ pub(super) fn open_without_fetch(
     args: &RepositoryArgs,
     common: &GlobalArgs,
     reporter: &mut Reporter,
-) -> Result<RepoContext, CommandError> {
+) -> Result<(RepoContext, RepositoryPaths), CommandError> {
     open_with(&RepositoryArgs { no_fetch: true, ..args.clone() }, common, reporter, |_| Ok(()))
-        .map(|(context, _)| context)
 }
 
 /// Opens the repository and fetches, unless `--no-fetch` is given.

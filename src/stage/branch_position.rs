@@ -93,10 +93,8 @@ impl BranchPosition {
             let trees = (repository.commit(base)?.tree, repository.commit(head)?.tree);
             position.unpublished = repository.changed_files(trees, paths)?;
         }
-        position.uncommitted = repository.uncommitted_files(paths)?;
-        for files in [&mut position.uncommitted, &mut position.unpublished] {
-            files.retain(|file| MANIFEST_ENDINGS.iter().any(|ending| file.ends_with(ending)));
-        }
+        position.unpublished.retain(|file| is_manifest_file(file));
+        position.uncommitted = uncommitted_manifests(repository, paths)?;
         Ok(Some(position))
     }
 
@@ -157,7 +155,10 @@ impl BranchPosition {
 
     fn explain_unpublished(&self, file: &str) -> UnpublishedFile {
         let (place, checkout) = (self.source_place(), &self.checkout);
-        let commits = if checkout.ahead == 1 { "a commit that is" } else { "commits that are" };
+        let (commits, them) = match checkout.ahead {
+            1 => ("a commit that is", "it"),
+            _ => ("commits that are", "them"),
+        };
         let what = match (&checkout.branch, checkout.is_same_branch) {
             (Some(branch), true) => format!(
                 "`{file}` is edited in {commits} not pushed (your {branch} is {} ahead of {place}): {}",
@@ -169,7 +170,7 @@ impl BranchPosition {
                 self.branch_name()
             ),
             (None, _) => format!(
-                "`{file}` is edited in {commits} not on {place} (HEAD is detached): bring them to `{}` first",
+                "`{file}` is edited in {commits} not on {place} (HEAD is detached): `git switch {} && git merge -` brings {them} there, then push",
                 self.branch_name()
             ),
         };
@@ -228,8 +229,27 @@ impl Checkout {
     }
 }
 
+fn is_manifest_file(file: &str) -> bool {
+    MANIFEST_ENDINGS.iter().any(|ending| file.ends_with(ending))
+}
+
+/// Returns the manifests and other files of pillion that are not committed, sorted.
+fn uncommitted_manifests(repository: &Repository, paths: &[String]) -> Result<Vec<String>, Error> {
+    let mut files = repository.uncommitted_files(paths)?;
+    files.retain(|file| is_manifest_file(file));
+    Ok(files)
+}
+
+/// Returns which files of some paths are not committed, for a command that reads HEAD; None: all are.
+pub(crate) fn describe_uncommitted(
+    repository: &Repository,
+    paths: &[String],
+) -> Result<Option<String>, Error> {
+    Ok(uncommitted_text(&uncommitted_manifests(repository, paths)?))
+}
+
 /// Returns which files are not committed; None: all are.
-pub(crate) fn uncommitted_text(files: &[String]) -> Option<String> {
+fn uncommitted_text(files: &[String]) -> Option<String> {
     let named = files.iter().take(MAX_NAMED_FILES).cloned().collect::<Vec<_>>().join(", ");
     let more = files.len().saturating_sub(MAX_NAMED_FILES) as u64;
     match (files.len(), more) {

@@ -123,7 +123,7 @@ fn drift_error(deploy_branch: &DeployBranch<'_>, message: String) -> Diagnostic 
     ));
     match &deploy_branch.branches.source {
         None => error.help(
-            "move the edit into the sources and run `pillion render --out`, or undo it; then commit and push",
+            "move the edit into the sources and run `pillion render --write`, or undo it; then commit and push",
         ),
         Some(source) => error.help(format!(
             "move the edit into the sources on `{source}`, and undo it on `{}` (`git revert`)",
@@ -222,7 +222,7 @@ fn check_file_list(
         Diagnostic::error(Code::DeployBranchNotRendered, message)
             .at(Span::whole_file(list))
             .because("files that are not listed are never removed, and stay applied after their source is removed")
-            .help("restore the list from the last good commit; remove files that another program wrote, and run `pillion render --out`, which lists the files that it writes"),
+            .help("restore the list from the last good commit; remove files that another program wrote, and run `pillion render --write`, which lists the files that it writes"),
     )
 }
 

@@ -38,7 +38,7 @@ mod waves;
 pub mod verify;
 
 pub(crate) use adoption::{compare_set, unknown_sets};
-pub(crate) use branch_position::{BranchPosition, UnpublishedFile};
+pub(crate) use branch_position::{BranchPosition, UnpublishedFile, describe_uncommitted};
 pub(crate) use branch_render::{BranchRender, render_branch};
 pub use branches::BranchConfig;
 pub use cluster_view::ClusterView;

@@ -6,7 +6,9 @@ use crate::cli::repository::{self, RepositoryArgs};
 use crate::cli::{EXIT_SUCCESS, GlobalArgs, print_text};
 use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
 use crate::git::ObjectId;
-use crate::stage::{BranchConfig, DeployBranch, Error, RepoContext, check_drift, verify};
+use crate::stage::{
+    BranchConfig, DeployBranch, Error, RepoContext, check_drift, describe_uncommitted, verify,
+};
 use clap::Args;
 
 /// Arguments of `pillion verify`.
@@ -32,7 +34,7 @@ pub(in crate::cli) fn run(
         verify_repository(args, global, reporter).map_err(CommandError::or_missing_history)?;
     print_text(&changes)?;
     reporter.fail_on_errors()?;
-    reporter.print_verbose(&summary);
+    reporter.print_state(&summary);
     Ok(EXIT_SUCCESS)
 }
 
@@ -42,7 +44,7 @@ fn verify_repository(
     global: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<(String, String), CommandError> {
-    let context = repository::open_without_fetch(&args.repository, global, reporter)?;
+    let (context, paths) = repository::open_without_fetch(&args.repository, global, reporter)?;
     let repository = &context.repository;
     if let Some(base) = &args.base {
         // Before anything of the commit is read, and any of its commands is run.
@@ -59,7 +61,16 @@ fn verify_repository(
         },
         None => context.read_deploy_branch_reporting(reporter)?,
     };
-    reporter.print_state(&format!("checking {} @{}", deploy_branch.place(), deploy_branch.head.id.short()));
+    let uncommitted = match &args.commit {
+        Some(_) => None,
+        None => describe_uncommitted(repository, &paths.all)?,
+    };
+    reporter.print_state(&format!(
+        "checking {} @{}{}",
+        deploy_branch.place(),
+        deploy_branch.head.id.short(),
+        uncommitted.map_or_else(String::new, |files| format!(" ({files})"))
+    ));
     let mut ledgers = 0;
     for cluster in repository::select_clusters(&deploy_branch, &args.repository)? {
         let (view, diagnostics) = deploy_branch.cluster_view(cluster);
@@ -79,7 +90,7 @@ fn verify_repository(
         changes.extend(audit.changes.iter().map(|change| format!("{}\n", change.description())));
     }
     let head = deploy_branch.head.id.short();
-    Ok((changes, format!("{head} is what pillion makes, {}", pluralize(ledgers as u64, "ledger"))))
+    Ok((changes, format!("{head} is what pillion makes; checked {}", pluralize(ledgers as u64, "ledger"))))
 }
 
 /// Reads the deploy branch as if it were at a commit.

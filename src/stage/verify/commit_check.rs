@@ -9,7 +9,7 @@ use crate::diagnostics::{Code, Diagnostic, Span, pluralize};
 use crate::git::Commit;
 use crate::model::ledger::{Ledger, emit};
 use crate::model::timestamp::format_day;
-use crate::read::normalize_path;
+use crate::read::{FileKind, FileSource as _, normalize_path};
 use crate::rollout::settings::PlanRules;
 use crate::rollout::{RolloutContext, cluster_option};
 use crate::stage::ledger_history::find_approver;
@@ -89,7 +89,10 @@ pub(super) fn check_commit(
     for (key, ledger) in earlier.iter().filter(|(key, _)| !later.contains_key(*key)) {
         let is_settled = is_kept(&key.1) || is_cluster_removed(new, old, key) || is_set_removed(&views, key);
         if is_in_use(ledger) && !is_settled {
-            checked.diagnostics.push((Some(key.clone()), removed_ledger(&new.head, ledger)));
+            let file = new.configuration.ledger_path(key.0.as_deref(), &key.1).map(PathBuf::from);
+            let remains = file.is_some_and(|file| new.rendered_files().kind(&file) == Some(FileKind::File));
+            let error = if remains { unreadable_ledger } else { removed_ledger };
+            checked.diagnostics.push((Some(key.clone()), error(&new.head, ledger)));
         }
     }
     if let Some(old) = old {
@@ -170,6 +173,14 @@ fn removed_ledger(commit: &Commit, ledger: &Ledger) -> Diagnostic {
     Diagnostic::error(Code::LedgerNotPlanned, message)
         .because("without it the revisions of its workloads are unknown")
         .help("restore it; to remove a SidecarSet, delete its file and roll that out; if a cluster gets a name, move the ledger unchanged (`git mv`)")
+}
+
+fn unreadable_ledger(commit: &Commit, ledger: &Ledger) -> Diagnostic {
+    let message =
+        format!("commit {} leaves a ledger of `{}` that cannot be read", commit.id.short(), ledger.name);
+    Diagnostic::error(Code::LedgerNotPlanned, message)
+        .because("without it the revisions of its workloads are unknown")
+        .help("restore the file as it was before this commit: only pillion writes ledgers")
 }
 
 /// One cluster, before and after a commit.

@@ -10,7 +10,9 @@ use crate::diagnostics::{Code, Diagnostic, pluralize};
 pub(super) fn check(args: &RepositoryArgs, common: &GlobalArgs) -> Vec<DoctorCheck> {
     // What is wrong with pillion.yaml is a check of its own.
     let mut unused = Reporter::new(common);
-    let Ok(context) = repository::open_without_fetch(args, common, &mut unused) else { return Vec::new() };
+    let Ok((context, _)) = repository::open_without_fetch(args, common, &mut unused) else {
+        return Vec::new();
+    };
     let read = match context.read_deploy_branch() {
         Ok((branch, diagnostics)) => branch.ok_or_else(|| first_error(&diagnostics)),
         Err(error) => Err(error.to_string()),

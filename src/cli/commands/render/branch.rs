@@ -32,7 +32,7 @@ pub(in crate::cli) fn run(
     global: &GlobalArgs,
     reporter: &mut Reporter,
 ) -> Result<u8, CommandError> {
-    let context = repository::open_without_fetch(&RepositoryArgs::default(), global, reporter)?;
+    let (context, _) = repository::open_without_fetch(&RepositoryArgs::default(), global, reporter)?;
     let Some(source) = &context.branches.source else {
         return Err(single_branch_error(&context.branches.deploy));
     };
@@ -173,6 +173,6 @@ fn render_base(repository: &Repository, branches: &BranchConfig) -> Result<Optio
 
 fn single_branch_error(branch: &str) -> CommandError {
     CommandError::usage(format!(
-        "pillion.yaml has one branch, `{branch}`, for sources and rendered files: run `pillion render --out` and commit what it writes, or name another branch as `git.source`"
+        "pillion.yaml has one branch, `{branch}`, for sources and rendered files: run `pillion render --write` and commit what it writes, or name another branch as `git.source`"
     ))
 }

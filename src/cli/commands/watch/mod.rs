@@ -157,7 +157,7 @@ impl WatchRun {
 
     fn start(self, wakes: &SyncSender<WakeReason>, reporter: &mut Reporter) -> Result<(), CommandError> {
         let Self { args, common, stop, receiver } = self;
-        let mut context = repository::open_without_fetch(&args.repository, &common, reporter)?;
+        let (mut context, _) = repository::open_without_fetch(&args.repository, &common, reporter)?;
         context.repository.set_stop(stop.clone());
         context.manifest_source =
             context.manifest_source.with_build_policy(common.watch_build_policy(args.dry_run));
