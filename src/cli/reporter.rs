@@ -46,6 +46,11 @@ impl Reporter {
         self.sink.suppress_codes(codes);
     }
 
+    /// Suppresses notes with these codes.
+    pub(super) fn suppress_notes(&mut self, codes: &'static [Code]) {
+        self.sink.suppress_notes(codes);
+    }
+
     /// Sets the levels of codes: those of `lint:` in pillion.yaml, and `--strict`.
     pub(super) fn set_lint_levels(&mut self, levels: LintLevels) {
         self.sink.set_lint_levels(LintLevels { is_strict: self.strict, ..levels });

@@ -1,6 +1,6 @@
 //! Collects diagnostics, without duplicates and without what follows from an error at the same place.
 
-use super::{Code, Diagnostic, LintLevels, sort};
+use super::{Code, Diagnostic, LintLevels, Severity, sort};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ pub struct DiagnosticSink {
     has_errors: bool,
     /// Codes that are reported as errors only.
     suppressed_codes: &'static [Code],
+    /// Codes that are not reported as notes.
+    suppressed_notes: &'static [Code],
     lint_levels: LintLevels,
 }
 
@@ -25,6 +27,11 @@ impl DiagnosticSink {
     /// Suppresses diagnostics with these codes, except errors.
     pub fn suppress_codes(&mut self, codes: &'static [Code]) {
         self.suppressed_codes = codes;
+    }
+
+    /// Suppresses notes with these codes, but no warnings and errors.
+    pub fn suppress_notes(&mut self, codes: &'static [Code]) {
+        self.suppressed_notes = codes;
     }
 
     /// Sets the levels of codes, also for the diagnostics so far.
@@ -46,6 +53,9 @@ impl DiagnosticSink {
         let is_reported = |d: &Diagnostic| d.is_error() || !codes.contains(&d.code);
         for diagnostic in diagnostics.into_iter().filter(is_reported) {
             let Some(diagnostic) = self.lint_levels.apply(diagnostic) else { continue };
+            if diagnostic.severity == Severity::Note && self.suppressed_notes.contains(&diagnostic.code) {
+                continue;
+            }
             self.has_errors |= diagnostic.is_error();
             let location = source_location(&diagnostic);
             if location.as_ref().is_some_and(|l| self.suppressed_locations.contains(l)) {

@@ -163,6 +163,8 @@ pub(super) fn run(
         })?;
     }
     match command {
+        // The note is that of render: on the way to the release it only hides the answer.
+        CliCommand::Stage(_) | CliCommand::Start(_) => reporter.suppress_notes(&[Code::SetOrderMatters]),
         _ if command.can_act_on_advice() => {}
         CliCommand::Explain(_) => reporter.suppress_codes(ADVICE_ON_SETS),
         _ => reporter.suppress_codes(ADVICE),
