@@ -39,10 +39,7 @@ impl SidecarSetNames {
     }
 
     /// Says what is wrong with the first of some names that has no ledger; None: nothing is.
-    pub(super) fn unknown_name_message<'n>(
-        &self,
-        names: impl IntoIterator<Item = &'n String>,
-    ) -> Option<String> {
+    fn unknown_name_message<'n>(&self, names: impl IntoIterator<Item = &'n String>) -> Option<String> {
         let name = names.into_iter().find(|name| !self.with_ledger.contains(*name))?;
         if self.with_manifest.contains(name) {
             return Some(format!("SidecarSet `{name}` has no ledger yet: `pillion init rollout` writes it"));

@@ -102,6 +102,14 @@ impl BranchConfig {
         let names = [self.tracking_ref_of(branch), format!("refs/heads/{branch}")];
         names.into_iter().find_map(|name| repository.find_ref(&name).map(|id| (name, id)))
     }
+
+    /// Returns the command that creates a branch on the remote: from the branch of this name here, else from HEAD.
+    pub(crate) fn create_command(&self, repository: &Repository, branch: &str) -> String {
+        match repository.find_ref(&format!("refs/heads/{branch}")) {
+            Some(_) => format!("git push -u {} {branch}", self.remote),
+            None => format!("git push {} HEAD:refs/heads/{branch}", self.remote),
+        }
+    }
 }
 
 /// Returns the name of a branch as people write it: `main`, `origin/main`.

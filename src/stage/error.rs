@@ -90,7 +90,7 @@ pub enum Error {
         name: String,
     },
     /// A commit has no configuration.
-    #[error("the commit {} has no `{path}`: commit it there, or name another file with `--config`", commit.short())]
+    #[error("the commit {} has no `{path}`: `pillion init` writes one; commit and push it, or name another file with `--config`", commit.short())]
     NoConfiguration {
         /// The commit.
         commit: git::ObjectId,

@@ -352,7 +352,7 @@ impl RepoContext {
         }
         let how = match source {
             Some(_) => format!("pillion render --branch {deploy_branch} --create --push"),
-            None => format!("git push -u {remote} {deploy_branch}"),
+            None => self.branches.create_command(&self.repository, deploy_branch),
         };
         Err(Error::NotPushed { remote: remote.clone(), branch: deploy_branch.clone(), how })
     }

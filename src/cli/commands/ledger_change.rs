@@ -13,7 +13,6 @@ use crate::cli::{EXIT_SUCCESS, GlobalArgs, clock, print_text};
 use crate::diagnostics::{Code, Diagnostic, escape};
 use crate::git::{Identity, ReleaseStamp, Signing};
 use crate::model::ledger::Ledger;
-use crate::rollout::transitions::TransitionError;
 use crate::stage::{
     ClusterView, CommitAction, DeployBranch, Error, LedgerCommit, ProposalBranch, commit_ledger,
 };
@@ -100,14 +99,10 @@ pub(in crate::cli) fn parse_reason(reason: &str) -> Result<String, String> {
     }
 }
 
-/// Returns the ledger of a SidecarSet.
-pub(in crate::cli) fn find_ledger(view: &ClusterView, name: &str) -> Result<Ledger, TransitionError> {
-    let unknown = || {
-        TransitionError(
-            SidecarSetNames::from_cluster(view).unknown_name_message([&name.to_owned()]).unwrap_or_default(),
-        )
-    };
-    view.prepared.ledgers.get(name).cloned().ok_or_else(unknown)
+/// Returns the ledger of a SidecarSet; fails with wrong usage when there is none of this name.
+pub(in crate::cli) fn find_ledger(view: &ClusterView, name: &str) -> Result<Ledger, CommandError> {
+    SidecarSetNames::from_cluster(view).check([&name.to_owned()])?;
+    Ok(view.ledger(name))
 }
 
 /// Reads the deploy branch, lets the verb decide on its change, and releases the commit in the name of its author. After

@@ -72,9 +72,7 @@ impl PromoteRun<'_> {
         reporter.add(check_drift(deploy_branch, &view)?);
         reporter.fail_on_errors()?;
         let name = &self.args.name;
-        if let Some(message) = SidecarSetNames::from_cluster(&view).unknown_name_message([name]) {
-            return Err(CommandError::findings(message));
-        }
+        SidecarSetNames::from_cluster(&view).check([name])?;
         let external_state = ExternalState { today: Some(clock::today()), ..ExternalState::default() };
         let (rollout, diagnostics) = view.plan_rollout(name, external_state);
         reporter.add(diagnostics);

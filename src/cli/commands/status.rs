@@ -157,7 +157,9 @@ fn ledger_status(
         .repository
         .log(deploy_branch.head.id, place.as_deref(), HistoryWalk::FirstParent)?
         .next()
-        .transpose()?;
+        .transpose()?
+        // The oldest commit of a shallow clone seems to have brought every file.
+        .filter(|commit| !commit.parents.is_empty() || !deploy_branch.repository.is_shallow());
     let first = rollout.batches().next();
     let (pods, before) =
         first.map_or((0, 0), |b| (b.matched_pods, b.updated_pods.saturating_sub(b.moved_pods())));

@@ -20,6 +20,8 @@ pub(crate) enum WorkloadQueryError {
     Invalid(String),
     /// No workload has it; the nearest ones.
     Unknown(String, Vec<String>),
+    /// No workload has it or one like it; all that exist.
+    Unlike(String, Vec<String>),
     /// Several have it.
     Ambiguous(String, Vec<String>),
 }
@@ -87,7 +89,15 @@ impl<'a> WorkloadQuery<'a> {
         }
         near.sort_unstable();
         near.dedup();
-        let near = near.into_iter().take(MAX_CANDIDATES).map(|(_, key)| key.to_owned()).collect();
+        let near: Vec<String> =
+            near.into_iter().take(MAX_CANDIDATES).map(|(_, key)| key.to_owned()).collect();
+        if near.is_empty() {
+            let all: BTreeSet<&str> = keys.iter().copied().collect();
+            return WorkloadQueryError::Unlike(
+                self.text.to_owned(),
+                all.into_iter().map(str::to_owned).collect(),
+            );
+        }
         WorkloadQueryError::Unknown(self.text.to_owned(), near)
     }
 }
@@ -113,9 +123,20 @@ impl fmt::Display for WorkloadQueryError {
                 f,
                 "`{text}` is not the name of a workload: write `web`, `deploy/web`, `shop/web` or `Deployment.apps/shop/web`"
             ),
-            Self::Unknown(text, near) if near.is_empty() => write!(f, "there is no workload `{text}`"),
             Self::Unknown(text, near) => {
                 write!(f, "there is no workload `{text}`: did you mean {}?", listed(near))
+            }
+            Self::Unlike(text, all) if all.is_empty() => {
+                write!(f, "there is no workload `{text}`, nor any other in the manifests that were read")
+            }
+            Self::Unlike(text, all) => {
+                let named: Vec<String> =
+                    all.iter().take(MAX_CANDIDATES).map(|key| format!("`{key}`")).collect();
+                let rest = match all.len().saturating_sub(MAX_CANDIDATES) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                write!(f, "there is no workload `{text}`; there is {}{rest}", named.join(", "))
             }
             Self::Ambiguous(text, found) => {
                 write!(f, "`{text}` may be {}: write the whole key", listed(found))
@@ -281,11 +302,18 @@ mod tests {
             let said = find(text).unwrap_err().to_string();
             assert!(said.contains(&format!("did you mean `{near}`")), "{text}: {said}");
         }
-        assert_eq!(find("zebra").unwrap_err().to_string(), "there is no workload `zebra`");
-        // The kind is right, and the name is none of these.
+        // The kind may be right, and the name is none of these.
+        for text in ["zebra", "Deployment/none"] {
+            let said = find(text).unwrap_err().to_string();
+            assert!(
+                said.starts_with(&format!("there is no workload `{text}`; there is `CloneSet.")),
+                "{said}"
+            );
+            assert!(said.ends_with(" more"), "{said}");
+        }
         assert_eq!(
-            find("Deployment/none").unwrap_err().to_string(),
-            "there is no workload `Deployment/none`"
+            WorkloadQuery::new("web").find([]).unwrap_err().to_string(),
+            "there is no workload `web`, nor any other in the manifests that were read"
         );
         for text in ["", "/", "a/", "a/b/c/d"] {
             assert!(matches!(find(text), Err(WorkloadQueryError::Invalid(_))), "{text}");

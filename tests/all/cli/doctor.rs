@@ -143,8 +143,7 @@ fn it_compares_the_clone_with_its_remote() {
     test_env.init("origin.git", &["--bare"]);
     let (code, text) = doctor_in(&repo, &[]);
     assert!(
-        code == Some(1)
-            && text.contains("`origin` has no branch `main`\n      `git push --set-upstream origin main`"),
+        code == Some(1) && text.contains("`origin` has no branch `main`\n      `git push -u origin main`"),
         "{text}"
     );
 }

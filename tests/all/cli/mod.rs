@@ -7,6 +7,7 @@ mod cluster_mistakes;
 mod command_line;
 mod completions;
 mod doctor;
+mod git_states;
 #[cfg(unix)]
 mod init;
 mod invocation;

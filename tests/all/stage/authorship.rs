@@ -218,7 +218,7 @@ fn a_rollout_that_is_none_is_an_error() {
     let (code, stderr) = clone.refused(&["status", "lgo"]);
     assert!(code == 2 && stderr.contains("there is no SidecarSet `lgo`: did you mean `log`?"), "{stderr}");
     let (code, stderr) = clone.refused(&["pause", "lgo"]);
-    assert!(code == 1 && stderr.contains("did you mean `log`?"), "{stderr}");
+    assert!(code == 2 && stderr.contains("did you mean `log`?"), "{stderr}");
     assert!(clone.pillion(&["status", "log"]).starts_with("log: "));
     // Of a ledger that is broken it is not said that there is none.
     let text = String::from_utf8(clone.show("HEAD:ledgers/log.yaml")).unwrap();

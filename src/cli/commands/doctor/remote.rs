@@ -86,10 +86,12 @@ fn check_branch(
     let Some(head) = head else {
         let how = match &branches.source {
             Some(_) if *name == branches.deploy => format!("pillion render --branch {name} --create --push"),
-            _ => format!("git push --set-upstream {remote} {name}"),
+            _ => branches.create_command(repository, name),
         };
         return DoctorCheck::new(CheckState::Error, "branch", format!("`{remote}` has no branch `{name}`"))
-            .help(format!("`{how}` creates it"));
+            .help(format!(
+                "`{how}` creates it; if another branch is meant, name it below `git:` of pillion.yaml"
+            ));
     };
     let here = repository.find_ref(&format!("refs/heads/{name}"));
     if repository.commit(head).is_err() {

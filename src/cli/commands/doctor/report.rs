@@ -33,7 +33,8 @@ impl DoctorReport {
         match (errors, warnings) {
             (0, 0) => format!("{} found no problem", number(all, "check")),
             (0, n) => format!("{} found {}: rollouts work", number(all, "check"), number(n, "warning")),
-            (n, 0) => format!("{} found {}: fix it first", number(all, "check"), number(n, "error")),
+            (1, 0) => format!("{} found 1 error: fix it first", number(all, "check")),
+            (n, 0) => format!("{} found {}: fix them first", number(all, "check"), number(n, "error")),
             (n, m) => format!(
                 "{} found {} and {}: fix the errors first",
                 number(all, "check"),
