@@ -203,19 +203,33 @@ fn update_order(
 ) -> Vec<usize> {
     let strategy = &context.settings.strategy;
     let labels: Vec<&LabelMap> = state.matched.iter().map(|m| &m.workload.labels).collect();
-    let mut order = ready.to_vec();
-    match context.settings.rules {
+    let mut order = match context.settings.rules {
         PlanRules::Current => {
-            let ranks = namespace_ranks(context, state);
-            order.sort_by_cached_key(|i| (strategy.priority_level(labels[*i]), ranks[*i]));
+            let mut is_ready = vec![false; state.matched.len()];
+            ready.iter().for_each(|i| is_ready[*i] = true);
+            let all = state.order(|| namespace_order(context, state)).iter();
+            all.copied().filter(|i| is_ready[*i]).collect()
         }
-        PlanRules::Original => strategy.sort_by_priority(&labels, &mut order),
-    }
+        PlanRules::Original => {
+            let mut order = ready.to_vec();
+            strategy.sort_by_priority(&labels, &mut order);
+            order
+        }
+    };
     if is_rollback {
         order.sort_by_key(|i| std::cmp::Reverse(state.matched[*i].entry.as_ref().and_then(|l| l.batch)));
         return order;
     }
     scatter::scatter(&scatter::workload_terms(&strategy.scatter_strategy), &labels, order)
+}
+
+/// Returns the order of all workloads that count: by priority, then by their ranks in their namespaces.
+fn namespace_order(context: &RolloutContext<'_>, state: &RolloutProgress<'_>) -> Vec<usize> {
+    let strategy = &context.settings.strategy;
+    let ranks = namespace_ranks(context, state);
+    let mut order: Vec<usize> = (0..ranks.len()).collect();
+    order.sort_by_cached_key(|i| (strategy.priority_level(&state.matched[*i].workload.labels), ranks[*i]));
+    order
 }
 
 /// Returns the rank of each workload among those of its namespace that are selected alike. Updated workloads keep their
@@ -226,7 +240,7 @@ fn namespace_ranks(context: &RolloutContext<'_>, state: &RolloutProgress<'_>) ->
     let mut ranks = Vec::with_capacity(state.matched.len());
     for matched in &state.matched {
         let labels = &matched.workload.labels;
-        let unit = (matched.counts_no_pods(), matched.replicas.is_some());
+        let unit = matched.count_unit();
         let namespace = &*matched.workload.manifest().namespace;
         let group = (strategy.priority_level(labels), strategy.is_in_canary(labels), unit, namespace);
         let size = sizes.entry(group).or_default();

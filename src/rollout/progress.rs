@@ -11,6 +11,7 @@ use crate::diagnostics::pluralize;
 use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, RevisionName};
 use crate::model::sidecar_override::OverrideHold;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// A workload that the target renders differently from its revision or from the released one.
@@ -59,6 +60,8 @@ pub(super) struct RolloutProgress<'a> {
     pub(super) updated_pods: u32,
     /// The rollout was started with `--allow-removal`: workloads may lose the sidecar.
     pub(super) may_remove: bool,
+    /// The order of those that count, updated ones included: every batch of a plan asks for it.
+    order_cache: OnceCell<Vec<usize>>,
 }
 
 /// A workload that no rollout updates.
@@ -138,19 +141,33 @@ impl<'a> RolloutProgress<'a> {
             };
             let Ok(index) = self.matched.binary_search_by_key(&position, |m| m.position) else { continue };
             match evaluate(context, &batch.ledger, (position, workload), target, today) {
-                Evaluation::Matched(matched) => self.matched[index] = *matched,
+                Evaluation::Matched(matched) => {
+                    if matched.count_unit() != self.matched[index].count_unit() {
+                        self.order_cache.take();
+                    }
+                    self.matched[index] = *matched;
+                }
                 Evaluation::Held(held) => {
-                    self.matched.remove(index);
+                    self.remove_matched(index);
                     let at = self.held.partition_point(|h| h.position < position);
                     self.held.insert(at, *held);
                 }
-                Evaluation::Uncounted => {
-                    self.matched.remove(index);
-                }
+                Evaluation::Uncounted => self.remove_matched(index),
             }
         }
         self.count_pods();
         self
+    }
+
+    /// Returns the order of the workloads that count, as `compute` finds it for the first batch: it depends on no
+    /// revision and no number of updated pods.
+    pub(super) fn order(&self, compute: impl FnOnce() -> Vec<usize>) -> &[usize] {
+        self.order_cache.get_or_init(compute)
+    }
+
+    fn remove_matched(&mut self, index: usize) {
+        self.matched.remove(index);
+        self.order_cache.take();
     }
 
     /// Returns how many pods a share of `maxUnavailable` is of: the known ones, and at least one of each other workload.
@@ -367,6 +384,11 @@ impl<'a> MatchedWorkload<'a> {
             return self.workload.max_unavailable_of_any(self.change.behavior.method).unwrap_or(1);
         }
         u32::try_from(self.strategy.max_unavailable).unwrap_or(u32::MAX).max(1).min(moving.max(1))
+    }
+
+    /// Returns what it is counted by: its next run, its pods, or itself where their number is unknown.
+    pub(super) fn count_unit(&self) -> (bool, bool) {
+        (self.counts_no_pods(), self.replicas.is_some())
     }
 
     /// Returns whether it has pods that a batch updates, but their number is unknown.
