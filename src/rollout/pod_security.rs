@@ -205,7 +205,7 @@ const RESTRICTED_VOLUMES: [&str; 9] = [
 pub fn pod_security_violations(template: &Value) -> Vec<PodSecurityViolation> {
     let empty = JsonObject::new();
     let part = |key: &str| template.get(key).and_then(Value::as_object).unwrap_or(&empty);
-    let pod = PodParts { metadata: part("metadata"), spec: part("spec") };
+    let pod = PodParts::of(part("metadata"), part("spec"));
     let violations = CONTROLS.iter().flat_map(|(level, control, check)| {
         check(&pod).into_iter().map(|subject| PodSecurityViolation { level: *level, control, subject })
     });
@@ -233,17 +233,19 @@ const REPLACED_CONTROLS: [&str; 3] = ["hostPath volumes", "non-default capabilit
 struct PodParts<'a> {
     metadata: &'a JsonObject,
     spec: &'a JsonObject,
+    /// All its containers.
+    containers: Vec<&'a JsonObject>,
 }
 
 impl<'a> PodParts<'a> {
-    fn all_containers(&self) -> impl Iterator<Item = &'a JsonObject> {
+    fn of(metadata: &'a JsonObject, spec: &'a JsonObject) -> Self {
         let lists = ["initContainers", "containers", "ephemeralContainers"];
-        let spec = self.spec;
-        lists.into_iter().flat_map(move |list| objects_at(spec, list))
+        let containers = lists.into_iter().flat_map(|list| objects_at(spec, list)).collect();
+        Self { metadata, spec, containers }
     }
 
     fn containers(&self, is_bad: impl Fn(&JsonObject) -> bool) -> Vec<String> {
-        self.all_containers().filter(|c| is_bad(c)).map(container_title).collect()
+        self.containers.iter().copied().filter(|c| is_bad(c)).map(container_title).collect()
     }
 
     fn volumes(&self, is_bad: impl Fn(&JsonObject) -> bool) -> Vec<String> {

@@ -2,6 +2,7 @@
 //! share them.
 
 use super::pod_requirements::PodRequirements;
+use super::template_diff::TemplateDiff;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +24,20 @@ pub(crate) struct TemplateSummary {
 }
 
 impl TemplateSummaries {
+    /// Returns the summaries of two templates with these differences.
+    pub(super) fn share_both(
+        &self,
+        [old, new]: [&Value; 2],
+        diff: &TemplateDiff,
+    ) -> [Arc<TemplateSummary>; 2] {
+        let before = self.share(old);
+        // A summary has no images.
+        let after = if diff.is_image_only() { Arc::clone(&before) } else { self.share(new) };
+        [before, after]
+    }
+
     /// Returns the summary of a template.
-    pub(super) fn share(&self, template: &Value) -> Arc<TemplateSummary> {
+    fn share(&self, template: &Value) -> Arc<TemplateSummary> {
         let summary =
             TemplateSummary { template: summarize(template), requirements: PodRequirements::of(template) };
         let text = format!("{}{:?}", summary.template, summary.requirements);

@@ -234,7 +234,7 @@ impl TemplateChange {
             },
             had_sidecars: !before.sidecar_names.is_empty(),
             has_sidecars: !after.sidecar_names.is_empty(),
-            summaries: [summaries.share(old), summaries.share(new)],
+            summaries: summaries.share_both([old, new], &diff),
             error: after.error.as_ref().map(|error| error.message.as_str().into()),
             diff,
             behavior,
