@@ -219,13 +219,12 @@ fn pods_text(workload: &WorkloadAdoption) -> String {
 
 fn write_differences(text: &mut String, indent: &str, differences: &[FieldDifference]) {
     for difference in differences.iter().take(MAX_DIFFERENCES) {
-        let FieldDifference { path, expected, live } = difference;
         let _ = writeln!(
             text,
             "{indent}{}: {} -> {}",
-            escape::line(path),
-            value_text(live.as_ref()),
-            value_text(expected.as_ref())
+            escape::line(&difference.path),
+            value_text(live_value(difference).as_ref()),
+            value_text(difference.expected.as_ref())
         );
     }
     write_more(text, indent, differences.len(), MAX_DIFFERENCES, "difference");
@@ -235,6 +234,48 @@ fn write_more(text: &mut String, indent: &str, all: usize, listed: usize, what: 
     if let Some(more) = all.checked_sub(listed).filter(|more| *more > 0) {
         let _ = writeln!(text, "{indent}and {more} more, {what}");
     }
+}
+
+/// Returns the value in the cluster. Values of variables may be secrets of an application: they are left out.
+fn live_value(difference: &FieldDifference) -> Option<Value> {
+    let path = &difference.path;
+    let is_variable = path.contains("env[") && !path.contains("].valueFrom");
+    let mut value = difference.live.clone()?;
+    match &mut value {
+        Value::Array(variables) if path.ends_with("env") => variables.iter_mut().for_each(hide_variable),
+        Value::Object(_) if is_variable => hide_variable(&mut value),
+        Value::Object(_) | Value::Array(_) => hide_variables(&mut value),
+        scalar if is_variable => *scalar = hidden_value(scalar),
+        _ => {}
+    }
+    Some(value)
+}
+
+/// Leaves out the values of all variables of a container, or of a list of them.
+fn hide_variables(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(hide_variables),
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match field {
+                    Value::Array(variables) if key == "env" => variables.iter_mut().for_each(hide_variable),
+                    field => hide_variables(field),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn hide_variable(variable: &mut Value) {
+    if let Some(value) = variable.get_mut("value") {
+        *value = hidden_value(value);
+    }
+}
+
+fn hidden_value(value: &Value) -> Value {
+    let length = value.as_str().map_or_else(|| value.to_string().len(), |text| text.chars().count());
+    format!("a value of {}", pluralize(length as u64, "character")).into()
 }
 
 /// Returns a value on one line; what is long is cut, and what the cluster says is text.
@@ -338,5 +379,44 @@ fn workload_to_json(workload: &WorkloadAdoption) -> Value {
 }
 
 fn difference_to_json(difference: &FieldDifference) -> Value {
-    json!({"path": difference.path, "inCluster": difference.live, "inGit": difference.expected})
+    json!({"path": difference.path, "inCluster": live_value(difference), "inGit": difference.expected})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FieldDifference, live_value};
+    use serde_json::{Value, json};
+
+    fn shown(path: &str, live: Value) -> String {
+        let difference = FieldDifference { path: path.to_owned(), expected: None, live: Some(live) };
+        live_value(&difference).map(|value| value.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn values_of_variables_are_never_shown() {
+        let variables = json!([{"name": "KEY", "value": "s3cret"}, {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]);
+        let cases = [
+            ("containers[log].env[KEY].value", json!("s3cret")),
+            ("containers[log].env[KEY]", variables[0].clone()),
+            ("containers[log].env", variables.clone()),
+            ("env", variables.clone()),
+            ("containers[log]", json!({"name": "log", "env": variables})),
+            ("containers", json!([{"name": "log", "env": variables}])),
+            ("spec", json!({"containers": [{"name": "log", "env": variables}]})),
+        ];
+        for (path, live) in cases {
+            let text = shown(path, live);
+            assert!(!text.contains("s3cret"), "{path}: {text}");
+            assert!(text.contains("a value of 6 characters"), "{path}: {text}");
+        }
+    }
+
+    #[test]
+    fn other_values_are_shown() {
+        assert_eq!(shown("containers[log].image", json!("log:1")), "\"log:1\"");
+        assert_eq!(shown("containers[log].args", json!(["--tail", "5"])), "[\"--tail\",\"5\"]");
+        let name = "containers[log].env[KEY].valueFrom.secretKeyRef.name";
+        assert_eq!(shown(name, json!("log-secret")), "\"log-secret\"");
+        assert_eq!(shown("volumes[env].hostPath.path", json!("/var/log")), "\"/var/log\"");
+    }
 }
