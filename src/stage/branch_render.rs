@@ -3,7 +3,7 @@
 use super::template_changes::{may_change_templates, template_changes_since};
 use super::{
     BranchConfig, ClusterView, DeployBranch, Error, RenderHistory, SourceBranch, check_drift, message,
-    missing_workloads, read_configuration,
+    missing_workloads, read_configuration, unreached_in_clusters,
 };
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::git::{Commit, NewCommit, ObjectId, Repository, Signature, Signing, TreeEditor};
@@ -111,6 +111,7 @@ fn render_clusters(
     let leaves_out_sidecars = options.head.is_none() && options.leaves_out_sidecars;
     let may_change = before.is_some_and(|before| may_change_templates(before, &configuration, sources));
     let mut diagnostics = Vec::new();
+    let mut views = Vec::new();
     for cluster in configuration.layout.cluster_names() {
         let tree = options.source.tree;
         let built = match options.manifests.for_tree(options.repository, tree, &configuration, cluster) {
@@ -141,7 +142,11 @@ fn render_clusters(
             }
         }
         folder.render(&view, &mut diagnostics)?;
+        if is_sound && !view.prepared.renderer.overrides.is_empty() {
+            views.push(view);
+        }
     }
+    diagnostics.extend(unreached_in_clusters(&views.iter().collect::<Vec<_>>()));
     Ok(diagnostics)
 }
 

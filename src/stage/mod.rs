@@ -58,7 +58,7 @@ pub(crate) use ledger_history::{
 };
 pub(crate) use message::source_trailers_of;
 pub(crate) use missing_workloads::{LedgerHistory, missing_after_change, missing_workloads};
-pub(crate) use override_checks::unreached_overrides;
+pub(crate) use override_checks::{unreached_in_clusters, unreached_overrides};
 pub use preconditions::{foreign_commits, reverted_batch, rewritten_branch, sidecar_removal};
 pub use proposal::ProposalBranch;
 #[cfg(feature = "watch")]

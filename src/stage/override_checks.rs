@@ -34,6 +34,17 @@ pub(crate) fn unreached_overrides(
     view.prepared.renderer.overrides.unreached(is_reached, &names)
 }
 
+/// Reports SidecarOverrides of several clusters that are for no workload in any of them, each once.
+pub(crate) fn unreached_in_clusters(views: &[&ClusterView]) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for view in views {
+        let unreached = unreached_overrides(view, views, None);
+        let new: Vec<_> = unreached.into_iter().filter(|diagnostic| !found.contains(diagnostic)).collect();
+        found.extend(new);
+    }
+    found
+}
+
 impl ClusterView {
     /// Returns every content of a SidecarSet that a workload may have: that of its file, and those of its ledger.
     fn contents_of(&self, name: &str) -> impl Iterator<Item = &SidecarSet> {

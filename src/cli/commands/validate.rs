@@ -9,7 +9,7 @@ use crate::model::ledger::decode;
 use crate::model::sidecar_set::{DecodeMode, SidecarSet, lint};
 use crate::read::Disk;
 use crate::render::{CollectedObjects, KnownSets, OverrideIndex, read_sets, read_states, validate_sets};
-use crate::stage::{ClusterView, settings_of_set, unmatched_selector, unreached_overrides};
+use crate::stage::{ClusterView, settings_of_set, unmatched_selector, unreached_in_clusters};
 use crate::workspace::{
     ClusterSources, Configuration, Workspace, collect_files, inputs_from_paths, read_ledger_files,
 };
@@ -172,11 +172,7 @@ fn check_selections(workspace: &Workspace) -> Vec<Diagnostic> {
             found.extend(unmatched.filter(|diagnostic| !found.contains(diagnostic)));
         }
     }
-    for view in &views {
-        let unreached = unreached_overrides(view, &all, None);
-        let new: Vec<_> = unreached.into_iter().filter(|diagnostic| !found.contains(diagnostic)).collect();
-        found.extend(new);
-    }
+    found.extend(unreached_in_clusters(&all));
     found
 }
 
