@@ -3,6 +3,7 @@
 mod commands;
 mod configuration;
 mod example_integrations;
+mod example_istioctl;
 mod example_rollouts;
 mod generated;
 mod transcripts;
