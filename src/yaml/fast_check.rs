@@ -5,7 +5,7 @@
 
 use super::block_reader::read_block_form;
 use super::scalar::{self, ScalarMeaning};
-use super::syntax::{Characters, check_characters, check_libyaml_rules};
+use super::syntax::{Characters, check_characters};
 use super::tree::{NodeId, NodeKind, SyntaxTree};
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub fn is_certainly_readable(text: &str) -> bool {
     let Some(tree) = read_block_form(&text) else { return is_blank(&text) };
     let mut keys = Vec::new();
     let mut ids = 0..NodeId::try_from(tree.len()).unwrap_or(NodeId::MAX);
-    ids.all(|id| is_plain_node(&text, &tree, id, &mut keys)) && check_libyaml_rules(&text, &tree).is_ok()
+    ids.all(|id| is_plain_node(&text, &tree, id, &mut keys))
 }
 
 /// Returns a text with LF in place of CR LF, which every reader takes for the same.

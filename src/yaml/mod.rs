@@ -74,7 +74,6 @@ impl Document {
         let read = || {
             let characters = syntax::check_characters(text)?;
             let tree = SyntaxTree::read(text, characters)?;
-            syntax::check_libyaml_rules(text, &tree)?;
             let reading = value::read_value(text, &tree)?;
             Ok((tree, reading))
         };

@@ -24,6 +24,7 @@
 //! rest      blanks, and after a blank a comment
 //! ```
 //!
+//! What libyaml refuses and other parsers take (`syntax.rs`, `check_libyaml_rules`) is outside of it, too.
 //! Anchors, aliases, tags, merge keys, `? ` keys, `|+`, quoted scalars of several lines, `%` directives, tabs, CR and the
 //! end of a document (`...`) are outside of it. No rule looks ahead further than a line, and no rule repairs: the first
 //! byte that none of them allows ends the reading with "not certain".

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::yaml::block_reader::read_block_form;
 use crate::yaml::scalar::ScalarTag;
-use crate::yaml::syntax::{Characters, Error};
+use crate::yaml::syntax::{Characters, Error, check_libyaml_rules};
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,12 +16,17 @@ use std::ops::Range;
 const MAX_NODES: usize = 8_000_000;
 
 impl SyntaxTree {
-    /// Reads the text of one document, which has such characters.
+    /// Reads the text of one document, which has such characters, and checks what libyaml refuses in it.
     pub(in crate::yaml) fn read(text: &str, characters: Characters) -> Result<Self, Box<Error>> {
+        let parsed = || {
+            let tree = Self::parse(text)?;
+            check_libyaml_rules(text, &tree)?;
+            Ok(tree)
+        };
         let taken = (characters == Characters::Ordinary).then(|| read_block_form(text)).flatten();
-        let Some(tree) = taken else { return Self::parse(text) };
+        let Some(tree) = taken else { return parsed() };
         // What tests and fuzzing run reads every document in both ways.
-        debug_assert_eq!(Some(&tree), Self::parse(text).ok().as_ref(), "{text}");
+        debug_assert_eq!(Some(&tree), parsed().ok().as_ref(), "{text}");
         Ok(tree)
     }
 
