@@ -128,12 +128,18 @@ impl<'a> ValueReader<'a> {
         let tree = self.tree;
         let mut merges = !into.is_empty();
         for (key, value) in tree.entries(id) {
-            if is_merge(self.text, tree, key) {
-                merges = true;
-                self.read_merge(value, depth, into)?;
-                continue;
-            }
-            let name = self.read_key(key, depth + 1)?;
+            let name = match self.simple_key(key) {
+                Some(name) => {
+                    self.count_node(key, depth + 1)?;
+                    Cow::Borrowed(name)
+                }
+                None if is_merge(self.text, tree, key) => {
+                    merges = true;
+                    self.read_merge(value, depth, into)?;
+                    continue;
+                }
+                None => self.read_key(key, depth + 1)?,
+            };
             let read = self.read_node(value, depth + 1)?;
             let doubled = into.insert(name.clone().into_owned(), read).is_some();
             if doubled && self.alias_depth == 0 && self.duplicates.len() < MAX_DUPLICATES {
@@ -141,6 +147,15 @@ impl<'a> ValueReader<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the key of an entry where it is a plain word of one line without a tag, as nearly all keys are.
+    fn simple_key(&self, id: NodeId) -> Option<&'a str> {
+        let is_simple = self.tree.node(id).kind == NodeKind::Plain
+            && self.tree.properties(id).is_none()
+            && self.tree.is_as_written(id);
+        let written = is_simple.then(|| self.tree.text(id, self.text))?;
+        (written != "<<" && scalar::resolve_plain(written) == ScalarMeaning::Text).then_some(written)
     }
 
     fn record_duplicate(&mut self, map: NodeId, second: NodeId, name: &str, merges: bool) {

@@ -41,6 +41,19 @@ const MAX_KEYS: usize = 128;
 /// Bytes of a key.
 const MAX_KEY_BYTES: usize = 512;
 
+/// The bytes of plain keys.
+static WORD_BYTES: [bool; 256] = word_bytes();
+
+const fn word_bytes() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < u8::MAX {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/');
+        byte += 1;
+    }
+    table
+}
+
 /// Returns whether a text certainly says what is wanted.
 pub(super) fn certainly_says(text: &str, want: ExpectedValue<'_>) -> bool {
     let bytes = text.as_bytes();
@@ -166,10 +179,10 @@ impl<'t> TextWalk<'t> {
     }
 
     /// Walks the keys of a mapping in a column.
-    fn block_object(
+    fn block_object<'v>(
         &mut self,
-        map: &Map<String, Value>,
-        want: ExpectedValue<'_>,
+        map: &'v Map<String, Value>,
+        want: ExpectedValue<'v>,
         column: usize,
     ) -> Option<()> {
         self.deeper()?;
@@ -178,23 +191,31 @@ impl<'t> TextWalk<'t> {
         if count > MAX_KEYS {
             return None;
         }
-        let (mut found, mut expected) = (0_u128, 0);
+        let mut found = 0_u128;
+        let mut ahead = map.iter().enumerate();
         while self.column == Some(column) {
+            let here = |(i, (key, value)): (usize, (&'v String, &'v Value))| {
+                Some((i, key.as_str(), Some(value), self.colon_of(key)?))
+            };
             // Nearly always the keys are in the order of the value.
-            let ahead = map.iter().enumerate().skip(expected);
-            let (index, key, value, colon) = ahead
-                .chain(map.iter().enumerate().take(expected))
-                .find_map(|(i, (key, value))| Some((i, key.as_str(), Some(value), self.colon_of(key)?)))
-                .or_else(|| {
-                    let mut added = added().zip(map.len()..);
-                    added.find_map(|((key, _), i)| Some((i, key, None, self.colon_of(key)?)))
-                })?;
+            let (index, key, value, colon) = match ahead.next().and_then(here) {
+                Some(entry) => entry,
+                None => {
+                    let added = || {
+                        let mut added = added().zip(map.len()..);
+                        added.find_map(|((key, _), i)| Some((i, key, None, self.colon_of(key)?)))
+                    };
+                    let entry = map.iter().enumerate().find_map(here).or_else(added)?;
+                    ahead = map.iter().enumerate();
+                    ahead.nth(entry.0);
+                    entry
+                }
+            };
             let bit = 1 << index;
             if found & bit != 0 {
                 return None;
             }
             found |= bit;
-            expected = index + 1;
             match (want.own_parts().find(|(own, _)| *own == key), value) {
                 (Some((_, PartContent::Items(items))), _) => {
                     self.end_line(colon + 1)?;
@@ -231,8 +252,7 @@ impl<'t> TextWalk<'t> {
                 (end + 1, self.byte(end) == quote && is_simple)
             }
             None => {
-                let is_word =
-                    key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/'));
+                let is_word = key.bytes().all(|b| WORD_BYTES[usize::from(b)]);
                 let is_text = !key.is_empty()
                     && !key.starts_with('-')
                     && scalar::resolve_plain(key) == ScalarMeaning::Text;

@@ -30,12 +30,13 @@ impl TextWalk<'_> {
     /// Returns whether plain text means a value.
     pub(super) fn has_meaning(&self, start: usize, end: usize, value: &Value) -> Option<()> {
         let bytes = &self.bytes[start..end];
-        if value.as_str().is_some_and(|text| text.as_bytes() != bytes) {
-            return None;
+        if let Value::String(text) = value {
+            let is_meant = text.as_bytes() == bytes && scalar::resolve_plain(text) == ScalarMeaning::Text;
+            return is_meant.then_some(());
         }
         let text = std::str::from_utf8(bytes).ok()?;
         let is_meant = match (scalar::resolve_plain(text), value) {
-            (ScalarMeaning::Text, Value::String(_)) | (ScalarMeaning::Null, Value::Null) => true,
+            (ScalarMeaning::Null, Value::Null) => true,
             (ScalarMeaning::Bool(a), Value::Bool(b)) => a == *b,
             (ScalarMeaning::Text | ScalarMeaning::Null | ScalarMeaning::Bool(_), _) => false,
             (number, value) => scalar::to_json(number, text).as_ref() == Some(value),
