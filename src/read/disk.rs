@@ -7,10 +7,11 @@ use super::walk::WalkFilter;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::sandbox::{AccessError, RepositoryRoot, SandboxPath, display_path, or_current_dir};
 use ignore::{WalkBuilder, WalkState};
+use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fs::FileType;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The disk.
@@ -70,7 +71,7 @@ impl FileSource for Disk {
             })
         });
         let mut walk = filter.finish(walk.into_inner().unwrap_or_else(PoisonError::into_inner));
-        walk.files.sort_unstable_by(|a, b| a.relative_path.cmp(&b.relative_path));
+        walk.files.sort_unstable_by(|a, b| compare_paths(&a.relative_path, &b.relative_path));
         walk
     }
 
@@ -196,7 +197,32 @@ fn entry_kind(of: FileType) -> Option<EntryKind> {
     }
 }
 
+/// Compares two paths component by component as `Path` does, without splitting them.
+fn compare_paths(a: &Path, b: &Path) -> Ordering {
+    // No name holds the byte 0, so a separator is before whatever a name goes on with.
+    let in_order = |byte: &u8| if is_separator(char::from(*byte)) { 0 } else { *byte };
+    let (a, b) = (a.as_os_str().as_encoded_bytes(), b.as_os_str().as_encoded_bytes());
+    a.iter().map(in_order).cmp(b.iter().map(in_order))
+}
+
 fn walk_error(error: &ignore::Error) -> Diagnostic {
     Diagnostic::error(Code::UnreadableFile, format!("a folder cannot be read: {error}"))
         .help("make it readable, or leave it out with `ignore:` in pillion.yaml")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_in_the_order_of_their_components() {
+        let paths =
+            ["", "a", "a/b", "a/b/c", "a/b.yaml", "a-b", "a.b/c", "a b", "a/\u{1}", "ab", "a0/é", "é/a", "z"];
+        for a in paths {
+            for b in paths {
+                let (a, b) = (Path::new(a), Path::new(b));
+                assert_eq!(compare_paths(a, b), a.cmp(b), "{a:?} {b:?}");
+            }
+        }
+    }
 }
