@@ -17,7 +17,7 @@ pub(super) enum AlignStep {
 /// Products of lengths up to which lists are compared item by item with item.
 const MAX_TABLE: usize = 1 << 20;
 
-/// Aligns two lists: by name, where every item is a mapping with a name of its own, else by equality.
+/// Aligns two lists: by name, where every item has a name of its own, else by equality.
 pub(super) fn align_items(old: &[Value], new: &[Value]) -> Vec<AlignStep> {
     let front = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let back = old[front..].iter().rev().zip(new[front..].iter().rev()).take_while(|(a, b)| a == b).count();
@@ -51,12 +51,25 @@ pub(super) fn align_items(old: &[Value], new: &[Value]) -> Vec<AlignStep> {
     steps
 }
 
+/// What tells an item of a list from the others: its name, or the kind, namespace and name of an object.
+type ItemName<'v> = (&'v str, [Option<&'v str>; 3]);
+
 /// Returns the names of the items, where each has one and no two are the same.
-fn item_names(items: &[Value]) -> Option<Vec<&str>> {
-    let names: Vec<&str> = items.iter().map(|i| i.get("name")?.as_str()).collect::<Option<_>>()?;
+fn item_names(items: &[Value]) -> Option<Vec<ItemName<'_>>> {
+    let names: Vec<ItemName<'_>> = items.iter().map(item_name).collect::<Option<_>>()?;
     let mut sorted = names.clone();
     sorted.sort_unstable();
     sorted.windows(2).all(|w| w[0] != w[1]).then_some(names)
+}
+
+fn item_name(item: &Value) -> Option<ItemName<'_>> {
+    if let Some(name) = item.get("name") {
+        return Some((name.as_str()?, [None; 3]));
+    }
+    let metadata = item.get("metadata")?;
+    let kind = item.get("kind").and_then(Value::as_str);
+    let group = item.get("apiVersion").and_then(Value::as_str);
+    Some((metadata.get("name")?.as_str()?, [kind, group, metadata.get("namespace").and_then(Value::as_str)]))
 }
 
 /// Returns whether two items share at least half of what they have besides a name.
@@ -67,8 +80,8 @@ fn is_likely_rename(old: &Value, new: &Value) -> bool {
 }
 
 /// Returns pairs of the same name, as many as can be had in the order of both lists.
-fn pair_by_name(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
-    let places: BTreeMap<&str, usize> = new.iter().enumerate().map(|(j, n)| (*n, j)).collect();
+fn pair_by_name(old: &[ItemName<'_>], new: &[ItemName<'_>]) -> Vec<(usize, usize)> {
+    let places: BTreeMap<&ItemName<'_>, usize> = new.iter().enumerate().map(|(j, n)| (n, j)).collect();
     let pairs: Vec<(usize, usize)> =
         old.iter().enumerate().filter_map(|(i, n)| Some((i, *places.get(n)?))).collect();
     longest_increasing(&pairs)
@@ -163,5 +176,23 @@ mod tests {
             [Remove(0), Keep(1, 0), Insert(1), Keep(2, 2), Insert(3)]
         );
         assert_eq!(steps(json!([]), json!([1])), [Insert(0)]);
+    }
+
+    #[test]
+    fn objects_align_by_kind_namespace_and_name() {
+        let o = |kind: &str, namespace: &str, x: u8| json!({"kind": kind, "metadata": {"name": "a", "namespace": namespace}, "x": x});
+        // All changed, and the first is gone: without names, none would be kept.
+        assert_eq!(
+            steps(
+                json!([o("A", "n", 1), o("B", "n", 1), o("B", "m", 1)]),
+                json!([o("B", "n", 2), o("B", "m", 2)])
+            ),
+            [Remove(0), Keep(1, 0), Keep(2, 1)]
+        );
+        // One object twice: by equality.
+        assert_eq!(
+            steps(json!([o("A", "n", 1), o("A", "n", 2)]), json!([o("A", "n", 2)])),
+            [Remove(0), Keep(1, 0)]
+        );
     }
 }
