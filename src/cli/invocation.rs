@@ -13,6 +13,7 @@ use crate::integrations::{krm, kustomize_exec};
 use crate::model::config::function_config;
 use crate::model::workload::{api_group, type_meta};
 use crate::read::{read_file, read_stream};
+use crate::render::scan_type_meta;
 use crate::yaml::{Document, split_documents};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -129,13 +130,17 @@ fn is_resource_list(text: &str) -> bool {
     if !text.contains("ResourceList") {
         return false;
     }
+    let is_list =
+        |(api_version, kind): (&str, &str)| api_group(api_version) == krm::GROUP && kind == krm::KIND;
+    if scan_type_meta(text).is_some_and(is_list) {
+        return true;
+    }
     let name: Arc<str> = "<stdin>".into();
     let pieces = split_documents(&name, text).0.into_iter().enumerate();
     let mut documents = pieces.map(|(i, p)| Document::read(&name, i, p.first_line, &text[p.span]));
     let first = documents.find(|d| d.as_ref().map_or(true, |d| !d.value().is_null()));
     match first {
-        Some(Ok(document)) => type_meta(document.value())
-            .is_some_and(|(a, k)| api_group(a) == krm::GROUP && k == "ResourceList"),
+        Some(Ok(document)) => type_meta(document.value()).is_some_and(is_list),
         // A list that cannot be read is none, unless it says at the left margin what it is.
         Some(Err(_)) => text.lines().any(|l| l.trim_end() == "kind: ResourceList"),
         None => false,

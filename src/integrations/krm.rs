@@ -10,7 +10,7 @@ use crate::integrations::{
 use crate::model::api::{KRUISE_GROUP, LOCAL_CONFIG_ANNOTATION, PILLION_GROUP};
 use crate::model::config::function_config::{self, FunctionConfig, KeepSidecarSets, SidecarsSpec};
 use crate::model::workload::{api_group, type_meta};
-use crate::render::{collect_objects, find_dangling_references};
+use crate::render::{CollectedObjects, find_dangling_references};
 use crate::workspace::FunctionOptions;
 use crate::yaml::{Document, FieldPath, emit, split_documents};
 use serde_json::Value;
@@ -19,31 +19,36 @@ use std::sync::Arc;
 /// The group of a ResourceList; its versions (v1alpha1, v1beta1, v1) have the same form.
 pub(crate) const GROUP: &str = "config.kubernetes.io";
 
+/// Its kind.
+pub(crate) const KIND: &str = "ResourceList";
+
 /// Renders a ResourceList and adds the diagnostics to its `results`. Returns no list where there is none to add them to.
 pub(crate) fn render_resource_list(text: &str) -> (Option<String>, Vec<Diagnostic>) {
     let document = match read_resource_list(text) {
         Ok(document) => document,
         Err(error) => return (None, vec![*error]),
     };
-    let items = StreamObjects::from_resource_list(&document);
     let mut sink = DiagnosticSink::default();
     let outcome = transform(&document, &mut sink);
     let mut results = Vec::new();
     let mut diagnostics = sink.take();
-    for diagnostic in &mut diagnostics {
-        explain_patch_error(diagnostic);
-        let about = items.locate(diagnostic);
-        results.push(krm::to_result(diagnostic, about));
+    if !diagnostics.is_empty() {
+        let items = StreamObjects::from_resource_list(&document);
+        for diagnostic in &mut diagnostics {
+            explain_patch_error(diagnostic);
+            let about = items.locate(diagnostic);
+            results.push(krm::to_result(diagnostic, about));
+        }
     }
-    let text = match outcome {
-        Some((text, dangling)) if !sink.has_errors() => {
+    let output = match outcome {
+        Some((output, dangling)) if !sink.has_errors() => {
             results.extend(dangling.iter().map(|(d, about)| krm::to_result(d, about.as_ref())));
             diagnostics.extend(dangling.into_iter().map(|(d, _)| d));
-            text
+            output
         }
-        _ => document.text().to_owned(),
+        _ => document,
     };
-    match with_results(&text, results) {
+    match with_results(&output, results) {
         Ok(text) => (Some(text), diagnostics),
         Err(error) => {
             diagnostics.push(*error);
@@ -66,8 +71,8 @@ fn read_resource_list(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
             documents.push(document);
         }
     }
-    let [document] = &documents[..] else {
-        let label = documents.get(1).map(|d| d.label(&FieldPath::root(), crate::yaml::EntryPart::Value, ""));
+    let label = documents.get(1).map(|d| d.label(&FieldPath::root(), crate::yaml::EntryPart::Value, ""));
+    let (1, Some(document)) = (documents.len(), documents.pop()) else {
         let error = Diagnostic::error(
             Code::InvalidYaml,
             "a document follows the ResourceList, which must be the only one",
@@ -76,7 +81,7 @@ fn read_resource_list(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
     };
     match document.has_aliases() {
         true => Ok(Arc::new(Document::read(&name, 0, 1, &emit(document.value()))?)),
-        false => Ok(Arc::new(document.clone())),
+        false => Ok(Arc::new(document)),
     }
 }
 
@@ -84,8 +89,10 @@ fn read_resource_list(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
 type ItemDiagnostic = (Diagnostic, Option<krm::ResourceRef>);
 
 /// Returns the rendered list and its dangling references, unless there are errors.
-fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(String, Vec<ItemDiagnostic>)> {
-    let name: Arc<str> = STREAM_NAME.into();
+fn transform(
+    document: &Arc<Document>,
+    sink: &mut DiagnosticSink,
+) -> Option<(Arc<Document>, Vec<ItemDiagnostic>)> {
     let (config, diagnostics) = match document.value().get("functionConfig") {
         Some(Value::Object(_)) => function_config::decode(document, &FieldPath::dotted("functionConfig")),
         _ => (Some(FunctionConfig::default()), Vec::new()),
@@ -98,10 +105,10 @@ fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(Str
         config_path: Some((Arc::clone(document), FieldPath::dotted("functionConfig"))),
         ..FunctionOptions::in_working_folder(config, at.clone())
     };
-    let incoming = KrmInput::from_list(document.value());
+    let incoming = KrmInput::from_list(document);
     let is_generator = incoming.is_empty();
     let (session, diagnostics) =
-        IntegrationSession::open(&options, collect_objects(&name, document.text(), true), true);
+        IntegrationSession::open(&options, CollectedObjects::from_document(document), true);
     sink.add(diagnostics);
     let session = session?;
     sink.set_lint_levels(session.lint_levels.clone());
@@ -109,7 +116,7 @@ fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(Str
         // Errors of workloads are reported too, but errors of sets are not repeated.
         sink.suppress_error_locations();
     }
-    let (text, diagnostics) = session.render(&name, document.text());
+    let (text, diagnostics) = session.render_document(document);
     sink.add(diagnostics);
     let mut added = Vec::new();
     if is_generator {
@@ -124,14 +131,21 @@ fn transform(document: &Arc<Document>, sink: &mut DiagnosticSink) -> Option<(Str
     if sink.has_errors() {
         return None;
     }
-    match rewrite_items(&text, &spec, added, &incoming) {
+    let rendered = match text.map_or_else(|| Ok(Arc::clone(document)), |text| read_output(&text)) {
+        Ok(rendered) => rendered,
+        Err(error) => {
+            sink.add([*error]);
+            return None;
+        }
+    };
+    match rewrite_items(rendered, &spec, added, &incoming) {
         Ok((_, 0)) if incoming.count > 0 => {
             sink.add([empty_output(at, is_generator)]);
             None
         }
-        Ok((text, _)) => {
-            let dangling = dangling_references(&text, &session);
-            Some((text, dangling))
+        Ok((output, _)) => {
+            let dangling = dangling_references(&output, &session);
+            Some((output, dangling))
         }
         Err(error) => {
             sink.add([*error]);
@@ -149,9 +163,9 @@ struct KrmInput<'a> {
 }
 
 impl<'a> KrmInput<'a> {
-    fn from_list(list: &'a Value) -> Self {
-        let items = list.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        Self { config: list.get("functionConfig"), items, count: items.len() }
+    fn from_list(list: &'a Document) -> Self {
+        let items = items_of(list);
+        Self { config: list.value().get("functionConfig"), items, count: items.len() }
     }
 
     /// Returns whether only the configuration came in: then pillion is a generator.
@@ -214,39 +228,44 @@ pub(super) fn is_manifest(value: &Value, spec: &SidecarsSpec) -> bool {
     !is_own
 }
 
-/// Takes items out, adds some, and marks SidecarSets as local. Returns the text and the number of items in it.
+/// Takes items out, adds some, and marks SidecarSets as local. Returns the list and the number of items in it.
 fn rewrite_items(
-    text: &str,
+    rendered: Arc<Document>,
     spec: &SidecarsSpec,
     added: Vec<Value>,
     incoming: &KrmInput<'_>,
-) -> Result<(String, usize), Box<Diagnostic>> {
-    let name: Arc<str> = STREAM_NAME.into();
-    let mut document = Document::read(&name, 0, 1, text)?;
-    let items = |document: &Document| {
-        document.value().get("items").and_then(Value::as_array).cloned().unwrap_or_default()
-    };
-    let mut kept = Vec::new();
-    for (i, item) in items(&document).into_iter().enumerate() {
-        match item_disposition(&item, spec, incoming) {
-            ItemDisposition::Remove => {}
-            ItemDisposition::Keep => kept.push(i),
-            ItemDisposition::MarkLocal => {
-                let at = FieldPath::dotted("items")
-                    .child(i)
-                    .join(&FieldPath::dotted("metadata.annotations"))
-                    .child(LOCAL_CONFIG_ANNOTATION);
-                document = Document::read(&name, 0, 1, &document.rewrite(&at, &"true".into())?)?;
-                kept.push(i);
-            }
+) -> Result<(Arc<Document>, usize), Box<Diagnostic>> {
+    let at = FieldPath::dotted("items");
+    let mut list = rendered;
+    let dispositions: Vec<ItemDisposition> =
+        items_of(&list).iter().map(|item| item_disposition(item, spec, incoming)).collect();
+    for (i, disposition) in dispositions.iter().enumerate() {
+        if matches!(disposition, ItemDisposition::MarkLocal) {
+            let annotations = at.child(i).join(&FieldPath::dotted("metadata.annotations"));
+            let mark = annotations.child(LOCAL_CONFIG_ANNOTATION);
+            list = read_output(&list.rewrite(&mark, &"true".into())?)?;
         }
     }
+    let kept = dispositions.iter().filter(|d| !matches!(d, ItemDisposition::Remove)).count();
+    let count = kept + added.len();
+    if count == dispositions.len() && added.is_empty() {
+        return Ok((list, count));
+    }
     // In a separate step, so that each kept item has an unchanged value and keeps its text.
-    let all = items(&document);
-    let mut new: Vec<Value> = kept.iter().filter_map(|i| all.get(*i).cloned()).collect();
-    new.extend(added);
-    let count = new.len();
-    Ok((document.rewrite(&FieldPath::dotted("items"), &Value::Array(new))?, count))
+    let items = items_of(&list).iter().zip(&dispositions);
+    let kept = items.filter(|(_, d)| !matches!(d, ItemDisposition::Remove)).map(|(item, _)| item.clone());
+    let new: Vec<Value> = kept.chain(added).collect();
+    Ok((read_output(&list.rewrite(&at, &Value::Array(new))?)?, count))
+}
+
+/// Returns the items of a list.
+fn items_of(list: &Document) -> &[Value] {
+    list.value().get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Reads a list that was made here.
+fn read_output(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
+    Ok(Arc::new(Document::read(&STREAM_NAME.into(), 0, 1, text)?))
 }
 
 /// Reads the documents of a rendered file; a List is replaced by its items.
@@ -267,16 +286,18 @@ pub(super) fn read_values(name: &Arc<str>, text: &str) -> (Vec<Value>, Vec<Diagn
     (values, diagnostics)
 }
 
-fn dangling_references(text: &str, session: &IntegrationSession) -> Vec<ItemDiagnostic> {
-    let Ok(document) = Document::read(&STREAM_NAME.into(), 0, 1, text) else { return Vec::new() };
-    let count = document.value().get("items").and_then(Value::as_array).map_or(0, Vec::len);
+fn dangling_references(document: &Document, session: &IntegrationSession) -> Vec<ItemDiagnostic> {
+    let items = FieldPath::dotted("items");
     let places: Vec<(&Document, FieldPath)> =
-        (0..count).map(|i| (&document, FieldPath::dotted("items").child(i))).collect();
+        (0..items_of(document).len()).map(|i| (document, items.child(i))).collect();
     let found =
         find_dangling_references(&places, &session.renderer, &super::kustomization::name_reference_kinds());
-    let items = StreamObjects::from_resource_list(&document);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let objects = StreamObjects::from_resource_list(document);
     let place = |mut diagnostic: Diagnostic| {
-        let about = items.locate(&mut diagnostic).cloned();
+        let about = objects.locate(&mut diagnostic).cloned();
         (diagnostic, about)
     };
     found.into_iter().map(place).collect()
@@ -291,10 +312,9 @@ fn empty_output(at: Span, is_generator: bool) -> Diagnostic {
     }
 }
 
-fn with_results(text: &str, results: Vec<Value>) -> Result<String, Box<Diagnostic>> {
+fn with_results(list: &Document, results: Vec<Value>) -> Result<String, Box<Diagnostic>> {
     if results.is_empty() {
-        return Ok(text.to_owned());
+        return Ok(list.text().to_owned());
     }
-    let document = Document::read(&STREAM_NAME.into(), 0, 1, text)?;
-    Ok(document.rewrite(&FieldPath::dotted("results"), &Value::Array(results))?)
+    Ok(list.rewrite(&FieldPath::dotted("results"), &Value::Array(results))?)
 }

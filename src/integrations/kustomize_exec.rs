@@ -10,10 +10,10 @@ use crate::integrations::{
 };
 use crate::model::api::LOCAL_CONFIG_ANNOTATION;
 use crate::model::config::function_config::{self, KeepSidecarSets, SidecarsSpec};
-use crate::read::read_file;
-use crate::render::{collect_objects, find_dangling_references};
+use crate::read::{map_in_order, read_file};
+use crate::render::{collect_objects, find_dangling_references, may_concern_references, scan_type_meta};
 use crate::workspace::FunctionOptions;
-use crate::yaml::{Document, FieldPath, emit, split_documents};
+use crate::yaml::{Document, DocumentSlice, FieldPath, emit, split_documents};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,13 +23,15 @@ const CONFIG_NAME: &str = "the plugin's configuration";
 
 /// Renders the resources of a stream with the configuration in a file; without errors only.
 pub(crate) fn render_resources(config: &Path, text: &str) -> (Option<String>, Vec<Diagnostic>) {
-    let items = StreamObjects::from_stream(text);
     let mut sink = DiagnosticSink::default();
     let output = transform(config, text, &mut sink);
     let mut diagnostics = sink.take();
-    for diagnostic in &mut diagnostics {
-        explain_patch_error(diagnostic);
-        items.locate(diagnostic);
+    if !diagnostics.is_empty() {
+        let items = StreamObjects::from_stream(text);
+        for diagnostic in &mut diagnostics {
+            explain_patch_error(diagnostic);
+            items.locate(diagnostic);
+        }
     }
     (output.filter(|_| !sink.has_errors()), diagnostics)
 }
@@ -110,6 +112,10 @@ fn mark_local_sidecar_sets(text: &str, spec: &SidecarsSpec) -> String {
     let mut output = String::new();
     for (index, piece) in split_documents(&name, text).0.into_iter().enumerate() {
         let part = &text[piece.span];
+        if !is_local && scan_type_meta(part).is_some() && !part.contains('*') {
+            push_document(&mut output, part);
+            continue;
+        }
         let Ok(document) = Document::read(&name, index, piece.first_line, part) else { continue };
         let value = document.value();
         let part = match is_local && is_sidecar_set(value) {
@@ -135,16 +141,22 @@ fn with_local_config(value: &Value) -> String {
 /// Finds dangling references in a stream of documents.
 pub(super) fn dangling_references(text: &str, session: &IntegrationSession) -> Vec<Diagnostic> {
     let name: Arc<str> = STREAM_NAME.into();
-    let pieces = split_documents(&name, text).0.into_iter().enumerate();
-    let read = pieces.filter_map(|(i, p)| Document::read(&name, i, p.first_line, &text[p.span]).ok());
-    let documents: Vec<Document> = read.collect();
+    let pieces: Vec<DocumentSlice> = split_documents(&name, text).0;
+    let read = |piece: &DocumentSlice| {
+        let part = &text[piece.span.clone()];
+        may_concern_references(part).then(|| Document::read(&name, 0, piece.first_line, part).ok()).flatten()
+    };
+    let mut documents = Vec::new();
+    map_in_order(&pieces, read, |document| documents.extend(document));
     let places: Vec<(&Document, FieldPath)> = documents.iter().map(|d| (d, FieldPath::root())).collect();
     let mut found =
         find_dangling_references(&places, &session.renderer, &super::kustomization::name_reference_kinds());
-    // The output has other lines than the input.
-    let items = StreamObjects::from_stream(text);
-    for diagnostic in &mut found {
-        items.locate(diagnostic);
+    if !found.is_empty() {
+        // The output has other lines than the input.
+        let items = StreamObjects::from_stream(text);
+        for diagnostic in &mut found {
+            items.locate(diagnostic);
+        }
     }
     found
 }

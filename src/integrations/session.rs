@@ -3,8 +3,12 @@
 use super::stream_objects::STREAM_NAME;
 use crate::diagnostics::{Code, Diagnostic, LintLevels, Span};
 use crate::read::{Disk, map_in_order};
-use crate::render::{CollectedObjects, FileRenderOptions, OverrideUse, Renderer, SourceFile, render_file};
+use crate::render::{
+    CollectedObjects, FileRenderOptions, OverrideUse, RenderedFile, Renderer, SourceFile, render_file,
+    render_read_document,
+};
 use crate::workspace::{FunctionInputs, FunctionOptions, Input, read_input};
+use crate::yaml::Document;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -49,6 +53,15 @@ impl IntegrationSession {
         (session, diagnostics)
     }
 
+    /// Renders a document. Returns its new text; None when nothing changed.
+    pub(crate) fn render_document(&self, document: &Document) -> (Option<String>, Vec<Diagnostic>) {
+        let rendered = render_read_document(document, &self.namespace, &self.renderer);
+        let found = override_use(document.file(), &rendered);
+        let RenderedFile { text, is_dropped, mut diagnostics, .. } = rendered;
+        diagnostics.extend(self.findings_of_run(&found, &diagnostics));
+        (if is_dropped { Some(String::new()) } else { text }, diagnostics)
+    }
+
     /// Renders a text.
     pub(crate) fn render(&self, name: &Arc<str>, text: &str) -> (String, Vec<Diagnostic>) {
         let file = SourceFile { name, namespace: &self.namespace, is_named: true, text };
@@ -59,12 +72,8 @@ impl IntegrationSession {
 
     fn render_one_file(&self, file: &SourceFile<'_>) -> RenderedText {
         let rendered = render_file(file, &self.renderer, FileRenderOptions::default());
+        let found = override_use(file.name, &rendered);
         let text = rendered.text.unwrap_or_else(|| file.text.to_owned());
-        let found = OverrideUse {
-            files: BTreeSet::from([Arc::clone(file.name)]),
-            workloads: rendered.workloads.iter().map(|(key, _)| key.as_str().into()).collect(),
-            reached: rendered.reached_overrides.into_iter().collect(),
-        };
         (if rendered.is_dropped { String::new() } else { text }, rendered.diagnostics, found)
     }
 
@@ -100,6 +109,15 @@ impl IntegrationSession {
         });
         diagnostics.extend(self.findings_of_run(&present, &diagnostics));
         (texts, diagnostics)
+    }
+}
+
+/// Returns what SidecarOverrides find in a rendered file.
+fn override_use(name: &Arc<str>, rendered: &RenderedFile) -> OverrideUse {
+    OverrideUse {
+        files: BTreeSet::from([Arc::clone(name)]),
+        workloads: rendered.workloads.iter().map(|(key, _)| key.as_str().into()).collect(),
+        reached: rendered.reached_overrides.iter().cloned().collect(),
     }
 }
 

@@ -106,6 +106,13 @@ pub(super) fn check_foreign(manifest: &Manifest<'_>) -> Vec<Diagnostic> {
 }
 
 impl CollectedObjects {
+    /// Finds the objects of a document, as [`collect_objects`] does in its text.
+    pub(crate) fn from_document(document: &Arc<Document>) -> Self {
+        let mut found = Self::default();
+        found.add_document(document);
+        found
+    }
+
     /// Adds what was found elsewhere.
     pub(crate) fn merge(&mut self, other: Self) {
         self.sidecar_sets.extend(other.sidecar_sets);

@@ -51,7 +51,8 @@ impl Renderer {
         }
     }
 
-    fn render_parsed(&self, document: &Document, manifest: &Manifest<'_>) -> RenderedDocument {
+    /// Renders a document that was read already.
+    pub(super) fn render_parsed(&self, document: &Document, manifest: &Manifest<'_>) -> RenderedDocument {
         let DocumentObjects { mut workloads, mut excluded } = self.find_objects(document, manifest);
         workloads.retain(|located| match located {
             Ok(workload) if self.is_undeployed_set(document, workload) => {

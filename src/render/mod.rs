@@ -27,15 +27,16 @@ mod workload_outline;
 
 pub(crate) use collect::collect_own_objects;
 pub use collect::{CollectedObjects, collect_objects};
-pub(crate) use file::{FileRenderOptions, RenderedFile, SourceFile, render_file};
+pub(crate) use file::{FileRenderOptions, RenderedFile, SourceFile, render_file, render_read_document};
 pub(crate) use kruise::unsupported_by_kruise;
 pub(crate) use namespaces::NamespaceIndex;
 pub(crate) use override_rules::OverrideRules;
 pub(crate) use overrides::{KnownSets, OverrideIndex, OverridePlace, OverrideUse};
 pub(crate) use prefilter::KeywordMatcher;
-pub(crate) use references::find_dangling_references;
+pub(crate) use references::{find_dangling_references, may_concern_references};
 pub use renderer::Renderer;
 pub(crate) use replacements::replacement_candidates;
+pub(crate) use scan::scan_type_meta;
 pub(crate) use setup::{RendererInputs, RendererSetup, build_renderer};
 pub(crate) use sidecar_sets::{DocumentObject, read_sets, read_states, validate_sets};
 pub(crate) use workload::WorkloadRef;

@@ -1,12 +1,14 @@
 //! Finds ConfigMaps and Secrets of sidecars that kustomize or Helm renames.
 
 use super::renderer::Renderer;
+use super::scan::scan_type_meta;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::inject::IS_INJECTED;
 use crate::model::workload::{api_group, is_known_to_kustomize, type_meta};
 use crate::yaml::{Document, EntryPart, FieldPath};
+use memchr::memmem;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What kustomize notes on an object with a name that gets a hash, and on one that had other names before.
 const NEEDS_HASH_ANNOTATION: &str = "internal.config.kubernetes.io/needsHashSuffix";
@@ -24,6 +26,16 @@ struct NamedObject<'a> {
     needs_hash: bool,
 }
 
+/// Returns whether [`find_dangling_references`] may need a document: it may be a ConfigMap or Secret, or have an injected
+/// container that refers to one.
+pub(crate) fn may_concern_references(text: &str) -> bool {
+    let contains = |word: &str| memmem::find(text.as_bytes(), word.as_bytes()).is_some();
+    match scan_type_meta(text) {
+        Some((_, "ConfigMap" | "Secret")) | None => true,
+        Some(_) => contains(IS_INJECTED) && (contains("configMap") || contains("secret")),
+    }
+}
+
 /// Warns of references of injected containers that lead nowhere while an object with such a name and a prefix or
 /// hash is there. `followed` are further pairs of kinds (ConfigMap, CloneSet) in which kustomize changes names.
 pub(crate) fn find_dangling_references(
@@ -38,6 +50,8 @@ pub(crate) fn find_dangling_references(
         return Vec::new();
     }
     let mut found = Vec::new();
+    // Many workloads refer to few objects.
+    let mut known: BTreeMap<_, Option<&NamedObject<'_>>> = BTreeMap::new();
     for (document, at, value) in values() {
         let Some(kind) = renderer.kind_of(value) else { continue };
         let Some((_, kind_name)) = type_meta(value) else { continue };
@@ -48,8 +62,11 @@ pub(crate) fn find_dangling_references(
             for (referred, name, path) in collect_references(pod) {
                 let is_followed =
                     is_builtin || followed.contains(&(referred.to_owned(), kind_name.to_owned()));
-                let same = named.iter().filter(|n| n.kind == referred && n.namespace == namespace);
-                let Some(renamed) = find_renamed(name, same, is_followed) else { continue };
+                let renamed = known.entry((referred, namespace, name, is_followed)).or_insert_with(|| {
+                    let same = named.iter().filter(|n| n.kind == referred && n.namespace == namespace);
+                    find_renamed(name, same, is_followed)
+                });
+                let Some(renamed) = *renamed else { continue };
                 let place = at.join(template).join(&path);
                 let help = match renamed.needs_hash || !renamed.previous_names.is_empty() {
                     true => {

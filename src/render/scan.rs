@@ -20,6 +20,14 @@ pub(super) enum ObjectScan<'a> {
     Unclear,
 }
 
+/// Returns `apiVersion` and `kind` of a document where its unindented lines say them for certain.
+pub(crate) fn scan_type_meta(text: &str) -> Option<(&str, &str)> {
+    match scan_object(text) {
+        ObjectScan::Mapping { api_version: Some(api_version), kind: Some(kind) } => Some((api_version, kind)),
+        _ => None,
+    }
+}
+
 /// Looks at the unindented lines of one document.
 pub(super) fn scan_object(text: &str) -> ObjectScan<'_> {
     let mut lines = LineIter { rest: text.trim_start_matches('\u{feff}') };

@@ -122,18 +122,18 @@ pub(super) fn collect_overrides(found: &[OverrideFile], files: &dyn FileSource) 
 fn collect_all<'i>(
     inputs: impl IntoIterator<Item = &'i Input>,
     files: &dyn FileSource,
-    is_expected: impl Fn(&Input) -> bool,
+    is_expected: impl Fn(&Input) -> bool + Sync,
 ) -> CollectedObjects {
+    let inputs: Vec<&Input> = inputs.into_iter().collect();
+    let read = |input: &&Input| {
+        let text = read_input(input, files)?;
+        Ok(collect_objects(&input.name, &text, is_expected(input)).in_folder(input.folder()))
+    };
     let mut collected = CollectedObjects::default();
-    for input in inputs {
-        match read_input(input, files) {
-            Ok(text) => {
-                let found = collect_objects(&input.name, &text, is_expected(input));
-                collected.merge(found.in_folder(input.folder()));
-            }
-            Err(error) => collected.diagnostics.push(error),
-        }
-    }
+    map_in_order(&inputs, read, |found: Result<_, Diagnostic>| match found {
+        Ok(found) => collected.merge(found),
+        Err(error) => collected.diagnostics.push(error),
+    });
     collected
 }
 

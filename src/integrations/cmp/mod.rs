@@ -19,7 +19,7 @@ use crate::integrations::{
 use crate::model::config::function_config::FunctionConfig;
 use crate::model::workload::type_meta;
 use crate::read::read_stream;
-use crate::render::{CollectedObjects, collect_objects};
+use crate::render::{CollectedObjects, collect_objects, scan_type_meta};
 use crate::workspace::{FunctionOptions, find_application_root};
 use crate::yaml::{Document, split_documents};
 use kustomize::build_kustomization;
@@ -63,10 +63,13 @@ pub(crate) fn generate_manifests(
     let mut sink = DiagnosticSink::default();
     let result = generate(path, allow_remote_bases, report_slow, &mut sink);
     let mut diagnostics = sink.take();
-    if let Ok(output) = &result {
+    if let Ok(output) = &result
+        && !diagnostics.is_empty()
+    {
+        let items = output.stream.as_deref().map(StreamObjects::from_stream).unwrap_or_default();
         for diagnostic in &mut diagnostics {
             explain_patch_error(diagnostic);
-            output.items.locate(diagnostic);
+            items.locate(diagnostic);
         }
     }
     let result = result.and_then(|output| match diagnostics.iter().any(Diagnostic::is_error) {
@@ -77,11 +80,10 @@ pub(crate) fn generate_manifests(
 }
 
 /// The generated manifests.
-#[derive(Default)]
 struct CmpOutput {
     text: String,
-    /// The objects of the stream, for messages.
-    items: StreamObjects,
+    /// The stream that came in.
+    stream: Option<String>,
 }
 
 /// Generates the manifests of an Application.
@@ -137,7 +139,8 @@ fn generate(
     if sink.has_errors() {
         sink.suppress_error_locations();
     }
-    let generated = render_manifests(&session, stream.as_deref().map(|text| (&name, text)), sink);
+    let text = render_manifests(&session, stream.as_deref().map(|text| (&name, text)), sink);
+    let generated = CmpOutput { text, stream };
     if sink.has_errors() {
         return Ok(generated);
     }
@@ -171,20 +174,19 @@ fn render_manifests(
     session: &IntegrationSession,
     stream: Option<(&Arc<str>, &str)>,
     sink: &mut DiagnosticSink,
-) -> CmpOutput {
-    let mut generated = CmpOutput::default();
+) -> String {
+    let mut generated = String::new();
     match stream {
         Some((name, text)) => {
-            generated.items = StreamObjects::from_stream(text);
             let (text, diagnostics) = session.render(name, text);
             sink.add(diagnostics);
-            append_manifests(&mut generated.text, name, &text, sink);
+            append_manifests(&mut generated, name, &text, sink);
         }
         None => {
             let (texts, diagnostics) = session.render_sources();
             sink.add(diagnostics);
             for (name, text) in &texts {
-                append_manifests(&mut generated.text, name, text, sink);
+                append_manifests(&mut generated, name, text, sink);
             }
         }
     }
@@ -220,18 +222,20 @@ fn finish_output(
 fn append_manifests(output: &mut String, name: &Arc<str>, text: &str, sink: &mut DiagnosticSink) {
     for (index, piece) in split_documents(name, text).0.into_iter().enumerate() {
         let part = &text[piece.span];
-        let Ok(document) = Document::read(name, index, piece.first_line, part) else { continue };
-        if document.value().is_null() {
-            continue;
-        }
-        if type_meta(document.value()).is_none() {
-            let message = "a document without `apiVersion` and `kind` is left out";
-            sink.add([Diagnostic::note(Code::FolderSkipped, message).at(document.label(
-                &crate::yaml::FieldPath::root(),
-                crate::yaml::EntryPart::Value,
-                "",
-            ))]);
-            continue;
+        if scan_type_meta(part).is_none() {
+            let Ok(document) = Document::read(name, index, piece.first_line, part) else { continue };
+            if document.value().is_null() {
+                continue;
+            }
+            if type_meta(document.value()).is_none() {
+                let message = "a document without `apiVersion` and `kind` is left out";
+                sink.add([Diagnostic::note(Code::FolderSkipped, message).at(document.label(
+                    &crate::yaml::FieldPath::root(),
+                    crate::yaml::EntryPart::Value,
+                    "",
+                ))]);
+                continue;
+            }
         }
         push_document(output, part);
     }
