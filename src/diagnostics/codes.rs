@@ -619,6 +619,12 @@ codes! {
     PiggybackWithoutEffect "piggyback-without-effect" [Warning]
         "rollout: {piggyback: {until: 72h}} and `updateStrategy: {partition: 50%}`"
         "No change is needed. Remove `piggyback`, or what the message names."
+    /// One commit changes the pod templates of many workloads that wait for their own next change (`piggyback`): together
+    /// they take the new sidecar, with more pods than the largest batch of the plan. Reported by `verify --base` and
+    /// `render --branch`.
+    PiggybackAtOnce "piggyback-at-once" [Warning]
+        "rollout: {piggyback: {until: 72h}}, and a commit with a new label for all workloads"
+        "Divide the commit, or pause the rollout before it is merged. `lint: {piggyback-at-once: deny}` stops such commits in CI."
     /// A workload has more pods than the step and cannot be split. It is a batch of its own.
     WorkloadExceedsStep "workload-exceeds-step" [Note]
         "rollout: {steps: [1, 100%]} and a Deployment with 10 replicas"

@@ -130,6 +130,6 @@ fn to_u32(pods: u64) -> u32 {
 }
 
 /// Adds numbers of pods, without overflow.
-fn saturating_sum(pods: impl Iterator<Item = u32>) -> u32 {
+pub(crate) fn saturating_sum(pods: impl Iterator<Item = u32>) -> u32 {
     pods.fold(0, u32::saturating_add)
 }

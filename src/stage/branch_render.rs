@@ -1,5 +1,6 @@
 //! Renders a commit of the sources onto the deploy branch, where sources have a branch of their own.
 
+use super::joint_changes::joint_changes_since;
 use super::template_changes::{may_change_templates, template_changes_since};
 use super::{
     BranchConfig, ClusterView, DeployBranch, Error, RenderHistory, SourceBranch, check_drift, message,
@@ -140,6 +141,7 @@ fn render_clusters(
             if may_change {
                 diagnostics.extend(template_changes_since(before, &view));
             }
+            diagnostics.extend(joint_changes_since(before, &view));
         }
         folder.render(&view, &mut diagnostics)?;
         if is_sound && !view.prepared.renderer.overrides.is_empty() {

@@ -11,6 +11,7 @@ mod deploy_branch;
 mod drift;
 mod error;
 mod initial_ledgers;
+mod joint_changes;
 mod ledger_commit;
 mod ledger_history;
 mod message;

@@ -13,6 +13,7 @@ pub(crate) use audited_change::AuditedChange;
 pub(crate) use recent::check_recent;
 
 use super::drift::check_previous_folder;
+use super::joint_changes::joint_changes_between;
 use super::template_changes::template_changes_between;
 use super::{ClusterView, DeployBranch, Error};
 use crate::diagnostics::{Code, Diagnostic};
@@ -105,6 +106,7 @@ pub fn audit_since(
                     // The first ledgers may come together with the settings that name them.
                     if has_same_ledgers(Some(old), &new) {
                         audit.diagnostics.extend(template_changes_between(old, &new));
+                        audit.diagnostics.extend(joint_changes_between(old, &new));
                     }
                     check_commit(Some(old), &new, &approve)?
                 }
