@@ -35,7 +35,7 @@ struct Case {
     /// Commands that run first, of git and pillion: a case about a repository makes one.
     #[serde(default)]
     before: Vec<Vec<String>>,
-    /// Commands that run last, whose standard output is compared with `after.txt`: what git holds in the end.
+    /// Commands that run last; their standard output is compared with `after.txt`: what git holds in the end.
     #[serde(default)]
     after: Vec<Vec<String>>,
     /// The working folder is compared with `out/` afterwards.
@@ -62,7 +62,7 @@ fn run(toml: &Path) -> Outcome {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let stdin = case.stdin.as_ref().map_or(Ok(Vec::new()), |f| fs::read(folder.join(f)))?;
-    // A program that does not read its input is no failure here.
+    // A program that does not read its input is not a failure here.
     let _ = child.stdin.take().ok_or("no standard input")?.write_all(&stdin);
     let output = child.wait_with_output()?;
     let mut differences = Vec::new();

@@ -4,7 +4,7 @@
 //! Options follow `--`: `--sizes 1000,10000,50000,200000` (workloads: the integrations and kustomize; render, plan and
 //! stage; a large plan; a large render), `--runs 3`, `--keep FOLDER`, `--quick` (100 workloads once).
 //! `KUSTOMIZE=/path/to/kustomize` adds kustomize doing the same by patches, `AGAINST=/path/to/pillion` another pillion,
-//! whose runs alternate with those of this one. The memory of a watcher is in `cargo bench --bench observe`.
+//! with runs that alternate with those of this one. The memory of a watcher is in `cargo bench --bench observe`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::print_stderr, reason = "and what it is doing")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]

@@ -109,7 +109,7 @@ fn row(repository: &Path, workloads: usize, name: &str, words: &[&str], runs: us
     format!("| {workloads} | {name} | {} | {wall:.2} | {cpu:.2} | {peak:.0} |", batches(repository, words))
 }
 
-/// Counts the batches once more, unmeasured: a fast program that plans nothing is no goal.
+/// Counts the batches once more, unmeasured: a fast program that plans nothing is not a goal.
 fn batches(repository: &Path, words: &[&str]) -> usize {
     let words: Vec<&str> = words.iter().copied().filter(|w| !["-o", "json", "html"].contains(w)).collect();
     let output =

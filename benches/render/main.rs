@@ -81,7 +81,7 @@ fn one_size(repository: &Path, workloads: usize, runs: usize, facts: &generate::
     Table { workloads, facts: format!("{facts}; {}", proof(repository, facts.sidecars)), rows }
 }
 
-/// Renders once more, unmeasured, and counts what was injected: a fast program that does nothing is no goal.
+/// Renders once more, unmeasured, and counts what was injected: a fast program that does nothing is not a goal.
 fn proof(repository: &Path, sidecars: usize) -> String {
     let output = command(&RENDER).current_dir(repository).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

@@ -257,7 +257,7 @@ fn every_module_is_known() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         assert!(
             !path.is_dir() || MODULES.iter().any(|(module, ..)| *module == name),
-            "src/{name} is no module of ARCHITECTURE.md"
+            "src/{name} is not a module of ARCHITECTURE.md"
         );
     }
 }

@@ -255,7 +255,7 @@ fn a_release_without_committed_checksums_fails() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("has no checksum of"));
 }
 
-/// Every file below a folder whose name ends in `.yaml` or `.yml`.
+/// Every file below a folder with a name that ends in `.yaml` or `.yml`.
 fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -11,12 +11,16 @@ const WORDS: &[(&str, &str)] = &[
     ("--patience", "--timeout"),
     ("CARRYING", "UPDATED"),
     ("Rest", "Idle or Blocked"),
-    ("Tells whether", "Returns whether"),
     ("Says whether", "Returns whether"),
+    ("Tells whether", "Returns whether"),
     ("WANTED", "DESIRED"),
     ("anew", "again, recreated"),
     ("are told", "are reported, are notified"),
     ("carries", "has, runs, is at"),
+    ("course", "RolloutContext, context, schedule"),
+    ("courses", "schedules"),
+    ("deed", "action, commit"),
+    ("deeds", "actions, commits"),
     ("door", "integration"),
     ("doors", "integrations"),
     ("guise", "invocation"),
@@ -24,29 +28,21 @@ const WORDS: &[(&str, &str)] = &[
     ("has gone different ways", "has diverged"),
     ("is no", "is not a; `there is no` and `is no longer` are fine"),
     ("is told", "is reported, is notified"),
+    ("judgement", "HealthReport, health"),
+    ("judgements", "HealthReports, health"),
     ("live branch", "deploy branch"),
     ("mend", "fix"),
+    ("mended", "fixed, repaired"),
     ("nobody", "the actor, in a positive sentence"),
     ("notAppliedAfter", "syncTimeout"),
     ("odd", "unusual"),
     ("room", "module, capacity"),
     ("rooms", "modules"),
+    ("site", "ClusterView, view"),
+    ("sites", "ClusterViews, views"),
     ("somebody", "the actor: a person, another commit"),
     ("stage --start", "pillion start"),
     ("whose", "with, of which"),
-];
-
-/// Old words of the code, which must not come back in tests and benchmarks either.
-const OLD_NAMES: &[(&str, &str)] = &[
-    ("course", "RolloutContext, context, schedule"),
-    ("courses", "schedules"),
-    ("deed", "action, commit"),
-    ("deeds", "actions, commits"),
-    ("judgement", "HealthReport, health"),
-    ("judgements", "HealthReports, health"),
-    ("mended", "fixed, repaired"),
-    ("site", "ClusterView, view"),
-    ("sites", "ClusterViews, views"),
 ];
 
 /// Folders and files that are read, below the root of the repository.
@@ -97,7 +93,7 @@ fn has_word(line: &str, word: &str) -> bool {
 }
 
 /// Returns the lines of a place that have one of the words.
-fn find_words(places: &[&str], words: &[(&str, &str)]) -> String {
+fn find_words(places: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut errors = String::new();
     for place in places {
@@ -107,7 +103,7 @@ fn find_words(places: &[&str], words: &[(&str, &str)]) -> String {
             }
             for (number, line) in (1..).zip(text.lines()) {
                 let lower = line.to_lowercase();
-                for (word, instead) in words {
+                for (word, instead) in WORDS {
                     let is_exact = word.chars().any(char::is_uppercase);
                     if has_word(if is_exact { line } else { &lower }, word) {
                         writeln!(errors, "{path}:{number}: `{word}`; write: {instead}").unwrap();
@@ -121,7 +117,6 @@ fn find_words(places: &[&str], words: &[(&str, &str)]) -> String {
 
 #[test]
 fn abandoned_words_do_not_come_back() {
-    let errors =
-        find_words(PLACES, WORDS) + &find_words(PLACES, OLD_NAMES) + &find_words(TEST_PLACES, OLD_NAMES);
+    let errors = find_words(PLACES) + &find_words(TEST_PLACES);
     assert!(errors.is_empty(), "{errors}");
 }

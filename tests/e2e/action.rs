@@ -162,7 +162,7 @@ impl Repository {
     fn pwned(&self) -> String {
         let home = self.runner.home.path().display().to_string();
         let mut find = self.runner.command(Path::new("find"));
-        // Other tests remove folders meanwhile, which is no failure here.
+        // Other tests remove folders meanwhile, which is not a failure here.
         let output = find.args([".", "/tmp", &home, "-maxdepth", "5", "-name", "pwned"]).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }

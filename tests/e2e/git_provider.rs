@@ -56,7 +56,7 @@ fn deployment(name: &str) -> String {
     "}
 }
 
-/// Ann proposes, Bo merges; nobody may push to `main`.
+/// Ann proposes, Bo merges; no person may push to `main`.
 struct Team {
     _environment: TestEnvironment,
     clone: Repo,

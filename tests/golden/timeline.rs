@@ -57,7 +57,7 @@ struct Out {
     workloads: BTreeMap<String, Carrier>,
 }
 
-/// A workload that carries the target.
+/// A workload that has the target.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Carrier {
@@ -156,7 +156,7 @@ struct Complained {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct PodState {
-    /// `new` or `old`: whose containers and revision it has.
+    /// `new` or `old`: the containers and the revision that it has.
     is: String,
     created: String,
     revision: Option<String>,

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 
-/// A repository with a rollout whose first batch is released, and a folder beside it.
+/// A repository with a rollout, its first batch released, and a folder beside it.
 struct Operator {
     environment: TestEnvironment,
     repo: Repo,

@@ -133,7 +133,7 @@ fn a_folder_of_output_mirrors_the_sources_and_forgets_what_is_gone() {
     assert_eq!(folder.text("rendered/.pillion-files"), "shop/cart.yaml\nshop/service.yaml\nweb.yaml\n");
     folder.run("render --check").is_done();
 
-    folder.put("rendered/notes.txt", "somebody else's").put("rendered/shop/extra.yaml", "mine: true\n");
+    folder.put("rendered/notes.txt", "a person's").put("rendered/shop/extra.yaml", "mine: true\n");
     fs::remove_file(folder.path("apps/shop/cart.yaml")).unwrap();
     fs::remove_file(folder.path("apps/shop/service.yaml")).unwrap();
     let check = folder.run("render --check");
@@ -142,7 +142,7 @@ fn a_folder_of_output_mirrors_the_sources_and_forgets_what_is_gone() {
     folder.run("render --out rendered").is_done();
     assert!(!folder.path("rendered/shop/cart.yaml").exists());
     assert_eq!(folder.text("rendered/shop/extra.yaml"), "mine: true\n", "what pillion did not write stays");
-    assert_eq!(folder.text("rendered/notes.txt"), "somebody else's");
+    assert_eq!(folder.text("rendered/notes.txt"), "a person's");
 }
 
 #[cfg(unix)]

@@ -5,7 +5,7 @@ use crate::support::git_fixtures::{Repo, TestEnvironment};
 use crate::support::rollout_fixtures::{example, ledger_at, newer, released};
 use std::process::Output;
 
-/// A clone of a remote whose branch has a newer SidecarSet, and the remote.
+/// A clone of a remote that has a newer SidecarSet, and the remote.
 fn shared(test_env: &TestEnvironment) -> (Repo, Repo) {
     let first = released(test_env, "first");
     first.hold(&newer(example())).commit("log 1.5.0");

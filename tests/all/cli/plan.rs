@@ -83,7 +83,7 @@ fn two_commits_need_no_ledger() {
             && old.starts_with("old: REMOVED from 1 of 1 workload (deleted), old-"),
         "{out}"
     );
-    // The working folder is no part of that; without `--to` it is.
+    // The working folder is not a part of that; without `--to` it is.
     put(&repo, "log.yaml", &SET.replace("logtail:1", "logtail:3"));
     assert_eq!(plan(&repo, &["--from", "HEAD~1", "--to", "HEAD"]).1, out);
     assert!(plan(&repo, &["--from", "HEAD"]).1.contains("logtail 2 -> 3"));
@@ -205,7 +205,7 @@ fn keys_are_documented() {
     assert!(keys.len() > 30 && unknown.is_empty(), "{unknown:?}");
 }
 
-/// Adds the keys of a document; what patches hold is no part of it.
+/// Adds the keys of a document; what patches hold is not a part of it.
 fn collect(value: &Value, keys: &mut BTreeSet<String>) {
     for (key, value) in value.as_object().into_iter().flatten() {
         keys.insert(key.clone());

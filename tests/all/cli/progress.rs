@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A repository whose manifests take longer to build than a run without progress may.
+/// A repository with manifests that take longer to build than a run without progress may.
 fn repository(folder: &Path) {
     let files = [
         (

@@ -53,7 +53,7 @@ fn names_of_workloads_are_text_in_plans_and_commits() {
     let name = name.replace('\u{9b}', "\\x9b").replace('\u{202e}', "\\u202e");
     let mut texts = newer(example());
     texts.insert(
-        "apps/shop/odd.yaml".into(),
+        "apps/shop/unusual.yaml".into(),
         texts["apps/shop/web.yaml"].replacen("name: web", &format!("name: \"{name}\""), 1),
     );
     repo.hold(&texts).render().commit("another workload, logtail 1.5.0");

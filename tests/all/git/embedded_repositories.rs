@@ -1,4 +1,4 @@
-//! A commit may hold a folder with the layout of a bare repository, whose configuration names programs: no command of
+//! A commit may hold a folder with the layout of a bare repository, and its configuration names programs: no command of
 //! pillion runs them. A bare repository of the user counts as far as git's `safe.bareRepository` allows.
 
 use crate::support::cluster_view::Texts;

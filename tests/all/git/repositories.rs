@@ -60,7 +60,7 @@ fn sha_256_and_reftable_are_refused_with_the_reason() {
     repo.set("core.repositoryformatversion", "1").set("extensions.refStorage", "reftable");
     let refused = failure(Repository::discover(&repo.path)).to_string();
     assert!(refused.contains("git refs migrate"), "{refused}");
-    let repo = test_env.init("odd", &[]);
+    let repo = test_env.init("unusual", &[]);
     repo.set("core.repositoryformatversion", "1").set("extensions.somethingNew", "true");
     let refused = failure(Repository::discover(&repo.path));
     assert!(refused.to_string().contains("`somethingnew`") && !refused.is_retryable(), "{refused}");

@@ -85,8 +85,8 @@ fn what_is_not_edited_is_copied_as_it_is() {
     std::os::unix::fs::symlink("../bin/run", repo.path.join("bin/link")).unwrap();
     fs::set_permissions(repo.path.join("bin/run"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
-    let odd = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"bin/caf\xe9 \"q\"\t");
-    fs::write(repo.path.join(odd), "latin").unwrap();
+    let unusual = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"bin/caf\xe9 \"q\"\t");
+    fs::write(repo.path.join(unusual), "latin").unwrap();
     repo.put("bin/größe und mehr.yaml", "u: 1\n");
     repo.git(&["add", "-A"]);
     repo.git(&[
@@ -130,8 +130,8 @@ fn files_are_listed_by_path_below_the_folders_asked_for() {
         .put("one.yaml", "1")
         .put("two.yaml", "2");
     std::os::unix::fs::symlink("x.yaml", repo.path.join("apps/link")).unwrap();
-    let odd = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"apps/\xff.yaml");
-    fs::write(repo.path.join(odd), "latin").unwrap();
+    let unusual = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"apps/\xff.yaml");
+    fs::write(repo.path.join(unusual), "latin").unwrap();
     let tree = repo.open().commit(repo.commit("start")).unwrap().tree;
     let repository = repo.open();
     let names = |under: &[&str]| -> Vec<(String, TreeEntryKind)> {

@@ -141,7 +141,7 @@ fn judge(case: &Case) -> Result<(), String> {
         let may = case.options["allowInvalid"] == true || ["i342", "i037"].contains(&number);
         return if may { Ok(()) } else { Err(format!("refused: {}", diagnostics())) };
     }
-    let outcome = outcome.expect("there is an outcome that is no refusal");
+    let outcome = outcome.expect("there is an outcome that is not a refusal");
     let pod = outcome.template.as_ref().unwrap_or(case.pod.value());
     let mut allowed = case.expected.clone();
     match number {
@@ -277,7 +277,7 @@ fn the_order_of_sets_is_told_where_it_shows() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Cases whose pod carries nothing of an earlier injection.
+/// Cases with a pod that has nothing of an earlier injection.
 fn first_passes() -> Vec<(Case, Value)> {
     let injected = all_cases().into_iter().filter_map(|case| {
         let outcome = case.inject(case.pod.value(), AnnotationMode::Minimal)?;
@@ -294,7 +294,7 @@ const LIST: &str = "kruise.io/sidecarset-injected-list";
 fn the_modes_lead_to_one_result() {
     let mut failures = Vec::new();
     let modes = [AnnotationMode::Minimal, AnnotationMode::Kruise];
-    // Where hashes are written, those that the pod has of other sets are written anew, or Kruise denies the pod.
+    // Where hashes are written, those that the pod has of other sets are written again, or Kruise denies the pod.
     let has_hashes = |case: &Case| {
         case.pod.value()["metadata"]["annotations"].get("kruise.io/sidecarset-hash").is_some()
             || case.expected.is_empty()
@@ -335,8 +335,8 @@ fn without_the_sets_the_pod_is_as_it_was() {
 }
 
 impl Case {
-    /// A set writes over an annotation of the pod or over an entry of a hot upgrade that is no text, or has a pull
-    /// secret or an annotation as the pod has it: then nobody can tell what the pod was.
+    /// A set writes over an annotation of the pod or over an entry of a hot upgrade that is not a text, or has a pull
+    /// secret or an annotation as the pod has it: then what the pod was cannot be known.
     fn overwrites(&self) -> bool {
         let pod = self.pod.value();
         let annotations = &pod["metadata"]["annotations"];
@@ -399,7 +399,7 @@ fn an_upgrade_of_images_changes_images_alone() {
         let Some(next) = with_other_images(&folder) else { continue };
         let run = |pod: &Value| inject_into(&case.pod, pod, &next, &case.namespaces, AnnotationMode::Minimal);
         let upgraded = run(&first);
-        // A revision that is named, a denial or a set for nobody: nothing to compare.
+        // A revision that is named, a denial or a set that selects nothing: nothing to compare.
         if upgraded.diagnostics.iter().any(Diagnostic::is_error) || upgraded.injected_sets.is_empty() {
             continue;
         }

@@ -156,7 +156,7 @@ fn local_ones_are_followed() {
         ],
         "../g/g.yaml:4:9",
     );
-    // A circle ends, and a name that the file system holds is no excuse.
+    // A circle ends, and a name that the file system holds is not an excuse.
     is_refused(
         &[
             ("app/kustomization.yaml", "resources: [../one]\n"),

@@ -71,7 +71,7 @@ fn revisions_have_the_names_that_kruise_gives_them() {
     assert!(compared > 0);
 }
 
-/// Tells whether two values are equal but for the order of keys and fields that hold null.
+/// Returns whether two values are equal but for the order of keys and fields that hold null.
 fn same(wanted: &Value, got: &Value) -> bool {
     match (wanted, got) {
         (Value::Object(a), Value::Object(b)) => {

@@ -21,7 +21,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A repository in whose build, or in whose git, something hangs.
+/// A repository in which a build, or a git program, hangs.
 fn repository(test_env: &TestEnvironment, build: &str) -> Repo {
     let repo = test_env.init("repo", &[]);
     let mut texts = built();

@@ -207,7 +207,7 @@ fn odd_folders_are_read_alike() {
     run.unwrap();
 }
 
-/// A repository with every odd thing in it that git can hold.
+/// A repository with every unusual thing in it that git can hold.
 fn odd_repository(test_env: &TestEnvironment) -> Repo {
     let repo = test_env.init("repo", &[]);
     let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, repo.path.join(name)).unwrap();

@@ -116,8 +116,8 @@ fn odd_neighbours_are_no_trouble() {
     let document = Document::read(&Arc::from("near.yaml"), 0, 1, NEIGHBOURS).unwrap();
     let (old, new) = (template(None), template(Some(json!({"name": "log"}))));
     for item in document.value()["items"].as_array().unwrap() {
-        for odd in with_odd_values(item) {
-            let near = [AdviceObject { namespace: "shop", object: &odd, location: None }];
+        for unusual in with_odd_values(item) {
+            let near = [AdviceObject { namespace: "shop", object: &unusual, location: None }];
             advise(&[subject(&Value::Null, &old, &new)], &near, &batches());
             has_autoscaler(("apps", "Deployment", "shop", "web"), &near);
             LimitRangeDefaults::of(&near).apply_to_template(&new, "shop");
@@ -132,8 +132,8 @@ fn odd_templates_are_no_trouble() {
     let near: Vec<_> =
         items.iter().map(|object| AdviceObject { namespace: "shop", object, location: None }).collect();
     let whole = template(Some(json!({"name": "log"})));
-    for odd in with_odd_values(&whole) {
-        for (old, new) in [(&odd, &whole), (&whole, &odd)] {
+    for unusual in with_odd_values(&whole) {
+        for (old, new) in [(&unusual, &whole), (&whole, &unusual)] {
             advise(&[subject(&Value::Null, old, new)], &near, &batches());
             ordered_ready_stuck(&[subject(old, old, new)]);
             update_behavior("apps.kruise.io", "DaemonSet", &Value::Null, old, new);
@@ -161,30 +161,37 @@ fn odd_workloads_are_no_trouble() {
     let kinds =
         ["Deployment", "StatefulSet", "DaemonSet", "CloneSet", "UnitedDeployment", "Rollout", "Pod", "Job"];
     let [old, new] = ["a:1", "a:2"].map(|image| json!({"spec": {"containers": [{"image": image}]}}));
-    for odd in with_odd_values(&object) {
+    for unusual in with_odd_values(&object) {
         for (group, kind) in
             ["apps", "apps.kruise.io", "argoproj.io"].iter().flat_map(|g| kinds.map(|k| (*g, k)))
         {
-            let taking = update_behavior(group, kind, &odd, &old, &new);
-            let strategy = strategy_of(group, kind, &odd, 5, taking.method);
-            assert_eq!(strategy.max_unavailable > 0, taking.method.replaces_or_restarts(), "{kind} {odd}");
+            let taking = update_behavior(group, kind, &unusual, &old, &new);
+            let strategy = strategy_of(group, kind, &unusual, 5, taking.method);
+            assert_eq!(
+                strategy.max_unavailable > 0,
+                taking.method.replaces_or_restarts(),
+                "{kind} {unusual}"
+            );
             let outcome = simulate(
                 &strategy,
                 UpdateMethod::Recreate,
                 PodUpdateRange { updated_before: 1, updated_after: 3, replicas: 5 },
             );
-            assert!(outcome.unavailable <= 5 && strategy.kept_old <= 5, "{kind} {odd}");
+            assert!(outcome.unavailable <= 5 && strategy.kept_old <= 5, "{kind} {unusual}");
             if let Some(partition) = &strategy.partition {
-                assert_eq!(partition.path.find(&with_partition(&odd, &partition.path, 4)), Some(&json!(4)));
+                assert_eq!(
+                    partition.path.find(&with_partition(&unusual, &partition.path, 4)),
+                    Some(&json!(4))
+                );
             }
-            can_split(group, kind, &odd, false);
+            can_split(group, kind, &unusual, false);
         }
     }
 }
 
 /// The value with each of its nodes replaced, one at a time, by values of every type.
 fn with_odd_values(value: &Value) -> Vec<Value> {
-    let odd = [
+    let unusual = [
         json!(null),
         json!(true),
         json!(-1),
@@ -201,7 +208,10 @@ fn with_odd_values(value: &Value) -> Vec<Value> {
     ];
     let mut paths = Vec::new();
     collect(value, &FieldPath::root(), &mut paths);
-    paths.iter().flat_map(|path| odd.iter().map(|odd| replaced(value, path.segments(), odd))).collect()
+    paths
+        .iter()
+        .flat_map(|path| unusual.iter().map(|unusual| replaced(value, path.segments(), unusual)))
+        .collect()
 }
 
 fn collect(value: &Value, path: &FieldPath, paths: &mut Vec<FieldPath>) {

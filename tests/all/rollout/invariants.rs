@@ -373,7 +373,7 @@ fn repository() -> impl Strategy<Value = RandomRepository> {
         .prop_map(|(shapes, strategy, rollout)| RandomRepository { shapes, image: 2, strategy, rollout })
 }
 
-/// What somebody does to the base between two steps.
+/// What a person does to the base between two steps.
 #[derive(Debug, Clone)]
 enum Edit {
     Delete(usize),

@@ -146,7 +146,7 @@ fn fewer_namespaces_are_a_removal() {
     watch(&repo, 20);
     assert_eq!(repo.carriers("main", "logtail"), FILES[1..]);
     repo.is_sound_since(&test_env, head);
-    // A namespace that is misspelt is told apart from labels of pods.
+    // A namespace that is misspelt is kept apart from labels of pods.
     repo.change(&[("sidecars/log.yaml", &narrow.replace("[shop]", "[shpo]"))], &[]);
     let (code, output) = repo.says(&["validate"]);
     assert!(
@@ -254,7 +254,7 @@ fn a_new_set_that_selects_nothing_is_named() {
         let (code, output) = two.says(args);
         assert!(code == 0 && !output.contains("selects-nothing"), "{args:?}: {output}");
     }
-    // Where nobody has such a label in any of them, it may not.
+    // Where no workload has such a label in any of them, it may not.
     let nowhere = texts["sidecars/agent.yaml"].replace("app: web", "app: wbe");
     two.change(&[("sidecars/agent.yaml", &nowhere)], &[]);
     let (code, output) = two.says(&["validate"]);

@@ -284,7 +284,7 @@ fn subsets_are_down_together() {
     let part = SimulationOutcome { unavailable: 1, surge: 0, recreated: 0, in_place: 2 };
     assert_eq!(run(united(json!({"a": 9})), 5), (2, 3, part));
     assert_eq!(
-        run(united(json!("odd")), 1),
+        run(united(json!("unusual")), 1),
         (1, 0, SimulationOutcome { unavailable: 1, in_place: 1, ..SimulationOutcome::default() })
     );
 }

@@ -1,4 +1,4 @@
-//! Authors and dates: a command of a person names that person, and a released commit carries the time of its release.
+//! Authors and dates: a command of a person names that person, and a released commit has the time of its release.
 
 use crate::support::cluster_view::Texts;
 use crate::support::git_fixtures::{Repo, TestEnvironment};

@@ -160,7 +160,7 @@ fn a_moved_base_is_staged_anew() {
     let repo = edited(&test_env);
     repo.pillion(&["stage"]);
     let before = staged(&repo, "pillion/main/log");
-    // Open and the first batch are released, and somebody commits something else.
+    // Start and the first batch are released, and a person commits something else.
     repo.git(&["merge", "-q", "--ff-only", &before[1]]);
     repo.pillion(&["stage"]);
     assert_eq!(staged(&repo, "pillion/main/log"), before[2..], "what is released is not staged again");

@@ -11,7 +11,7 @@ use crate::workspace::builds::{built, refs};
 
 const WEB: &str = "Deployment.apps/shop/web";
 
-/// A repository whose content is released everywhere, and in which a person holds a workload.
+/// A repository with content that is released everywhere, and in which a person holds a workload.
 fn held(test_env: &TestEnvironment, start: &Texts) -> Repo {
     let repo = test_env.init("repo", &[]);
     repo.hold(start).commit("start");

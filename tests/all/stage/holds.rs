@@ -41,7 +41,7 @@ fn line(repo: &Repo, key: &str) -> Option<LedgerEntry> {
     ledger(repo, "main").entries.get(key).cloned()
 }
 
-/// A repository whose content is released everywhere, and whose `main` verbs may move.
+/// A repository with content that is released everywhere, and a `main` that verbs may move.
 fn at_rest(test_env: &TestEnvironment) -> Repo {
     let repo = released(test_env, "repo");
     repo.git(&["switch", "-q", "--detach"]);

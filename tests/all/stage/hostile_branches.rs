@@ -179,7 +179,7 @@ fn commits_of_others_on_a_staged_branch_stay() {
             "{stderr}"
         );
         assert_eq!(origin.id("pillion/main/log"), evil);
-        // Without a push it is told, and what is staged here is what is planned.
+        // Without a push it is reported, and what is staged here is what is planned.
         let output = repo.try_pillion(&["stage"]);
         assert!(
             output.status.success()

@@ -38,7 +38,7 @@ impl Team {
         self.test_env.clone(&self.origin, name, options)
     }
 
-    /// Somebody has a commit merged to `env/prod` that changes a file of no meaning, with this message.
+    /// A person has a commit merged to `env/prod` that changes a file of no meaning, with this message.
     fn merge(&self, name: &str, message: &str) -> ObjectId {
         let repo = self.clone(name, &["-b", "env/prod"]);
         repo.put("README.md", message);
@@ -47,7 +47,7 @@ impl Team {
         made
     }
 
-    /// Somebody pushes sources that nobody has merged to a branch that nobody protects: with a command of theirs.
+    /// A person pushes sources that were not merged to a branch that is not protected: with a command of theirs.
     fn evil(&self) -> ObjectId {
         let repo = self.clone("evil", &[]);
         let mut text = String::from_utf8(repo.show("HEAD:pillion.yaml")).unwrap();
@@ -355,7 +355,7 @@ fn a_change_does_not_name_the_branch_that_it_is_judged_by() {
         repo.refused(&["verify", "--branch", "origin/main", "--base", "origin/env/prod", "HEAD"]);
     assert!(code == 1 && stderr.contains("which is not on `main` of `origin`"), "{stderr}");
     assert!(!team.has_run());
-    // A tag is no branch.
+    // A tag is not a branch.
     repo.git(&["tag", "main", "HEAD"]);
     repo.git(&["branch", "main", "origin/main"]);
     let (_, stderr) = repo.refused(&["verify", "--branch", "main", "--base", "origin/env/prod", "HEAD"]);

@@ -215,7 +215,7 @@ fn the_first_rendered_files_are_the_sources() {
     }
     clone.git(&["pull", "-q"]);
     clone.pillion(&["verify", "--base", "HEAD~1"]);
-    // Somebody who says that all of them run it is believed where nothing says otherwise.
+    // A person who says that all of them run it is believed where nothing says otherwise.
     let other = test_env.init("other", &[]);
     other.hold(&unledgered()).commit("start");
     other.git(&["switch", "-q", "--detach"]);
@@ -273,7 +273,7 @@ fn sources_that_carry_it_already_tell() {
 #[test]
 fn each_of_several_sets_is_judged_by_itself() {
     let test_env = TestEnvironment::new();
-    // Both are new, and nobody carries one.
+    // Both are new, and no workload has one.
     let repo = test_env.init("none", &[]);
     let mut texts = unledgered();
     texts.insert("sidecars/proxy.yaml".into(), proxy());

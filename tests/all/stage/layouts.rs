@@ -217,7 +217,7 @@ fn a_branch_that_is_not_there_is_made_only_where_somebody_says_so() {
     let test_env = TestEnvironment::new();
     let repo = test_env.init("repo", &[]);
     repo.hold(&two_branches()).commit("start");
-    // As the CI of every merge has it, after somebody has deleted the branch.
+    // As the CI of every merge has it, after a person has deleted the branch.
     for command in [&["render", "--branch", "env/prod"][..], &["render", "--branch", "env/prod", "--push"]] {
         let (code, stderr) = repo.refused(command);
         assert!(code == 2 && stderr.contains("pillion render --branch env/prod --create"), "{stderr}");

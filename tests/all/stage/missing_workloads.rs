@@ -227,7 +227,7 @@ fn a_rollout_over_nothing_is_neither_started_nor_completed() {
     assert!(status.contains("neither starts nor completes"), "{status}");
     repo.pillion(&["start"]);
     assert_eq!(before, repo.id("main"));
-    // A Close that somebody pushes all the same is what no command makes.
+    // A Complete that a person pushes all the same is what no command makes.
     commit_change(&repo, "close", |repo| {
         let ledger = std::fs::read_to_string(repo.path.join("ledgers/log.yaml")).unwrap();
         let closed: String = ledger
@@ -282,7 +282,7 @@ fn a_rollout_of_built_manifests_wants_them_again() {
     let made = repo.command("sh").arg("make.sh").output().unwrap().stdout;
     repo.put("../made.yaml", &made);
     repo.git(&["switch", "-q", "--detach"]);
-    // Forgotten at the start: nobody is concerned, and nothing begins.
+    // Forgotten at the start: no workload is concerned, and nothing begins.
     let stdout = repo.pillion(&["start"]);
     assert!(stdout.contains("neither starts nor completes"), "{stdout}");
     repo.pillion(&["start", "--manifests", "../made.yaml"]);
@@ -290,7 +290,7 @@ fn a_rollout_of_built_manifests_wants_them_again() {
     assert!(ledger.contains("built: true"), "{ledger}");
     repo.git(&["switch", "-q", "--detach", "main"]);
     every_command_refuses(&repo, "workloads-missing");
-    // One application less, and nobody has removed it.
+    // One application less, and no commit has removed it.
     let text = String::from_utf8(made).unwrap();
     let part: Vec<&str> = text.split("---\n").filter(|d| !d.contains("kind: CloneSet")).collect();
     repo.put("../part.yaml", part.join("---\n"));

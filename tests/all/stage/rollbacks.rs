@@ -24,7 +24,7 @@ fn refused(repo: &Repo, args: &[&str], words: &str) {
     assert_eq!(repo.git(&["rev-parse", "main"]), before);
 }
 
-/// As [`half_way`], of a rollout whose SidecarSet says something else, with `batches` out; returns the head before.
+/// As [`half_way`], of a rollout with a SidecarSet that says something else, with `batches` out; returns the head before.
 fn begun(test_env: &TestEnvironment, change: impl Fn(&mut Texts), batches: usize) -> (Repo, String) {
     let mut texts = example();
     change(&mut texts);
@@ -326,9 +326,9 @@ fn what_came_after_close_goes_back_too_and_holds_stay() {
     assert_eq!((line.revision.as_deref(), line.batch), (Some("log-5f56f8b99"), None));
     repo.pillion(&["stage"]);
     repo.release("pillion/main/log");
-    let carries = |path: &str, tag: &str| file(&repo, path).contains(&format!("logtail:{tag}"));
-    assert!(carries("rendered/shop/web.yaml", "1.5.0") && carries("rendered/shop/api.yaml", "1.4.2"));
-    assert!(carries("rendered/data/events.yaml", "1.4.2"));
+    let has_image = |path: &str, tag: &str| file(&repo, path).contains(&format!("logtail:{tag}"));
+    assert!(has_image("rendered/shop/web.yaml", "1.5.0") && has_image("rendered/shop/api.yaml", "1.4.2"));
+    assert!(has_image("rendered/data/events.yaml", "1.4.2"));
     is_verified(&repo, &base);
 }
 

@@ -13,7 +13,7 @@ fn log(image: &str) -> String {
     set("log", &[("logtail", image)])
 }
 
-/// A fleet whose log agent is released as `log:1`, and whose rollout to `log:2` is open; the settings end with more.
+/// A fleet with a log agent that is released as `log:1`, and an open rollout to `log:2`; the settings end with more.
 fn open(test_env: &TestEnvironment, settings: &str) -> (Repo, String) {
     let mut texts = fleet(&[("log", &log("log:1"))], false);
     texts.get_mut("pillion.yaml").unwrap().push_str(settings);
@@ -314,7 +314,7 @@ fn naming_clusters_resets_no_ledger() {
     move_to(&repo, "HEAD");
     assert!(is_fine(&repo, &base).contains("log (prod): the ledger moved"));
     watch_goes_on(&repo);
-    // One cluster is renamed, and its ledger begins anew.
+    // One cluster is renamed, and its ledger begins again.
     let base = head(&repo);
     fs::remove_dir_all(repo.path.join("ledgers")).unwrap();
     reset(&repo, "ledgers/prod-2/log.yaml", &other, "evil:1");

@@ -43,14 +43,14 @@ pub(super) fn turn(repo: &Repo) -> Result<(), String> {
 #[derive(Default)]
 struct EventLog {
     foreign: Vec<String>,
-    anew: usize,
+    recreated: usize,
 }
 
 impl EventSink for EventLog {
     fn on_evaluation(&mut self, _: &EvaluationReport) {}
 
     fn on_staged_rewritten(&mut self, _: &str, _: &[Commit]) {
-        self.anew += 1;
+        self.recreated += 1;
     }
 
     fn on_foreign_commits(&mut self, diagnostic: &Diagnostic) {
@@ -89,7 +89,7 @@ fn a_rollout_goes_on_beside_a_staged_branch_that_somebody_has_written() {
     assert!(!origin.git(&["log", "--format=%H", "main"]).contains(&evil.to_string()));
     assert_eq!(origin.id("pillion/main/log"), evil);
     assert!(
-        events.foreign[0].contains("`pillion/main/log` contains") && events.anew == 0,
+        events.foreign[0].contains("`pillion/main/log` contains") && events.recreated == 0,
         "{:?}",
         events.foreign
     );
@@ -134,7 +134,7 @@ fn a_message_approves_nothing() {
     one.git(&["push", "-q", "origin", "main"]);
     one.pillion(&["start", "log"]);
     one.pillion(&["approve", "log", "1", "--no-push"]);
-    // Merged with a message of somebody's own.
+    // Merged with a message of their own.
     let message = one.git(&["show", "-s", "--format=%B", "refs/pillion/outbox"]);
     assert!(message.contains("Pillion-Action: Approve\n"), "{message}");
     other.git(&["pull", "-q", "--ff-only"]);

@@ -1,4 +1,4 @@
-//! An API server whose lists never end.
+//! An API server with lists that never end.
 
 use axum::Router;
 use axum::body::{Body, Bytes};

@@ -160,7 +160,7 @@ impl FakeCluster {
         state.tell(list, version, "DELETED", object);
     }
 
-    /// Lets requests whose path holds all these words fail, so many times.
+    /// Lets requests with a path that holds all these words fail, so many times.
     pub(crate) fn fail(&self, words: &[&'static str], fault: Fault, times: usize) {
         locked(&self.state).rules.push(Rule { words: words.to_vec(), fault, times });
     }
@@ -216,7 +216,7 @@ impl FakeCluster {
         locked(&self.state).asked.clone()
     }
 
-    /// How often something was asked for whose path holds all these words.
+    /// How often something was asked for with a path that holds all these words.
     pub(crate) fn count(&self, words: &[&str]) -> usize {
         self.asked().iter().filter(|(_, path)| words.iter().all(|word| path.contains(word))).count()
     }

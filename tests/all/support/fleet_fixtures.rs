@@ -170,7 +170,7 @@ impl Repo {
         (output.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// One look of a watcher whose API server cannot be reached: it releases nothing, and says what is wrong in git.
+    /// One look of a watcher with an API server that cannot be reached: it releases nothing, and says what is wrong in git.
     pub(crate) fn watches(&self) -> (i32, String) {
         let context = |name: &str| {
             formatdoc! {"

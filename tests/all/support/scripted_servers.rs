@@ -64,7 +64,7 @@ impl Scripted {
     /// Returns everything that was asked; a script that was not read to its end is an error.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         let script = self.script.lock().unwrap();
-        assert_eq!(script.answers.len(), 0, "answers nobody asked for");
+        assert_eq!(script.answers.len(), 0, "answers that were not asked for");
         script.asked.clone()
     }
 

@@ -132,7 +132,7 @@ impl SimCluster {
         }
     }
 
-    /// Tells whether a workload's pods of the present template are there, ready, and have been for a time.
+    /// Returns whether a workload's pods of the present template are there, ready, and have been for a time.
     pub(crate) fn is_soaked(&self, key: &str, seconds: i64) -> bool {
         let Some(workload) = self.workloads.get(key) else { return false };
         let own: Vec<_> = workload.pods.values().filter(|p| p.revision == workload.revision).collect();

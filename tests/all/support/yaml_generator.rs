@@ -67,7 +67,7 @@ pub(crate) const STRINGS: &[&str] = &[
     "in\n  dented\nback\n",
     " first\n",
     "\n\nlate\n",
-    "a long plain text that somebody wrapped by hand because of the screen",
+    "a long plain text that a person wrapped by hand because of the screen",
 ];
 
 const COMMENTS: &[&str] = &[
@@ -227,7 +227,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Comments and blank lines before an entry, at times at an odd column.
+    /// Comments and blank lines before an entry, at times at an unusual column.
     fn between(&mut self, indent: usize) {
         if self.behind_block == self.out.len() && self.behind_block > 0 && self.keeps {
             return;
@@ -471,7 +471,7 @@ impl Writer<'_, '_> {
     }
 }
 
-/// Tells whether a text can surely be written plain, also in flow collections.
+/// Returns whether a text can surely be written plain, also in flow collections.
 fn is_plain(text: &str) -> bool {
     text.len() > 1
         && !["yes", "no", "on", "off", "true", "false", "null"].contains(&text.to_lowercase().as_str())

@@ -87,7 +87,7 @@ impl Play {
         log.lines().map(str::to_owned).collect()
     }
 
-    fn carries(&self, tag: &str) {
+    fn has_image(&self, tag: &str) {
         for path in ["data/events", "shop/cart", "shop/web"] {
             let text = self.repo.git(&["show", &format!("main:rendered/{path}.yaml")]);
             assert!(text.contains(&format!("logtail:{tag}")), "{path}: {text}");
@@ -115,7 +115,7 @@ fn a_fix_rolls_out_while_the_watcher_runs() {
     let subjects = play.subjects(&paused);
     assert!(subjects.iter().all(|s| !s.contains("pause") && !s.contains("roll back")), "{subjects:?}");
     assert!(subjects.last().unwrap().contains("complete, logtail 1.5.1 is released"), "{subjects:?}");
-    play.carries("1.5.1");
+    play.has_image("1.5.1");
     play.repo.git(&["switch", "-q", "--detach", "main"]);
     play.repo.pillion(&["verify", "--base", &base]);
 }
@@ -131,11 +131,11 @@ fn with_start_manual_a_newer_edit_stalls_nothing() {
     }
     play.edit("1.5.0", "1.6.0");
     play.until(RolloutState::Pending);
-    play.carries("1.5.0");
+    play.has_image("1.5.0");
     for _ in 0..20 {
         play.turn().unwrap();
     }
-    play.carries("1.5.0");
+    play.has_image("1.5.0");
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_batch_that_was_reverted_by_hand_stops_the_watcher() {
     play.repo.pillion(&["hold", "deployment/web", "--off"]);
     play.repo.pillion(&["resume", "log"]);
     play.until(RolloutState::Idle);
-    play.carries("1.5.0");
+    play.has_image("1.5.0");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_closed_rollout_goes_back_without_soaks() {
     play.repo.pillion(&["rollback", "log"]);
     let began = play.shared.borrow().cluster.now;
     play.until(RolloutState::Rejected);
-    play.carries("1.4.2");
+    play.has_image("1.4.2");
     let report = play.turn().unwrap();
     assert!(report.rollouts[0].reasons[0].contains("was rolled back"), "{:?}", report.rollouts[0].reasons);
     let batches = play.subjects("main~20").iter().filter(|s| s.contains("log-546d94cc58 for")).count();
@@ -208,7 +208,7 @@ fn a_hold_ends_with_its_date_although_a_person_starts_rollouts() {
     play.shared.borrow_mut().cluster.now += 8 * 86_400;
     play.until(RolloutState::RollingBack);
     play.until(RolloutState::Idle);
-    play.carries("1.5.0");
+    play.has_image("1.5.0");
     assert_eq!(play.subjects(&head)[0], "log: start, holds have expired");
     assert!(ledger(&play.repo, "main").entries.get("Deployment.apps/shop/web").is_none());
     play.repo.git(&["switch", "-q", "--detach", "main"]);

@@ -38,7 +38,7 @@ impl Environment for Post {
     }
 
     fn observe_cluster(&mut self, _: Option<&str>) -> Result<Snapshot, ClusterUnavailable> {
-        unreachable!("nobody looks")
+        unreachable!("it is not looked at")
     }
 
     fn release(
@@ -65,7 +65,7 @@ impl Environment for Post {
     }
 
     fn run_check(&mut self, _: &CheckRequest) -> CheckResult {
-        unreachable!("nobody is asked")
+        unreachable!("it is not asked")
     }
 
     fn receivers(&self) -> Vec<PayloadFormat> {

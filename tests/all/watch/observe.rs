@@ -343,7 +343,7 @@ fn no_answer_is_no_evidence() {
     assert!(matches!(why.error, Some(Error::Timeout { .. })), "{why}");
     cluster.heal();
     seen.until_pods(WEB, &["a", "b"]);
-    // A list whose head comes, and nothing more.
+    // A list of which the head comes, and nothing more.
     cluster.forget();
     cluster.fail(&["/pods?limit"], Fault::Deaf, usize::MAX);
     cluster.hang_up("v1/pods");

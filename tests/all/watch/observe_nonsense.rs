@@ -47,7 +47,7 @@ fn an_event_that_makes_no_sense_is_forgotten_and_all_is_read_again() {
         let before = cluster.count(&["/pods", "watch=1"]);
         cluster.say("v1/pods", nonsense);
         let is_asked = |_: &_| cluster.count(&["/pods", "watch=1"]) > before;
-        let _ = seen.until("it is watched anew", is_asked);
+        let _ = seen.until("it is watched again", is_asked);
         seen.until_pods(WEB, &["a", "b"]);
     }
     cluster.assert_only_read();

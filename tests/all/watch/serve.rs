@@ -78,7 +78,7 @@ fn metrics_are_openmetrics() {
     log.record_soak_reset();
     log.record_evaluation(EvaluationOutcome::Wait);
     log.record_evaluation(EvaluationOutcome::Batch);
-    metrics.rollout(None, "odd\"\n\\name").record_evaluation(EvaluationOutcome::Idle);
+    metrics.rollout(None, "unusual\"\n\\name").record_evaluation(EvaluationOutcome::Idle);
     let (status, head, text) = get(server.address(), "/metrics");
     assert_eq!(status, 200);
     assert!(

@@ -7,7 +7,7 @@ use crate::workspace::builds::{built, refs};
 use std::path::PathBuf;
 use std::process::Output;
 
-/// A repository of the ledger-only layout whose build leaves a mark.
+/// A repository of the ledger-only layout with a build that leaves a mark.
 struct BuiltRepository {
     test_env: TestEnvironment,
     repo: Repo,
@@ -102,8 +102,8 @@ fn in_ci_no_command_runs_a_build_that_the_workflow_does_not_allow() {
     );
     built_repository.runs(&["plan", "--allow-build"], &[("CI", "true")]);
     built_repository.runs(&["status"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "true")]);
-    let odd = built_repository.run(&["plan"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "ture")]);
-    assert_eq!(odd.status.code(), Some(2), "{odd:?}");
+    let misspelt = built_repository.run(&["plan"], &[("CI", "true"), ("PILLION_ALLOW_BUILD", "ture")]);
+    assert_eq!(misspelt.status.code(), Some(2), "{misspelt:?}");
     assert!(!built_repository.mark().exists());
 }
 

@@ -62,7 +62,7 @@ fn lost(before: &str, after: &str, free: &BTreeSet<usize>, removes: bool) -> Opt
 /// Runs one case; the answer is what is wrong.
 fn case(root: &Value, choices: &[u16], edits: &[(usize, Act)]) -> Result<(), String> {
     let written = write(root, &mut Choices::new(choices));
-    let file: Arc<str> = "odd.yaml".into();
+    let file: Arc<str> = "unusual.yaml".into();
     let document = Document::read(&file, 0, 1, &written.text)
         .map_err(|d| format!("not read: {} at {:?}", d.message, d.spans[0]))?;
     if document.value() != root {

@@ -175,7 +175,7 @@ fn what_kubernetes_refuses_is_refused() {
             refused += usize::from(digit == b'0');
             if digit == b'0' && is_certainly_readable(typo) && split_documents(&"f".into(), typo).1.is_empty()
             {
-                accepted.insert("nobody would parse it, and Kubernetes refuses it".to_owned(), typo.clone());
+                accepted.insert("no reader parses it, and Kubernetes refuses it".to_owned(), typo.clone());
             }
             match (digit, errors.first()) {
                 (b'0', None) => {

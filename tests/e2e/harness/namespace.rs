@@ -14,7 +14,7 @@ pub(crate) struct Namespace {
     pub(crate) kubectl: Kubectl,
 }
 
-/// Somebody who may nothing yet.
+/// A user who may nothing yet.
 pub(crate) struct Account {
     /// The name that the API server knows.
     pub(crate) user: String,

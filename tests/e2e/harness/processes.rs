@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 static SERVERS: Mutex<Vec<(String, Child)>> = Mutex::new(Vec::new());
 
-/// Starts a server. Nobody needs to stop it.
+/// Starts a server. It stops with the test.
 pub(crate) fn serve(name: &str, command: &mut Command) {
     let logs = sandbox::enter().join("logs");
     fs::create_dir_all(&logs).unwrap();

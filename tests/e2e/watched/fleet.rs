@@ -69,13 +69,13 @@ pub(super) struct Application {
 }
 
 impl Application {
-    /// Carries the sidecar `log`. Daemons have three pods, those of the nodes of a zone.
+    /// Has the sidecar `log`. Daemons have three pods, those of the nodes of a zone.
     pub(super) fn new(kind: Kind, name: &str, pods: usize) -> Self {
         let sidecars = vec!["log".to_owned()];
         Self { name: name.to_owned(), kind, pods, sidecars, fares: None, image: "app:1".to_owned() }
     }
 
-    /// Carries other sidecars.
+    /// Has other sidecars.
     pub(super) fn with(self, sidecars: &[&str]) -> Self {
         Self { sidecars: sidecars.iter().map(|&name| name.to_owned()).collect(), ..self }
     }

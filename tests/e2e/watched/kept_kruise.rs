@@ -1,4 +1,4 @@
-//! A cluster that keeps Kruise: its manager carries out the partitions that the watcher releases.
+//! A cluster that keeps Kruise: its manager applies the partitions that the watcher releases.
 
 use super::deploy;
 use super::fleet::{Fleet, RENDERED};
@@ -82,10 +82,10 @@ fn begin(name: &str) -> Story {
     let kubeconfig = deploy::kubeconfig(&namespace.name);
     let fleet = Fleet::new(Vec::new(), "");
     let story = Story { agent, person, server, namespace, fleet, kubeconfig, start };
-    let carries = |pod: &Value| is_ready(pod) && runs_image(pod, "log:1");
+    let runs_first = |pod: &Value| is_ready(pod) && runs_image(pod, "log:1");
     wait_for("all pods have the sidecar", SOON, || {
         let pods = story.pods();
-        let ready = pods.iter().filter(|pod| carries(pod)).count();
+        let ready = pods.iter().filter(|pod| runs_first(pod)).count();
         if ready == 10 { Ok(()) } else { Err(format!("{ready} of {} pods", pods.len())) }
     });
     story

@@ -145,7 +145,7 @@ impl Story {
         command
     }
 
-    /// Somebody's commit on what is live now.
+    /// A person's commit on what is live now.
     pub(super) fn push(&self, message: &str, change: impl Fn(&Repo)) -> ObjectId {
         wait_for("the person's push is faster than others", SOON, || {
             self.person.git(&["fetch", "-q", "origin", "main"]);
@@ -161,7 +161,7 @@ impl Story {
         })
     }
 
-    /// Somebody merges another image of a sidecar.
+    /// A person merges another image of a sidecar.
     pub(super) fn change(&self, sidecar: &str, image: &str) -> ObjectId {
         self.push(image, |repo| {
             repo.put(&sidecar_file(sidecar), self.fleet.sidecar_set(sidecar, image));

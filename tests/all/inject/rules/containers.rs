@@ -103,7 +103,7 @@ fn hot_upgrade_pairs() {
     );
     assert_eq!(names(&InjectionCase::new(&[("s", &native)], APP).value(), "initContainers"), ["x-1", "x-2"]); // i078
     assert_eq!(names(&InjectionCase::new(&[("s", &plain)], APP).value(), "initContainers"), ["x"]); // i079
-    // i215 i216: `x` is no conflict, `x-1` is.
+    // i215 i216: `x` is not a conflict, `x-1` is.
     assert_eq!(
         names(&InjectionCase::new(&[("s", &main)], "containers: [{name: x}]").value(), "containers"),
         ["x-1", "x-2", "x"]

@@ -40,7 +40,7 @@ fn patches() {
 
 #[test]
 fn a_stored_patch_is_stable() {
-    // Kruise would merge its own text again and write it anew.
+    // Kruise would merge its own text again and write it again.
     let spec = indoc! {r#"
         containers:
         - {name: log, image: l}
@@ -98,7 +98,7 @@ fn the_injected_list_and_old_hashes() {
         ["unreadable-hashes"]
     ); // i230
     assert!(with_annotations(&[], &broken).annotations(AnnotationMode::Kruise).run().diagnostics.is_empty()); // i232
-    assert!(with_annotations(&[LOG], &broken).run().diagnostics.is_empty(), "nobody reads it");
+    assert!(with_annotations(&[LOG], &broken).run().diagnostics.is_empty(), "it is not read");
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl InjectionCase {
         self
     }
 
-    /// Codes of what is told, each once: errors, warnings and notes.
+    /// Codes of what is reported, each once: errors, warnings and notes.
     fn codes(&self) -> Vec<&'static str> {
         let mut codes: Vec<_> = self.run().diagnostics.iter().map(|d| d.code.name()).collect();
         codes.dedup();

@@ -70,7 +70,7 @@ fn a_deleted_set_takes_its_containers_along() {
     let value = case.value();
     assert_eq!(names(&value, "containers"), ["mesh", "app"]);
     assert_eq!(value["spec"].get("initContainers"), None);
-    assert_eq!(names(&value, "volumes"), ["own", "v"], "nobody can tell whose it is");
+    assert_eq!(names(&value, "volumes"), ["own", "v"], "its owner is unknown");
     assert_eq!(names(&value, "imagePullSecrets"), ["mine", "sec"]);
     assert_eq!(annotation(&value, LIST), Some("mesh"));
     assert_eq!(case.codes(), ["unknown-owner"]);
@@ -105,7 +105,7 @@ fn what_others_injected_stays() {
     "};
     let value = InjectionCase::new(&[LOG], marked).value();
     assert_eq!(names(&value, "containers"), ["log", "app", "foreign"], "no list names a set");
-    // A list that somebody wrote into a pod without sidecars is left as it is.
+    // A list that a person wrote into a pod without sidecars is left as it is.
     let case = with_annotations(&[LOG], &one_annotation(LIST, "other"));
     assert_eq!(annotation(&case.value(), LIST), Some("log,other"));
 }

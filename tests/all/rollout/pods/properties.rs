@@ -37,11 +37,19 @@ fn odd_observations_are_told_or_make_no_difference() {
     list["items"].as_array_mut().unwrap().truncate(2);
     let mut all = Vec::new();
     paths(&list, &FieldPath::root(), &mut all);
-    let odd =
-        [json!(null), json!(7), json!("odd"), json!([]), json!({}), json!(true), json!([null]), json!([7])];
+    let unusual = [
+        json!(null),
+        json!(7),
+        json!("unusual"),
+        json!([]),
+        json!({}),
+        json!(true),
+        json!([null]),
+        json!([7]),
+    ];
     let set = set("{maxUnavailable: 100%}");
     let mut reported = 0;
-    for (path, with) in all.iter().flat_map(|p| odd.iter().map(move |o| (p, o))) {
+    for (path, with) in all.iter().flat_map(|p| unusual.iter().map(move |o| (p, o))) {
         let text = replaced(&list, path, with).to_string();
         let Ok(document) = Document::read(&"pods.json".into(), 0, 1, &text) else { panic!("{text} is JSON") };
         let (pods, found) = read_pods(&[document]);
@@ -51,7 +59,7 @@ fn odd_observations_are_told_or_make_no_difference() {
         assert!(found.iter().all(is_whole), "{found:?}");
         next(&set, &pods);
     }
-    assert!(reported > all.len(), "{reported} of {} odd values were told", all.len() * odd.len());
+    assert!(reported > all.len(), "{reported} of {} unusual values were told", all.len() * unusual.len());
 }
 
 #[derive(Debug, Clone)]

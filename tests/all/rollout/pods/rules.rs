@@ -190,7 +190,7 @@ fn more_than_images_is_not_upgradable_and_not_kept_either() {
     assert_eq!(step.not_upgradable, [0, 1, 2, 3].map(|n| format!("default/p-{n:04}")));
 }
 
-/// A pod whose sidecar was given another image before.
+/// A pod with a sidecar that was given another image before.
 fn patched(set: &SidecarSet, before: &str) -> SidecarPod {
     let mut pod = pod(set, 0);
     pod.containers[1].image = "log:1.5".into();

@@ -34,7 +34,7 @@ fn check_and_diff_do_not_show_what_a_link_leads_to() {
     }
 }
 
-/// H2 and L13: devices and pipes are no files, and nobody waits for them.
+/// H2 and L13: devices and pipes are not files, and pillion does not wait for them.
 #[test]
 fn endless_files_are_not_read() {
     for place in ["rendered/w.yaml", "rendered/.pillion-files", "apps/.gitignore", ".gitignore"] {

@@ -65,7 +65,7 @@ fn a_listed_file_that_is_a_link_is_replaced() {
     assert!(hostile.text("evil/rendered/w.yaml").contains("logtail"));
 }
 
-/// What git keeps for itself is nobody's rendered file.
+/// What git keeps for itself is not a rendered file.
 #[test]
 fn nothing_of_git_is_removed_or_written() {
     let hostile = Hostile::new();

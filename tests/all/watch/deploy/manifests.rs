@@ -100,7 +100,7 @@ fn the_forms_are_alike() {
     for spec in [&long, &again] {
         for argument in words(&watch(spec)["args"]) {
             let flag = argument.split('=').next().unwrap();
-            assert!(reference.contains(flag), "{flag} is no flag of pillion");
+            assert!(reference.contains(flag), "{flag} is not a flag of pillion");
         }
     }
     let port = &watch(&long)["ports"][0]["containerPort"];

@@ -110,11 +110,12 @@ fn outcome(opened: &RepoContext, start: ObjectId, shared: &Shared) -> Outcome {
     // The worked example has a Job with a sidecar.
     strays.retain(|diagnostic| diagnostic.code.name() != "job-never-completes");
     assert!(strays.is_empty(), "{strays:?}");
-    let mut odd = verify::audit_since(&opened.repository, &deploy_branch, Path::new("pillion.yaml"), start)
-        .unwrap()
-        .diagnostics;
-    odd.retain(|diagnostic| diagnostic.code.name() != "job-never-completes");
-    assert!(odd.is_empty(), "{odd:?}");
+    let mut unexpected =
+        verify::audit_since(&opened.repository, &deploy_branch, Path::new("pillion.yaml"), start)
+            .unwrap()
+            .diagnostics;
+    unexpected.retain(|diagnostic| diagnostic.code.name() != "job-never-completes");
+    assert!(unexpected.is_empty(), "{unexpected:?}");
     let log = opened.repository.log(deploy_branch.head.id, None, HistoryWalk::FirstParent).unwrap();
     let commits: Vec<Commit> = log.map(Result::unwrap).take_while(|c| c.id != start).collect();
     let own: Vec<&Commit> = commits.iter().rev().filter(|c| c.trailer(trailer::ACTION).is_some()).collect();
@@ -183,7 +184,7 @@ fn of_two_that_make_the_same_commit_one_has_released_it() {
         let at = CommitTime { seconds, offset_minutes: 0 };
         opened.release(&deploy_branch, commit, &ReleaseStamp { at, by: None, note: None }).unwrap()
     };
-    let PushOutcome::Pushed(made, _) = release(1_700_000_100) else { panic!("nobody was faster") };
+    let PushOutcome::Pushed(made, _) = release(1_700_000_100) else { panic!("no other push was faster") };
     assert!(
         matches!(release(1_700_000_100), PushOutcome::Unchanged(same, _) if same == made),
         "the other one is late"

@@ -43,7 +43,7 @@ impl Schedule<'_> {
                 let (path, _) = APPLICATIONS[1];
                 vec![(path, None), ("apps/shop/cart.yaml.txt", text(path))]
             }
-            // Before a rollout is opened nobody knows what a build should make (docs/safety.md).
+            // Before a rollout is opened what a build should make is unknown (docs/safety.md).
             UserAction::Build(Build::LosesOne) if self.ledger().is_none_or(|l| l.target.is_none()) => return,
             UserAction::Build(build) if self.layout == Layout::Built => {
                 self.build = build;

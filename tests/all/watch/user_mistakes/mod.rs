@@ -58,7 +58,7 @@ enum Build {
     Fails,
     /// A manifest is not in what it prints.
     LosesOne,
-    /// Nobody has run it.
+    /// It was not run.
     Forgotten,
 }
 
@@ -382,7 +382,7 @@ impl Schedule<'_> {
             }
             let is_held = old.entries.get(key.as_str()).is_some_and(|l| l.held_by.is_some());
             assert!(is_same || !is_held || action == "Hold", "{key} is held and moves: {}", context());
-            assert!(carries(template), "{key} loses its sidecar: {}", context());
+            assert!(has_sidecar(template), "{key} loses its sidecar: {}", context());
         }
     }
 }
@@ -413,6 +413,6 @@ fn templates(view: &ClusterView) -> BTreeMap<String, Value> {
     found
 }
 
-fn carries(template: &Value) -> bool {
+fn has_sidecar(template: &Value) -> bool {
     template["spec"]["containers"].as_array().is_some_and(|all| all.iter().any(|c| c["name"] == "logtail"))
 }

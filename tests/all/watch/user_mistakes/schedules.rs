@@ -59,7 +59,7 @@ fn play(first: &TestEnvironment, layout: Layout, seed: u64) {
             Some(held) => image == *held,
             None => key.starts_with("Job") || wanted.contains(&format!("image: {image}\n")),
         };
-        assert!(is_right, "{key} carries {image}:\n{}", schedule.story.join("\n"));
+        assert!(is_right, "{key} has {image}:\n{}", schedule.story.join("\n"));
     }
 }
 
