@@ -266,7 +266,7 @@ codes! {
     /// A commit since `--base` cannot be read, so its changes to the ledgers are unknown.
     UnreadableCommit "unreadable-commit" [Error]
         "a commit with an unknown key in pillion.yaml, and one that takes it out again"
-        "Name a base behind that commit, or correct the commit before it is merged."
+        "Name that commit or a later one as the base, or correct the commit before it is merged."
     /// The folder of rendered files, or its predecessor, contains a manifest that pillion did not write. Tools that apply
     /// the folder apply it too.
     UnmanagedManifest "unmanaged-manifest" [Error]
@@ -410,11 +410,11 @@ codes! {
     ReadinessProbe "readiness-probe" [Note]
         "containers: [{name: logtail, image: logtail:1, readinessProbe: {tcpSocket: {port: 80}}}]"
         "Remove the probe, or keep it where the application cannot serve without the sidecar."
-    /// A sidecar has no memory limit. The memory that it leaks is missing to the application or the node.
+    /// A sidecar has no memory limit. Memory that it leaks is taken from the application or the node.
     MissingLimits "missing-limits" [Note]
         "containers: [{name: logtail, image: logtail:1}]"
         "Write `resources.limits` with what the sidecar needs."
-    /// A sidecar is privileged, or has a capability that is as much. Whoever takes it over has the node.
+    /// A sidecar is privileged, or has a capability that is equivalent. Whoever takes it over controls the node.
     PrivilegedSidecar "privileged-sidecar" [Warning]
         "securityContext: {privileged: true}"
         "Remove it, or add the single capabilities that the sidecar needs."
