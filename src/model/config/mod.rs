@@ -14,23 +14,28 @@ pub(crate) mod freeze;
 /// The configuration of functions and plugins.
 pub(crate) mod function_config;
 
+/// `git`: branches, remote and identity.
+mod git;
+
 /// Levels of diagnostic codes.
 mod lint;
 
 /// What SidecarOverrides may change.
 mod overrides;
 
+/// `rollout`: the settings of rollouts.
+mod rollout;
+
 /// The values that the schema cannot check.
 mod validate;
 
+pub(crate) use git::GitConfig;
+pub use git::GitProvider;
 pub(crate) use overrides::{OverridableField, OverridesConfig, ResourceMaximum};
+pub(crate) use rollout::{FreezeRule, OnFailure, RolloutConfig, SplitMode, StartMode, decode_rollout};
 
-use super::defaults::{
-    DEPLOY_BRANCH, IDENTITY_EMAIL, IDENTITY_NAME, MAX_BATCHES, PROGRESS_DEADLINE_SECONDS, REMOTE,
-    SOAK_SECONDS, SOURCES, STAGED_PATTERN, STEPS, SYNC_TIMEOUT_SECONDS, TEAM_LABEL, UNKNOWN_PER_BATCH,
-};
+use super::defaults::{SOURCES, TEAM_LABEL};
 use super::document_schema::{SchemaCheck, schema_of};
-use super::int_or_percent::IntOrPercent;
 use super::kubernetes_version::KubernetesVersion;
 use super::sidecar_set::SidecarMode;
 use super::workload::{KindTraits, WorkloadKind};
@@ -38,7 +43,7 @@ use crate::diagnostics::Diagnostic;
 use crate::yaml::{Document, FieldPath};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -178,184 +183,6 @@ pub(crate) struct ClusterConfig {
     pub(crate) disabled: bool,
 }
 
-/// Branches, remote and identity.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub(crate) struct GitConfig {
-    /// Deploy branch: the branch that the cluster follows. Not below `pillion/`.
-    #[schemars(extend("default" = DEPLOY_BRANCH))]
-    pub(crate) deploy: Option<String>,
-    /// Branch of the sources, in the two-branch layout. Without it, `deploy`.
-    pub(crate) source: Option<String>,
-    /// Name of the staged branches, below `pillion/`; `{deploy}`, `{sidecarSet}` and `{cluster}` are placeholders.
-    #[schemars(extend("default" = STAGED_PATTERN))]
-    pub(crate) staged: Option<String>,
-    /// Name of the remote.
-    #[schemars(extend("default" = REMOTE))]
-    pub(crate) remote: Option<String>,
-    /// Git provider of the remote, for `--pull-request`. Without it, the one that the name of the host tells.
-    pub(crate) provider: Option<GitProvider>,
-    /// Author and committer of every commit.
-    #[schemars(extend("default" = default_identity()))]
-    pub(crate) identity: Option<CommitIdentity>,
-}
-
-/// A git provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum GitProvider {
-    /// github.com and GitHub Enterprise.
-    #[serde(rename = "github")]
-    GitHub,
-    /// gitlab.com and GitLab's own servers.
-    #[serde(rename = "gitlab")]
-    GitLab,
-    /// Gitea.
-    Gitea,
-    /// Forgejo, such as codeberg.org.
-    Forgejo,
-    /// Bitbucket Cloud.
-    Bitbucket,
-    /// Bitbucket Data Center and Server.
-    BitbucketDataCenter,
-}
-
-impl GitProvider {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::GitHub, Self::GitLab, Self::Gitea, Self::Forgejo, Self::Bitbucket, Self::BitbucketDataCenter];
-
-    /// Returns its name in pillion.yaml.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::GitHub => "github",
-            Self::GitLab => "gitlab",
-            Self::Gitea => "gitea",
-            Self::Forgejo => "forgejo",
-            Self::Bitbucket => "bitbucket",
-            Self::BitbucketDataCenter => "bitbucket-data-center",
-        }
-    }
-}
-
-/// Author and committer of commits.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct CommitIdentity {
-    /// Name.
-    pub(crate) name: String,
-    /// Address.
-    pub(crate) email: String,
-}
-
-/// Settings of rollouts.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub(crate) struct RolloutConfig {
-    /// Whether a SidecarSet without a ledger is an error. Without it, `true` if `ledgers` is set.
-    pub(crate) require_ledger: Option<bool>,
-    /// Who starts a rollout.
-    #[schemars(extend("default" = StartMode::default()))]
-    pub(crate) start: Option<StartMode>,
-    /// Cumulative numbers or percentages of pods. Without it, a SidecarSet with `maxUnavailable` has no steps.
-    #[schemars(extend("default" = STEPS.map(IntOrPercent::parse)))]
-    pub(crate) steps: Option<Vec<IntOrPercent>>,
-    /// Whether a workload can be split over several batches.
-    #[schemars(extend("default" = SplitMode::default()))]
-    pub(crate) split: Option<SplitMode>,
-    /// Maximum number of batches of a plan.
-    #[schemars(extend("default" = MAX_BATCHES))]
-    pub(crate) max_batches: Option<u32>,
-    /// How many workloads with an unknown number of pods a batch updates: a number, or a percentage of all of them.
-    #[schemars(extend("default" = IntOrPercent::parse(UNKNOWN_PER_BATCH)))]
-    pub(crate) unknown_per_batch: Option<IntOrPercent>,
-    /// How long the pods of a batch must stay healthy before the next batch; at most 8784h.
-    #[schemars(extend("default" = seconds(SOAK_SECONDS)))]
-    pub(crate) soak: Option<String>,
-    /// Maximum time for a batch to become healthy; at most 8784h.
-    #[schemars(extend("default" = seconds(PROGRESS_DEADLINE_SECONDS)))]
-    pub(crate) progress_deadline: Option<String>,
-    /// Maximum time until the cluster has applied a batch; at most 8784h.
-    #[schemars(extend("default" = seconds(SYNC_TIMEOUT_SECONDS)))]
-    pub(crate) sync_timeout: Option<String>,
-    /// Action after an unhealthy batch.
-    #[schemars(extend("default" = OnFailure::default()))]
-    pub(crate) on_failure: Option<OnFailure>,
-    /// How many pods may fail without stopping the rollout: a number, or a percentage of the pods released so far,
-    /// rounded down.
-    #[schemars(extend("default" = 0))]
-    pub(crate) max_failures: Option<IntOrPercent>,
-    /// Replica counts of workloads, used if neither git nor the ledger has them.
-    pub(crate) pods: BTreeMap<String, u32>,
-    /// Windows in which no batch is released.
-    pub(crate) freeze: Vec<FreezeRule>,
-    /// Numbers of the batches that wait for `pillion approve`.
-    pub(crate) approve: Vec<u32>,
-    /// Maximum number of pods per minute that batches begin to replace, on average since the last batch; at least 1.
-    pub(crate) pods_per_minute: Option<u32>,
-    /// Before the first batch, workloads take the target with their own next change.
-    pub(crate) piggyback: Option<PiggybackConfig>,
-}
-
-/// Workloads take the target of a rollout with their own next change, so that their pods restart once.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct PiggybackConfig {
-    /// How long after Start the batches wait; at most 8784h. `0s` turns it off.
-    pub(crate) until: String,
-}
-
-/// Who starts a rollout.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub(crate) enum StartMode {
-    /// A person.
-    #[default]
-    Manual,
-    /// The watcher.
-    Auto,
-}
-
-/// Whether a workload can be split over several batches.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub(crate) enum SplitMode {
-    /// By the native partition of the workload, if its kind has one.
-    #[default]
-    Auto,
-    /// Never.
-    Never,
-}
-
-/// Action after an unhealthy batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub(crate) enum OnFailure {
-    /// Release no further batch.
-    #[default]
-    Pause,
-    /// Roll back to the released revision.
-    RollBack,
-}
-
-/// A window in which no batch is released.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct FreezeRule {
-    /// Start: five fields as in crontab(5), with `L` for the last day of a month.
-    pub(crate) cron: String,
-    /// Duration (`63h`, `1h30m`), at most 8784h. It is exact even when clocks change.
-    pub(crate) length: String,
-    /// IANA time zone of `cron`.
-    #[schemars(extend("default" = "UTC"))]
-    pub(crate) time_zone: Option<String>,
-}
-
-fn default_identity() -> Value {
-    json!({"name": IDENTITY_NAME, "email": IDENTITY_EMAIL})
-}
-
-fn seconds(number: u64) -> String {
-    format!("{number}s")
-}
-
 /// Returns the JSON Schema of pillion.yaml.
 pub fn json_schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<RepositoryConfig>);
@@ -377,42 +204,6 @@ pub fn decode(document: &Document) -> (RepositoryConfig, Vec<Diagnostic>) {
     found.extend(validate::validate_piggyback(&repository, document));
     found.extend(repository.overrides.iter().flat_map(|overrides| overrides.validate(document)));
     (repository, found)
-}
-
-/// Reads the annotation `pillion.dev/rollout` of a SidecarSet: YAML with the keys of `rollout`.
-pub(crate) fn decode_rollout(document: &Document) -> (Option<RolloutConfig>, Vec<Diagnostic>) {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<RolloutConfig>);
-    let (rollout, mut found) =
-        SchemaCheck::new(document, "pillion schema", &SCHEMA).decode_fragment::<RolloutConfig>();
-    found.extend(rollout.iter().flat_map(|r| r.validate(document, &FieldPath::root())));
-    (rollout, found)
-}
-
-impl RolloutConfig {
-    /// Returns these settings, overridden by those that `over` has.
-    #[must_use]
-    pub(crate) fn with_overrides(&self, over: &Self) -> Self {
-        let mut pods = self.pods.clone();
-        pods.extend(over.pods.clone());
-        Self {
-            require_ledger: over.require_ledger.or(self.require_ledger),
-            start: over.start.or(self.start),
-            steps: over.steps.clone().or_else(|| self.steps.clone()),
-            split: over.split.or(self.split),
-            max_batches: over.max_batches.or(self.max_batches),
-            unknown_per_batch: over.unknown_per_batch.clone().or_else(|| self.unknown_per_batch.clone()),
-            soak: over.soak.clone().or_else(|| self.soak.clone()),
-            progress_deadline: over.progress_deadline.clone().or_else(|| self.progress_deadline.clone()),
-            sync_timeout: over.sync_timeout.clone().or_else(|| self.sync_timeout.clone()),
-            on_failure: over.on_failure.or(self.on_failure),
-            max_failures: over.max_failures.clone().or_else(|| self.max_failures.clone()),
-            pods,
-            freeze: if over.freeze.is_empty() { self.freeze.clone() } else { over.freeze.clone() },
-            approve: if over.approve.is_empty() { self.approve.clone() } else { over.approve.clone() },
-            pods_per_minute: over.pods_per_minute.or(self.pods_per_minute),
-            piggyback: over.piggyback.clone().or_else(|| self.piggyback.clone()),
-        }
-    }
 }
 
 impl RepositoryConfig {
@@ -443,6 +234,7 @@ impl RepositoryConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::int_or_percent::IntOrPercent;
     use indoc::formatdoc;
 
     fn messages(text: &str) -> Vec<String> {
