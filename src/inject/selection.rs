@@ -1,6 +1,6 @@
 //! Matches SidecarSets against a pod template and explains mismatches.
 
-use super::set_store::SidecarSetStore;
+use super::set_store::{PreparedSet, SidecarSetStore};
 use super::template::{NamespaceLabels, PodTemplate, PodView};
 use super::trace::SetTrace;
 use super::types::{InjectionContext, SelectedSet, SetSelection};
@@ -45,25 +45,7 @@ pub(super) fn select_sets<'s>(
                 Some(SetTrace::skipped(set.name.as_str(), "`injectionStrategy.paused` is set"))
             }
             SelectorMatch::Selected => {
-                let template = pod.template;
-                let (overrides, conflicts) =
-                    ResolvedOverrides::choose(template.overrides, &set.name, template.key);
-                conflicts.into_iter().for_each(|conflict| context.report(conflict));
-                match overrides.exclusion() {
-                    Some(exclusion) => {
-                        let why = format!(
-                            "SidecarOverride `{}` excludes it ({})",
-                            exclusion.source.name,
-                            exclusion.label("")
-                        );
-                        Some(SetTrace::skipped(set.name.as_str(), why))
-                    }
-                    None => revision::select_revision(pod, prepared, sets, context).map(|chosen| {
-                        let verdict = SetTrace::injected(set.name.as_str(), chosen.reason.description());
-                        selection.selected.push(SelectedSet { overrides, ..chosen });
-                        verdict
-                    }),
-                }
+                add_selected_set(pod, (prepared, sets), context, &mut selection.selected)
             }
             SelectorMatch::Unknown(key) => {
                 context.report(namespace_labels_unknown(set, pod.template.namespace, key));
@@ -79,6 +61,28 @@ pub(super) fn select_sets<'s>(
         }
     }
     selection
+}
+
+/// Adds a set that selects the pod with its content and its overrides, unless one of them excludes the pod. Returns the
+/// verdict.
+fn add_selected_set<'s>(
+    pod: &PodView<'s>,
+    (prepared, sets): (&'s PreparedSet, &'s SidecarSetStore),
+    context: &mut InjectionContext<'_>,
+    selected: &mut Vec<SelectedSet<'s>>,
+) -> Option<SetTrace> {
+    let (template, name) = (pod.template, prepared.set().name.as_str());
+    let (overrides, conflicts) = ResolvedOverrides::choose(template.overrides, name, template.key);
+    conflicts.into_iter().for_each(|conflict| context.report(conflict));
+    if let Some(exclusion) = overrides.exclusion() {
+        let why =
+            format!("SidecarOverride `{}` excludes it ({})", exclusion.source.name, exclusion.label(""));
+        return Some(SetTrace::skipped(name, why));
+    }
+    let chosen = revision::select_revision(pod, prepared, sets, context)?;
+    let verdict = SetTrace::injected(name, chosen.reason.description());
+    selected.push(SelectedSet { overrides, ..chosen });
+    Some(verdict)
 }
 
 /// Kruise v1.9.0: the webhook configuration omits namespaces that have this label, whatever its value.

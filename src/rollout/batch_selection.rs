@@ -52,20 +52,9 @@ pub(super) fn select_batch(
         };
     }
     let order = update_order(context, state, &candidates.ready, is_rollback);
-    let first: Vec<usize> = order
-        .iter()
-        .copied()
-        .filter(|i| external.unhealthy.contains(state.matched[*i].workload.key()))
-        .collect();
-    if is_rollback && !first.is_empty() {
-        return BatchSelection::Updates(
-            first.iter().map(|i| update_all(&state.matched[*i], false)).collect(),
-        );
-    }
-    // What runs in pairs of working containers comes to its end before the next workloads.
-    if !candidates.second_halves.is_empty() {
-        let halves = candidates.second_halves.iter();
-        return BatchSelection::Updates(halves.map(|i| update_all(&state.matched[*i], false)).collect());
+    let urgent = select_urgent(state, &candidates, &order, is_rollback, external);
+    if !urgent.is_empty() {
+        return BatchSelection::Updates(urgent);
     }
     let strategy = &context.settings.strategy;
     let bound = strategy.max_unavailable_pods(state.pods.into()).map(to_u32);
@@ -256,6 +245,21 @@ fn remaining_step_pods(context: &RolloutContext<'_>, pods: u32, updated: u32) ->
     let ends = steps.iter().map(|step| to_u32(step.pods(pods.into(), RoundingMode::Up).unwrap_or(0)));
     // After the last step there is no bound: steps that end below 100% keep nothing back.
     ends.filter(|end| *end > updated).min().map_or(u32::MAX, |end| end - updated)
+}
+
+/// Selects the workloads that go before all others, free of the bounds: in a rollback the unhealthy ones, then those that
+/// wait for the second half of their hot upgrade. What runs in pairs of working containers comes to its end first.
+fn select_urgent(
+    state: &RolloutProgress<'_>,
+    candidates: &BatchCandidates,
+    order: &[usize],
+    is_rollback: bool,
+    external: &ExternalState,
+) -> Vec<WorkloadUpdate> {
+    let is_unhealthy = |i: &&usize| external.unhealthy.contains(state.matched[**i].workload.key());
+    let unhealthy: Vec<&usize> = order.iter().filter(|_| is_rollback).filter(is_unhealthy).collect();
+    let urgent = if unhealthy.is_empty() { candidates.second_halves.iter().collect() } else { unhealthy };
+    urgent.into_iter().map(|i| update_all(&state.matched[*i], false)).collect()
 }
 
 /// Selects workloads that are unhealthy on an abandoned revision: they get the target first, as many of their pods as

@@ -3,7 +3,7 @@
 use super::hot_upgrade::HotUpgradeHalf;
 use super::kruise;
 use super::types::{Batch, EndedHold, RolloutContext};
-use super::update_method::UpdateMethod;
+use super::update_method::{UpdateBehavior, UpdateMethod};
 use super::workload_set::{PlannedWorkload, TemplateChange};
 use super::workload_strategy::WorkloadStrategy;
 use super::{saturating_sum, to_u32};
@@ -193,6 +193,36 @@ enum Evaluation<'a> {
     Matched(Box<MatchedWorkload<'a>>),
 }
 
+/// Why no rollout updates a workload, its own ledger aside.
+struct HoldCause<'a> {
+    code: Option<&'static str>,
+    reason: Arc<str>,
+    replaced_entry: Option<&'a LedgerEntry>,
+    override_hold: Option<&'a OverrideHold>,
+}
+
+impl<'a> HoldCause<'a> {
+    /// Finds the first cause: the kind of the workload, a SidecarOverride, a hold in the ledger of a replaced SidecarSet.
+    fn find(
+        context: &'a RolloutContext<'_>,
+        workload: &'a PlannedWorkload,
+        behavior: &UpdateBehavior,
+        today: Option<&str>,
+    ) -> Option<Self> {
+        let nothing = Self { code: None, reason: "".into(), replaced_entry: None, override_hold: None };
+        if behavior.method == UpdateMethod::Never {
+            let reason = behavior.reason.as_deref().unwrap_or_default().into();
+            return Some(Self { code: behavior.code, reason, ..nothing });
+        }
+        if let Some(hold) = workload.active_override_hold(today) {
+            return Some(Self { reason: Arc::clone(&hold.reason), override_hold: Some(hold), ..nothing });
+        }
+        let there = context.held_by_replaced.get(workload.key())?;
+        let reason = there.hold_reason.as_ref().filter(|_| !there.is_hold_expired(today))?;
+        Some(Self { reason: Arc::clone(reason), replaced_entry: Some(there), ..nothing })
+    }
+}
+
 fn evaluate<'a>(
     context: &'a RolloutContext<'_>,
     ledger: &Ledger,
@@ -237,18 +267,11 @@ fn evaluate<'a>(
     if !counts {
         return Evaluation::Uncounted;
     }
-    if change.behavior.method == UpdateMethod::Never && !is_at_target {
-        let reason = change.behavior.reason.as_deref().unwrap_or_default().into();
-        return Evaluation::Held(Box::new(hold(change.behavior.code, reason, entry, None)));
-    }
-    if let Some(override_hold) = workload.active_override_hold(today).filter(|_| !is_at_target) {
-        let held = hold(None, Arc::clone(&override_hold.reason), entry, None);
-        return Evaluation::Held(Box::new(HeldWorkload { override_hold: Some(override_hold), ..held }));
-    }
-    let elsewhere = context.held_by_replaced.get(workload.key());
-    let elsewhere = elsewhere.filter(|there| !is_at_target && !there.is_hold_expired(today));
-    if let Some((there, reason)) = elsewhere.and_then(|l| Some((l, l.hold_reason.as_ref()?))) {
-        return Evaluation::Held(Box::new(hold(None, Arc::clone(reason), entry, Some(there))));
+    if let Some(cause) = HoldCause::find(context, workload, &change.behavior, today).filter(|_| !is_at_target)
+    {
+        let HoldCause { code, reason, replaced_entry, override_hold } = cause;
+        let held = hold(code, reason, entry, replaced_entry);
+        return Evaluation::Held(Box::new(HeldWorkload { override_hold, ..held }));
     }
     let entry = entry.map(Cow::into_owned);
     let mut matched =

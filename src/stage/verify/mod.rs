@@ -100,19 +100,7 @@ pub fn audit_since(
             audit.diagnostics.extend(check_previous_folder(&new.configuration, deploy_branch));
         }
         if !is_base {
-            let checked = match &old {
-                Some(PreviousCommit::Unreadable(before)) => check_after_unreadable(repository, before, &new)?,
-                Some(PreviousCommit::DeployBranch(old)) => {
-                    // The first ledgers may come together with the settings that name them.
-                    if has_same_ledgers(Some(old), &new) {
-                        audit.diagnostics.extend(template_changes_between(old, &new));
-                        audit.diagnostics.extend(joint_changes_between(old, &new));
-                    }
-                    check_commit(Some(old), &new, &approve)?
-                }
-                None => check_commit(None, &new, &approve)?,
-            };
-            audit.add(&new, checked);
+            audit.check(repository, old.as_ref(), &new, &approve)?;
         }
         old = Some(PreviousCommit::DeployBranch(new));
     }
@@ -127,6 +115,30 @@ pub fn audit_since(
 }
 
 impl LedgerAudit {
+    /// Checks what a commit does to the ledgers of the one before.
+    fn check(
+        &mut self,
+        repository: &Repository,
+        old: Option<&PreviousCommit<'_>>,
+        new: &DeployBranch<'_>,
+        approve: &BaseApprovals<'_>,
+    ) -> Result<(), Error> {
+        let checked = match old {
+            Some(PreviousCommit::Unreadable(before)) => check_after_unreadable(repository, before, new)?,
+            Some(PreviousCommit::DeployBranch(old)) => {
+                // The first ledgers may come together with the settings that name them.
+                if has_same_ledgers(Some(old), new) {
+                    self.diagnostics.extend(template_changes_between(old, new));
+                    self.diagnostics.extend(joint_changes_between(old, new));
+                }
+                check_commit(Some(old), new, approve)?
+            }
+            None => check_commit(None, new, approve)?,
+        };
+        self.add(new, checked);
+        Ok(())
+    }
+
     fn add(&mut self, deploy_branch: &DeployBranch<'_>, checked: CommitCheck) {
         self.diagnostics.extend(checked.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic));
         self.diagnostics.extend(

@@ -4,9 +4,11 @@ use super::ClusterRolloutPlan;
 use crate::diagnostics::pluralize;
 use crate::model::duration;
 use crate::model::ledger::revision_text;
+use crate::model::sidecar_set::UpdateStrategy;
 use crate::model::workload::is_sidecar_set_key;
 use crate::rollout::pod_resources::PodResources;
 use crate::rollout::report::{BatchReport, SetChanges, WorkloadReport, workload_title};
+use crate::rollout::settings::RolloutSettings;
 use crate::rollout::workload_set::SidecarEffect;
 use crate::rollout::{BlockedReason, RolloutEnd, cluster_option, piggybacked_text};
 
@@ -93,50 +95,52 @@ pub(super) fn limits(plan: &ClusterRolloutPlan<'_>) -> String {
         Some(selection) => format!("{} in git", pluralize(selection.workloads.len() as u64, "workload")),
         None => pluralize(report.matched_workloads as u64, "workload"),
     };
-    let mut parts = vec![format!("{workloads}, {counted}; ")];
-    if report.is_rollback {
-        parts.push("latest batch first, free of steps".to_owned());
-    } else {
-        parts.push(match &settings.steps {
-            Some(steps) => {
-                let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
-                let at = settings.steps_label.as_ref();
-                let default = if settings.has_default_steps { " (default)" } else { "" };
-                let at = at.map_or_else(|| default.to_owned(), |at| format!(" ({at})"));
-                format!("steps {}{at}", steps.join(", "))
-            }
-            None => "no steps".to_owned(),
-        });
-    }
-    let strategy = &settings.strategy;
-    if let Some(bound) = &strategy.max_unavailable {
-        let at = plan
-            .rollout
-            .context
-            .source
-            .as_ref()
-            .map(|r| r.set.label("spec.updateStrategy.maxUnavailable", ""));
-        let at = at.filter(|at| at.width > 0).map(|at| format!(" ({at})"));
-        let n = strategy.max_unavailable_pods(pods.into()).unwrap_or(0);
-        let written = bound.to_string();
-        let share = if written.ends_with('%') { format!(" ({written})") } else { String::new() };
-        parts.push(format!("; at most {n}{share} unavailable{}", at.unwrap_or_default()));
-    }
+    let mut parts = vec![format!("{workloads}, {counted}")];
+    parts.push(match report.is_rollback {
+        true => "latest batch first, free of steps".to_owned(),
+        false => describe_steps(settings),
+    });
+    parts.extend(describe_max_unavailable(plan, pods));
     if !report.is_rollback {
-        let keep = strategy.kept_pods(pods.into());
-        let written = strategy.partition.as_ref().map(ToString::to_string).filter(|w| w.ends_with('%'));
-        let share = written.map_or_else(String::new, |w| format!(" ({w})"));
-        let all = if keep > 0 && keep >= pods.into() { ", which keeps all" } else { "" };
-        parts.push(format!("; partition {keep}{share}{all}"));
-        if strategy.selector.is_some() {
-            parts.push("; canaries only".to_owned());
-        }
+        parts.push(describe_partition(&settings.strategy, pods));
+        parts.extend(settings.strategy.selector.as_ref().map(|_| "canaries only".to_owned()));
     }
     if let Some(failures) = settings.max_failures.as_ref().map(ToString::to_string) {
         let of = if failures.ends_with('%') { " of the released pods" } else { "" };
-        parts.push(format!("; up to {failures}{of} may fail"));
+        parts.push(format!("up to {failures}{of} may fail"));
     }
-    parts.concat()
+    parts.join("; ")
+}
+
+/// `steps 1, 10%, 100% (pillion.yaml:7:10)`.
+fn describe_steps(settings: &RolloutSettings) -> String {
+    let Some(steps) = &settings.steps else { return "no steps".to_owned() };
+    let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+    let default = if settings.has_default_steps { " (default)" } else { "" };
+    let at = settings.steps_label.as_ref().map_or_else(|| default.to_owned(), |at| format!(" ({at})"));
+    format!("steps {}{at}", steps.join(", "))
+}
+
+/// `at most 3 (10%) unavailable (sidecars/log.yaml:6:57)`; None: the SidecarSet writes no bound.
+fn describe_max_unavailable(plan: &ClusterRolloutPlan<'_>, pods: u32) -> Option<String> {
+    let context = &plan.rollout.context;
+    let strategy = &context.settings.strategy;
+    let written = strategy.max_unavailable.as_ref()?.to_string();
+    let source = context.source.as_ref();
+    let at = source.map(|revision| revision.set.label("spec.updateStrategy.maxUnavailable", ""));
+    let at = at.filter(|at| at.width > 0).map(|at| format!(" ({at})"));
+    let bound = strategy.max_unavailable_pods(pods.into()).unwrap_or(0);
+    let share = if written.ends_with('%') { format!(" ({written})") } else { String::new() };
+    Some(format!("at most {bound}{share} unavailable{}", at.unwrap_or_default()))
+}
+
+/// `partition 5 (50%)`, of the pods that count.
+fn describe_partition(strategy: &UpdateStrategy, pods: u32) -> String {
+    let kept = strategy.kept_pods(pods.into());
+    let written = strategy.partition.as_ref().map(ToString::to_string).filter(|w| w.ends_with('%'));
+    let share = written.map_or_else(String::new, |written| format!(" ({written})"));
+    let all = if kept > 0 && kept >= pods.into() { ", which keeps all" } else { "" };
+    format!("partition {kept}{share}{all}")
 }
 
 /// `1/3`; `1/3 half 2/2` of a hot upgrade.
