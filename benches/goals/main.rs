@@ -141,6 +141,11 @@ fn integration_tasks(repository: &Path, items: usize) -> Vec<Task> {
     let mut tasks = vec![
         Task { stdin: Some(list), ..Task::new(report::FUNCTION, repository, &[SUBJECT]) },
         Task::new(report::CMP, &repository.join("apps"), &[SUBJECT, "cmp", "generate"]),
+        Task::new(
+            report::APPLICATION,
+            &inputs::application(repository, 10).unwrap(),
+            &[SUBJECT, "cmp", "generate"],
+        ),
     ];
     if let Ok(kustomize) = std::env::var("KUSTOMIZE") {
         kustomize::kustomization(repository).unwrap();
