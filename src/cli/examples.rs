@@ -80,6 +80,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("pillion status", "Show every rollout"),
             ("pillion status log -o json", "Print one for a program"),
+            ("pillion status --workloads", "Show which version of each sidecar runs where"),
         ],
     ),
     (

@@ -51,6 +51,7 @@ pub(crate) mod report;
 
 /// What sidecars request, summed up.
 pub(crate) mod sidecar_costs;
+pub(crate) mod sidecar_inventory;
 
 /// Comparison of what runs in a cluster with what render would write.
 pub(crate) mod adoption;

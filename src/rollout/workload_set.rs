@@ -379,6 +379,26 @@ impl<'r> WorkloadSet<'r> {
         has_sidecars.then(|| requests_of_containers(&summary.template, &names()))
     }
 
+    /// Returns the containers of the SidecarSet in a workload with an entry, each with its image.
+    pub(crate) fn sidecar_images(
+        &self,
+        workload: &PlannedWorkload,
+        entry: &LedgerEntry,
+    ) -> Vec<(String, String)> {
+        let document = workload.outline.source.read();
+        let rendering = self.render(workload, &document, entry);
+        let spec = &rendering.template["spec"];
+        let lists = ["initContainers", "containers"].into_iter();
+        let containers = lists.filter_map(|list| spec[list].as_array()).flatten();
+        let image_of = |container: &Value| {
+            let name = container["name"].as_str()?;
+            let is_sidecar = rendering.sidecar_names.iter().any(|sidecar| **sidecar == *name);
+            let image = container["image"].as_str().unwrap_or_default();
+            is_sidecar.then(|| (name.to_owned(), image.to_owned()))
+        };
+        containers.filter_map(image_of).collect()
+    }
+
     /// Returns the summary of a workload with an entry, and whether it has containers of the SidecarSet then.
     fn summary_with(&self, workload: &PlannedWorkload, entry: &LedgerEntry) -> (Arc<TemplateSummary>, bool) {
         if is_plain(entry) {

@@ -3,7 +3,8 @@
 use super::next_step::rejected_hint;
 use crate::cli::error::CommandError;
 use crate::cli::format::costs::{self, ClusterCosts};
-use crate::cli::format::status::{LedgerStatus, StatusSummary, to_json};
+use crate::cli::format::inventory::{self, InventoryRow};
+use crate::cli::format::status::{LedgerStatus, StatusDetails, StatusSummary, to_json};
 use crate::cli::paint::ReportKind;
 use crate::cli::reporter::Reporter;
 use crate::cli::repository::{self, RepositoryArgs};
@@ -38,6 +39,10 @@ pub(in crate::cli) struct StatusArgs {
     #[cfg_attr(feature = "watch", arg(long, conflicts_with = "watch"))]
     #[cfg_attr(not(feature = "watch"), arg(long))]
     costs: bool,
+    /// List the workloads with the revision and the images of their sidecars
+    #[cfg_attr(feature = "watch", arg(long, conflicts_with = "watch"))]
+    #[cfg_attr(not(feature = "watch"), arg(long))]
+    workloads: bool,
     #[cfg(feature = "watch")]
     #[command(flatten)]
     clusters: super::watch::ClusterArgs,
@@ -81,7 +86,7 @@ fn collect_status(
     let context = repository::open_reporting(&args.repository, global, reporter)?;
     let deploy_branch = context.read_deploy_branch_for_display(reporter)?;
     let (mut all, mut known) = (Vec::new(), SidecarSetNames::default());
-    let mut costs = args.costs.then(Vec::new);
+    let (mut costs, mut inventory) = (args.costs.then(Vec::new), args.workloads.then(Vec::new));
     for cluster in repository::select_clusters(&deploy_branch, &args.repository)? {
         let (view, diagnostics) = deploy_branch.cluster_view(cluster);
         let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
@@ -92,9 +97,15 @@ fn collect_status(
         for ledger in view.prepared.ledgers.values() {
             if args.names.is_empty() || args.names.iter().any(|n| **n == *ledger.name) {
                 let mut status = ledger_status(&deploy_branch, &view, ledger, &args.repository)?;
-                if args.costs && is_sound {
+                if (args.costs || args.workloads) && is_sound {
                     let (rollout, _) = view.rollout_context(&ledger.name);
-                    cluster_costs.extend(view.sidecar_costs(&rollout, [ledger, ledger], ledger));
+                    if args.costs {
+                        cluster_costs.extend(view.sidecar_costs(&rollout, [ledger, ledger], ledger));
+                    }
+                    if let Some(inventory) = &mut inventory {
+                        let sidecars = view.sidecar_inventory(&rollout, ledger).into_iter();
+                        inventory.extend(sidecars.map(|sidecars| InventoryRow::new(cluster, sidecars)));
+                    }
                 }
                 if !is_sound {
                     // A plan of what could not be read would be a guess.
@@ -119,11 +130,13 @@ fn collect_status(
             "no SidecarSet has a ledger: `pillion init rollout` writes them\n".to_owned()
         }
         OutputFormat::Text => {
+            let inventory = inventory.as_deref().map(inventory::to_text).unwrap_or_default();
             let costs = costs::to_text(costs.as_deref().unwrap_or_default(), global.verbose);
-            all.iter().map(LedgerStatus::to_text).chain(stale_render).chain([costs]).collect()
+            all.iter().map(LedgerStatus::to_text).chain(stale_render).chain([inventory, costs]).collect()
         }
         OutputFormat::Json | OutputFormat::Yaml => {
-            args.output.convert(to_json(deploy_branch.head.id, &all, costs.as_deref()))
+            let details = StatusDetails { costs: costs.as_deref(), inventory: inventory.as_deref() };
+            args.output.convert(to_json(deploy_branch.head.id, &all, &details))
         }
     })
 }

@@ -1,5 +1,6 @@
 //! What sidecars request: the text, and the rows that the other formats share.
 
+use super::{column_widths, push_row};
 use crate::diagnostics::{escape, pluralize};
 use crate::rollout::pod_resources::PodResources;
 use crate::rollout::sidecar_costs::{CostExtent, CostPrecision, CostRow, CostTable, SidecarCost};
@@ -136,15 +137,13 @@ pub(in crate::cli) fn to_text(costs: &[ClusterCosts], is_verbose: bool) -> Strin
     for cluster in costs {
         let _ = writeln!(text, "\n{}", cluster.heading());
         let sections = cluster.sections(if is_verbose { usize::MAX } else { MAX_ROWS });
-        let widths = column_widths(&sections);
+        // The tables of a text have the same columns.
+        let heads: Vec<[String; 5]> = sections.iter().map(|section| head(section.title)).collect();
+        let widths = column_widths(heads.iter().chain(sections.iter().flat_map(|section| &section.rows)));
         for section in sections {
             text.push('\n');
             for row in std::iter::once(&head(section.title)).chain(&section.rows) {
-                let mut line = String::new();
-                for (cell, width) in row.iter().zip(widths) {
-                    let _ = write!(line, "{cell:width$}  ");
-                }
-                let _ = writeln!(text, "{}", line.trim_end());
+                push_row(&mut text, row, widths);
             }
         }
         let notes = cluster.notes();
@@ -159,19 +158,6 @@ pub(in crate::cli) fn to_text(costs: &[ClusterCosts], is_verbose: bool) -> Strin
 fn head(title: &str) -> [String; 5] {
     let [workloads, pods, cpu, memory] = COLUMNS;
     [title, workloads, pods, cpu, memory].map(str::to_uppercase)
-}
-
-/// The tables of a text have the same columns.
-fn column_widths(sections: &[CostSection]) -> [usize; 5] {
-    let mut widths = [0; 5];
-    for section in sections {
-        for row in std::iter::once(&head(section.title)).chain(&section.rows) {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-    }
-    widths
 }
 
 /// Returns the cells of a row.

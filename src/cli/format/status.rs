@@ -1,6 +1,7 @@
 //! The status of rollouts, as text and JSON.
 
 use super::costs::{self, ClusterCosts};
+use super::inventory::{self, InventoryRow};
 use crate::diagnostics::pluralize;
 use crate::git::{Commit, ObjectId};
 use crate::model::api::PILLION_API_VERSION;
@@ -57,17 +58,28 @@ pub(in crate::cli) struct LedgerStatus {
     pub(in crate::cli) next: String,
 }
 
+/// What a person asked for besides; None: not asked for.
+pub(in crate::cli) struct StatusDetails<'a> {
+    /// What the sidecars request.
+    pub(in crate::cli) costs: Option<&'a [ClusterCosts]>,
+    /// What each workload has.
+    pub(in crate::cli) inventory: Option<&'a [InventoryRow]>,
+}
+
 /// Returns the status of rollouts at a commit of the deploy branch as a JSON document.
 pub(in crate::cli) fn to_json(
     head: ObjectId,
     statuses: &[LedgerStatus],
-    costs: Option<&[ClusterCosts]>,
+    details: &StatusDetails<'_>,
 ) -> String {
     let items: Vec<Value> = statuses.iter().map(LedgerStatus::to_json).collect();
     let mut document = json!({
         "apiVersion": PILLION_API_VERSION, "kind": "Status", "head": head.to_string(), "items": items,
     });
-    if let Some(costs) = costs {
+    if let Some(inventory) = details.inventory {
+        document["workloads"] = inventory::to_json(inventory);
+    }
+    if let Some(costs) = details.costs {
         document["costs"] = costs::to_json(costs, CostExtent::Present);
     }
     format!("{document}\n")

@@ -2,7 +2,7 @@
 
 use super::phrases;
 use super::{ClusterRolloutPlan, PlanView};
-use crate::cli::format::costs;
+use crate::cli::format::{costs, push_row};
 use crate::diagnostics::grouping::{DiagnosticGroup, group_by_cause, split_by_limit, summarize, ungrouped};
 use crate::diagnostics::{Diagnostic, pluralize};
 use crate::rollout::report::{BatchReport, HeldWorkloadReport, workload_title};
@@ -123,13 +123,7 @@ fn table(text: &mut String, rows: &[[String; 8]]) {
         }
     }
     let head = HEADER.map(str::to_owned);
-    for row in std::iter::once(&head).chain(rows) {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
+    std::iter::once(&head).chain(rows).for_each(|row| push_row(text, row, widths));
 }
 
 /// Warnings in short, grouped by cause: the message, where it is, and what to do.
