@@ -285,7 +285,8 @@ impl PromoteRun<'_> {
             let _ = writeln!(text, "would release {}", commit.subject());
         }
         if let Some(note) = note {
-            let _ = writeln!(text, "{note}");
+            let _ =
+                writeln!(text, "{}", note.replacen("Released by hand", "It would be released by hand", 1));
         }
         let following = self.next_step(rollout, commits.len());
         let _ = writeln!(text, "nothing was released; then {following}");

@@ -207,6 +207,10 @@ fn ledger_status(
         newer_revision: rollout.newer_source(),
         starts: rollout.starts_rollout(),
         next: next_step(&rollout, &options),
+        then_blocked: match &rollout.steps[..] {
+            [_, .., RolloutStep::Blocked(reason)] => Some(reason.to_string()),
+            _ => None,
+        },
         newer_hint: rollout.newer_source().map(|_| rollout.newer_source_hint(&options)).unwrap_or_default(),
         ledger: ledger.clone(),
     })

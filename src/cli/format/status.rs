@@ -56,6 +56,8 @@ pub(in crate::cli) struct LedgerStatus {
     /// The next step changes the target: the numbers of pods are about the new one.
     pub(in crate::cli) starts: bool,
     pub(in crate::cli) next: String,
+    /// Why the rollout does not end with the batches that follow.
+    pub(in crate::cli) then_blocked: Option<String>,
 }
 
 /// What a person asked for besides; None: not asked for.
@@ -137,6 +139,9 @@ impl LedgerStatus {
             let _ = writeln!(text, "  gate {gate}");
         }
         let _ = writeln!(text, "  next: {}", self.next);
+        if let Some(reason) = &self.then_blocked {
+            let _ = writeln!(text, "  then blocked: {reason}");
+        }
         if let Some(newer) = &self.newer_revision {
             let _ = writeln!(
                 text,
@@ -223,6 +228,7 @@ impl LedgerStatus {
             },
             "gates": self.gates.iter().map(GateStatus::to_json).collect::<Vec<_>>(),
             "next": self.next,
+            "thenBlocked": self.then_blocked,
         })
     }
 }

@@ -119,9 +119,8 @@ fn a_deploy_branch_that_exists_nowhere_is_created_by_the_command_that_is_told() 
     assert_eq!(origin.id("refs/heads/prod"), clone.id("HEAD"));
 }
 
-#[test]
-fn notes_on_the_order_of_sets_do_not_hide_the_answer_of_stage() {
-    let test_env = TestEnvironment::new();
+/// A repository with two SidecarSets for the same workloads, released, and a newer image of the first one.
+fn two_sets(test_env: &TestEnvironment) -> Repo {
     let repo = test_env.init("repo", &[]);
     let mut texts = example();
     let set = texts["sidecars/log.yaml"].clone();
@@ -131,9 +130,35 @@ fn notes_on_the_order_of_sets_do_not_hide_the_answer_of_stage() {
     texts.insert("sidecars/metrics.yaml".to_owned(), other);
     repo.hold(&texts).render().commit("two sets");
     repo.hold(&newer(texts)).commit("log 1.5.0");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo
+}
+
+#[test]
+fn notes_on_the_order_of_sets_do_not_hide_the_answer_of_stage() {
+    let test_env = TestEnvironment::new();
+    let repo = two_sets(&test_env);
     let rendered = stderr(&repo.try_pillion(&["render", "--check"]));
     assert!(rendered.contains("set-order-matters"), "{rendered}");
     let staged = repo.try_pillion(&["stage"]);
     assert!(staged.status.success(), "{}", stderr(&staged));
     assert!(!stderr(&staged).contains("set-order-matters"), "{}", stderr(&staged));
+}
+
+#[test]
+fn a_status_says_which_workload_the_other_rollout_keeps() {
+    let test_env = TestEnvironment::new();
+    let repo = two_sets(&test_env);
+    repo.git(&["switch", "-q", "main"]);
+    let set = String::from_utf8(repo.show("HEAD:sidecars/metrics.yaml")).unwrap();
+    repo.put("sidecars/metrics.yaml", set.replace("1.4.2", "1.6.0")).commit("metrics 1.6.0");
+    repo.git(&["switch", "-q", "--detach"]);
+    repo.pillion(&["start"]);
+    repo.pillion(&["promote", "log"]);
+    let said = repo.pillion(&["status", "metrics"]);
+    let reason = "StatefulSet.apps/data/events: the rollout of `log` has split it and must complete first";
+    assert!(said.contains("  next: batch ") && said.contains(&format!("  then blocked: {reason}")), "{said}");
+    assert!(!repo.pillion(&["status", "log"]).contains("then blocked"));
+    let dry = repo.pillion(&["promote", "log", "--dry-run"]);
+    assert!(dry.contains("\nIt would be released by hand, past these gates: health"), "{dry}");
 }
