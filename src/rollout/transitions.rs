@@ -393,8 +393,10 @@ fn check_images(
     let content = revision.as_ref().and_then(|name| ledger.revision(name));
     let containers = || content.iter().flat_map(|r| r.set.containers.iter().chain(&r.set.init_containers));
     if let Some(unknown) = hold.images.keys().find(|name| !containers().any(|c| c.name == **name)) {
+        let known: Vec<String> = containers().map(|c| format!("`{}`", c.name)).collect();
+        let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
         return refuse(format!(
-            "`{}` has no container `{unknown}` of SidecarSet `{}`",
+            "`{}` has no container `{unknown}` of SidecarSet `{}`: it has {known}",
             workload.key(),
             ledger.name
         ));

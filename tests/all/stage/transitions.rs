@@ -111,14 +111,18 @@ fn a_held_workload_keeps_what_it_has_or_gets_an_emergency_image() {
     for (args, words) in [
         (&["hold", "deployment/none"][..], "there is no workload `deployment/none`"),
         (&["hold", "deployment/web", "--image", "logtail"], "is not `CONTAINER=IMAGE`"),
-        (&["hold", "deployment/web", "--image", "web=x:1"], "has no container `web` of SidecarSet"),
+        (
+            &["hold", "deployment/web", "--image", "web=x:1"],
+            "has no container `web` of SidecarSet `log`: it has `logtail`",
+        ),
         (&["hold", "deployment/web", "--image", "logtail=x :1"], "an image has no spaces"),
         (&["hold", "deployment/web", "--off"], "does not hold"),
-        (&["pause", "none"], "ledgers are of log"),
     ] {
         let (code, stderr) = repo.refused(args);
         assert!(code == 1 && stderr.contains(words), "{args:?}: {stderr}");
     }
+    let (code, stderr) = repo.refused(&["pause", "none"]);
+    assert!(code == 2 && stderr.contains("ledgers are of log"), "{stderr}");
     let (code, stderr) = repo.refused(&["pause", "log", "--reason", " "]);
     assert!(code == 2 && stderr.contains("the reason must not be empty"), "{stderr}");
 }
