@@ -6,10 +6,11 @@ use super::interner::Interner;
 use super::objects::{ObjectShape, ObservedObject, read_identity, read_object};
 use super::ownership::build_snapshot;
 use super::wire::{ListPageWire, WatchEventWire};
-use crate::model::workload::WorkloadKinds;
+use crate::model::workload::{WorkloadKind, WorkloadKinds};
 use crate::watch::snapshot::Snapshot;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 /// Refuses an object that is too long before it is parsed.
 pub(super) fn check_object_size(path: &str, json: &RawValue) -> Result<(), Error> {
@@ -48,7 +49,8 @@ pub fn read_list_page(page: &[u8], now: Timestamp) -> Option<Snapshot> {
 fn all_shapes() -> Vec<ObjectShape> {
     let kinds = WorkloadKinds::default();
     let mut shapes = vec![ObjectShape::Revisions, ObjectShape::Intermediate(None), ObjectShape::Pods(None)];
-    for kind in kinds.iter() {
+    let kinds = kinds.iter().cloned().chain([Arc::new(WorkloadKind::sidecar_set())]);
+    for kind in kinds {
         shapes.push(match kind.is_pod() {
             true => ObjectShape::Pods(Some(kind.clone())),
             false => ObjectShape::Workloads(kind.clone()),

@@ -6,6 +6,7 @@ mod check;
 mod concurrent_changes;
 mod deploy;
 mod health;
+mod kept_kruise;
 mod notification_delivery;
 mod notify;
 mod observe;
