@@ -151,6 +151,7 @@ fn read_yaml(collector: &mut impl ObjectCollector, name: &Arc<str>, text: &str) 
                 }
             }
             _ if value.is_null() => {}
+            _ if value["kind"] == "Status" => return Err(answer_of_the_server(&document)),
             _ => read_value(collector, value, ListType::default())
                 .map_err(|error| not_an_object(&document, &FieldPath::root(), &error))?,
         }
@@ -163,6 +164,15 @@ fn read_value(collector: &mut impl ObjectCollector, value: &Value, list: ListTyp
     let head = head.with_type_in(list).ok_or("it has no `kind`")?;
     collector.add_object(&head, || value.clone());
     Ok(())
+}
+
+/// Reports a `Status`, which is what an API server answers in place of a list.
+fn answer_of_the_server(document: &Document) -> Diagnostic {
+    let message = document.value()["message"].as_str().unwrap_or("no message");
+    Diagnostic::error(Code::WrongType, "the cluster state is an answer of the API server, and has no objects")
+        .at(document.label(&FieldPath::root().child("kind"), EntryPart::Value, ""))
+        .because(message)
+        .help("solve what it says, and pass the output of `kubectl get pods -A -o json`")
 }
 
 /// Reports an object that cannot be read: without it a rollout would have fewer pods than the cluster.
