@@ -203,6 +203,11 @@ codes! {
     UnsupportedByKruise "unsupported-by-kruise" [Error]
         "pillion.dev/sidecar-mode: Native"
         "Remove it from the SidecarSet, or remove `runtime: Kruise`."
+    /// A rollout is open that began with another `runtime` of pillion.yaml: it counts other things than the next step would
+    /// move, and a render would take the sidecars out of all pod templates at once, or write them into all.
+    RuntimeChanged "runtime-changed" [Error]
+        "`runtime: Kruise` is removed while a SidecarSet has `partition: 75%`"
+        "Undo that change of pillion.yaml, complete the rollout or roll it back, and change `runtime` afterwards."
     /// The ledger of a SidecarSet has a revision deployed, and its file is missing. With `runtime: Kruise` the SidecarSet
     /// would leave the cluster.
     DeployedSetMissing "deployed-set-missing" [Error]

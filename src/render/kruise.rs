@@ -1,8 +1,11 @@
 //! What a cluster needs of SidecarSets and ledgers where Kruise injects the sidecars.
 
+use super::DocumentObject;
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::model::ledger::{Ledger, revision_text};
 use crate::model::sidecar_set::{SidecarMode, SidecarSet};
+use crate::model::workload::{is_sidecar_set_key, sidecar_set_key};
+use crate::yaml::EntryPart;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +15,54 @@ pub(super) fn check(sets: &[Arc<SidecarSet>], ledgers: &BTreeMap<Arc<str>, Ledge
     let is_missing = |ledger: &&Ledger| sets.iter().all(|set| *set.name != *ledger.name);
     let in_use = ledgers.values().filter(|ledger| ledger.is_in_use());
     unsupported.chain(in_use.filter(is_missing).map(missing_set)).collect()
+}
+
+/// Reports open rollouts that began with another `runtime`: their batches are of other things, and a render would take
+/// the sidecars out of all pod templates at once, or put them into all.
+pub(super) fn changed_runtimes(
+    is_kruise: bool,
+    ledgers: &BTreeMap<Arc<str>, Ledger>,
+    documents: &[DocumentObject],
+) -> Vec<Diagnostic> {
+    let is_of_other = |ledger: &&Ledger| match is_kruise {
+        true => ledger.entries.iter().any(|(key, entry)| {
+            !is_sidecar_set_key(key)
+                && entry.batch.is_some()
+                && ledger.target.as_ref() == Some(&entry.revision)
+        }),
+        false => ledger.entries.get(&*sidecar_set_key(&ledger.name)).is_some(),
+    };
+    let open = ledgers.values().filter(|ledger| ledger.target.is_some());
+    open.filter(is_of_other).map(|ledger| changed_runtime(is_kruise, ledger, documents)).collect()
+}
+
+fn changed_runtime(is_kruise: bool, ledger: &Ledger, documents: &[DocumentObject]) -> Diagnostic {
+    let name = &ledger.name;
+    let is_of_ledger = |found: &&DocumentObject| {
+        let (document, path) = found;
+        path.find(document.value()).is_some_and(|value| value["metadata"]["name"] == **name)
+    };
+    let span = match documents.iter().find(is_of_ledger) {
+        Some((document, path)) => document.label(&path.child("spec").child("target"), EntryPart::Value, ""),
+        None => Span::whole_file(format!("{name}.yaml")),
+    };
+    let (message, what, undo) = match is_kruise {
+        true => (
+            format!(
+                "the rollout of `{name}` has released batches of workloads, and pillion.yaml has `runtime: Kruise` now"
+            ),
+            "with `runtime: Kruise`, the next render takes the sidecars out of all pod templates",
+            "remove `runtime: Kruise` again",
+        ),
+        false => (
+            format!("the rollout of `{name}` began with `runtime: Kruise`, which pillion.yaml no longer has"),
+            "without it, the next render writes the sidecars into all pod templates",
+            "write `runtime: Kruise` again",
+        ),
+    };
+    Diagnostic::error(Code::RuntimeChanged, message).at(span).because(what).help(format!(
+        "{undo}, complete the rollout or go back (`pillion rollback {name}`), and change `runtime` afterwards"
+    ))
 }
 
 /// Reports a mode or a launch order: they are pillion's own, and it would have to inject the containers.

@@ -96,7 +96,9 @@ pub(crate) fn build_renderer(from: RendererInputs<'_>) -> (RendererSetup, Vec<Di
     let known = KnownSets { written: &sets, ledgers: &ledgers, expects_ledgers };
     let (overrides, problems) = OverrideIndex::read(&collected.overrides, &from.override_rules, &known);
     diagnostics.extend(problems);
-    if from.runtime == Some(Runtime::Kruise) {
+    let is_kruise = from.runtime == Some(Runtime::Kruise);
+    diagnostics.extend(kruise::changed_runtimes(is_kruise, &ledgers, &collected.ledgers));
+    if is_kruise {
         diagnostics.extend(kruise::check(&sets, &ledgers));
         diagnostics.extend(overrides.ignored_by_kruise());
     }
