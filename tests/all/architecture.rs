@@ -27,7 +27,7 @@ const MODULES: &[(&str, &[&str], &[&str])] = &[
     ("render", &["diagnostics", "yaml", "model", "inject"], &["aho_corasick", "memchr"]),
     ("write", &["diagnostics", "yaml", "model", "sandbox"], &["similar", "tempfile", "thiserror"]),
     ("programs", &[], &["rustix", "signal_hook"]),
-    ("git", &["diagnostics", "programs"], &["git2", "ignore", "tempfile", "thiserror"]),
+    ("git", &["diagnostics", "programs"], &["flate2", "git2", "ignore", "sha1", "tempfile", "thiserror"]),
     (
         "watch",
         &[
