@@ -95,6 +95,20 @@ impl TreeEditor<'_> {
     /// When the path cannot be a file of a tree, a link, submodule, folder or file is in the way, or a filter
     /// (git-lfs, git-crypt) would have to make the blob.
     pub fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.put_with_id(path, bytes, || ObjectId::hash_blob(bytes))
+    }
+
+    /// As [`TreeEditor::put`], with the id of a blob of these bytes, which another thread may have computed.
+    pub(crate) fn put_named(&mut self, path: &str, bytes: &[u8], id: ObjectId) -> Result<(), Error> {
+        self.put_with_id(path, bytes, || Ok(id))
+    }
+
+    fn put_with_id(
+        &mut self,
+        path: &str,
+        bytes: &[u8],
+        blob_id: impl FnOnce() -> Result<ObjectId, Error>,
+    ) -> Result<(), Error> {
         let parts = split_path(path)?;
         let (name, folders) = parts.split_last().expect("`parts` returns at least one");
         let storing = self.blob_conversion(path, folders)?;
@@ -117,12 +131,16 @@ impl TreeEditor<'_> {
             Some((mode, TreeEntryKind::File | TreeEntryKind::Executable)) => mode,
             Some((_, kind)) => return Err(path_error(path, conflict_reason(kind))),
         };
-        let (store, hint) = (&mut self.store, self.repository.missing_hint());
+        let (store, repository) = (&mut self.store, self.repository);
+        let missing = |id| Error::MissingObject { id: ObjectId(id), hint: repository.missing_hint() };
         let kept = attributes::convert_blob(&storing, bytes, || match old {
-            Some((_, id)) => store.read(id)?.map(Some).ok_or(Error::MissingObject { id: ObjectId(id), hint }),
+            Some((_, id)) => store.read(id)?.map(Some).ok_or_else(|| missing(id)),
             None => Ok(None),
         })?;
-        let id = self.store.write(ObjectType::Blob, kept.as_deref().unwrap_or(bytes))?;
+        let id = match kept {
+            Some(kept) => self.store.write(ObjectType::Blob, &kept)?,
+            None => self.store.write_named(blob_id()?.0, ObjectType::Blob, bytes)?,
+        };
         if old == Some((mode, id)) {
             return Ok(());
         }
@@ -223,8 +241,9 @@ impl TreeEditor<'_> {
                 ) =>
             {
                 let id = *id;
-                let hint = self.repository.missing_hint();
-                let text = self.store.read(id)?.ok_or(Error::MissingObject { id: ObjectId(id), hint })?;
+                let missing =
+                    || Error::MissingObject { id: ObjectId(id), hint: self.repository.missing_hint() };
+                let text = self.store.read(id)?.ok_or_else(missing)?;
                 Ok(Some(GitAttributes::parse(&text, folders.is_empty())))
             }
             _ => Ok(None),

@@ -23,6 +23,7 @@ mod history;
 mod id;
 mod identity;
 mod object_store;
+mod pack;
 mod refs;
 mod remote;
 mod remote_errors;

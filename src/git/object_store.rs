@@ -2,23 +2,26 @@
 //!
 //! A loose object costs a file: a stack that changes 10,000 files would create 20,000, which slows down every later
 //! git command. So objects are collected in memory, in the order in which they refer to each other. A few are written
-//! as loose files; many are packed on other threads, each pack in its own folder, and moved into place in the same
-//! order at the end.
+//! as loose files; many are compressed on other threads into one pack in a folder of its own, which is moved into place
+//! at the end.
 
+use super::pack::{NewObject, PackWriter, PackedObject, pack_objects};
 use super::{Error, ObjectId, Repository};
-use git2::{ConfigLevel, ObjectType, OdbLookupFlags, Oid};
-use std::collections::BTreeSet;
+use git2::{ObjectType, OdbLookupFlags, Oid};
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
-use tempfile::TempDir;
 
 /// From this number on, objects are packed.
 const PACK_THRESHOLD: usize = 512;
 
-/// Bytes of one pack, before they are compressed.
-const MAX_PACK_BYTES: usize = 32 << 20;
+/// From this number of bytes on, objects are packed.
+const PACK_THRESHOLD_BYTES: usize = 32 << 20;
+
+/// Bytes that one thread compresses.
+const CHUNK_BYTES: usize = 2 << 20;
 
 impl ObjectId {
     /// Returns the id of a blob with these bytes, which need not be stored.
@@ -36,28 +39,33 @@ pub(super) struct ObjectStore<'r> {
     odb: git2::Odb<'r>,
     /// The folder `objects`.
     objects: PathBuf,
-    /// Objects since the last pack was started.
-    memory: git2::Odb<'static>,
-    /// Objects of `memory` that the repository lacks, in order of insertion.
-    pending: Vec<Oid>,
     known: BTreeSet<Oid>,
+    /// Objects that the repository lacks and that are not in a chunk, in order of insertion.
+    pending: Vec<NewObject>,
+    /// The bytes of `pending`.
     size: usize,
-    /// Packs in progress, the first one first.
-    packs: Vec<JoinHandle<Result<TempDir, Error>>>,
+    /// Chunks that are compressed, the first one first.
+    chunks: VecDeque<JoinHandle<io::Result<Vec<PackedObject>>>>,
+    /// The chunks before.
+    pack: Option<PackWriter>,
 }
 
 impl<'r> ObjectStore<'r> {
     pub(super) fn new(repository: &'r Repository) -> Result<Self, Error> {
         let odb = repository.inner.odb().map_err(Error::from_git("opening the object database"))?;
         let objects = repository.inner.commondir().join("objects");
-        let memory = in_memory_odb().map_err(Error::from_git("making an object database in memory"))?;
-        let (waiting, known, packs) = (Vec::new(), BTreeSet::new(), Vec::new());
-        Ok(Self { odb, objects, memory, pending: waiting, known, size: 0, packs })
+        let (known, pending, chunks) = (BTreeSet::new(), Vec::new(), VecDeque::new());
+        Ok(Self { odb, objects, known, pending, size: 0, chunks, pack: None })
     }
 
     /// Adds an object; the objects it refers to were added before or are in the repository.
     pub(super) fn write(&mut self, kind: ObjectType, bytes: &[u8]) -> Result<Oid, Error> {
-        let id = self.memory.write(kind, bytes).map_err(Error::from_git("making an object"))?;
+        let id = Oid::hash_object(kind, bytes).map_err(Error::from_git("naming an object"))?;
+        self.write_named(id, kind, bytes)
+    }
+
+    /// As [`Self::write`], with the id of the object.
+    pub(super) fn write_named(&mut self, id: Oid, kind: ObjectType, bytes: &[u8]) -> Result<Oid, Error> {
         if !self.known.insert(id) {
             return Ok(id);
         }
@@ -65,98 +73,77 @@ impl<'r> ObjectStore<'r> {
             // The write only refreshes the object for `git gc`; nothing is written.
             return self.odb.write(kind, bytes).map_err(Error::from_git("touching an object"));
         }
-        self.pending.push(id);
         self.size += bytes.len();
-        if self.size > MAX_PACK_BYTES {
-            self.start_pack()?;
+        self.pending.push(NewObject { id, kind, bytes: bytes.to_owned() });
+        if self.size >= CHUNK_BYTES && self.is_packed() {
+            self.start_chunk()?;
         }
         Ok(id)
     }
 
+    fn is_packed(&self) -> bool {
+        self.pack.is_some()
+            || !self.chunks.is_empty()
+            || self.pending.len() >= PACK_THRESHOLD
+            || self.size >= PACK_THRESHOLD_BYTES
+    }
+
     /// Returns the bytes of an object that is in the repository or was added.
     pub(super) fn read(&mut self, id: Oid) -> Result<Option<Vec<u8>>, Error> {
-        let find = |store: &Self| {
-            let object = store.memory.read(id).or_else(|_| store.odb.read(id)).ok()?;
-            Some(object.data().to_owned())
-        };
-        if let Some(bytes) = find(self) {
-            return Ok(Some(bytes));
+        if self.known.contains(&id) {
+            if let Some(object) = self.pending.iter().find(|object| object.id == id) {
+                return Ok(Some(object.bytes.clone()));
+            }
+            // It may be in the pack.
+            self.install_pack()?;
         }
-        // It may be in a pack that is not yet installed.
-        self.install_packs()?;
-        Ok(find(self))
+        Ok(self.odb.read(id).ok().map(|object| object.data().to_owned()))
     }
 
     /// Writes all pending objects to the repository.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
-        if self.packs.is_empty() && self.pending.len() < PACK_THRESHOLD {
-            return self.write_loose().map_err(Error::from_git("writing an object"));
+        if self.is_packed() {
+            self.start_chunk()?;
+            return self.install_pack();
         }
-        self.start_pack()?;
-        self.install_packs()
-    }
-
-    fn write_loose(&mut self) -> Result<(), git2::Error> {
-        for id in std::mem::take(&mut self.pending) {
-            let object = self.memory.read(id)?;
-            self.odb.write(object.kind(), object.data())?;
+        for object in std::mem::take(&mut self.pending) {
+            self.odb.write(object.kind, &object.bytes).map_err(Error::from_git("writing an object"))?;
         }
         Ok(())
     }
 
-    /// Starts to pack the pending objects.
-    fn start_pack(&mut self) -> Result<(), Error> {
-        let ids = std::mem::take(&mut self.pending);
-        let fresh = in_memory_odb().map_err(Error::from_git("making an object database in memory"))?;
-        let memory = std::mem::replace(&mut self.memory, fresh);
+    /// Starts to compress the pending objects.
+    fn start_chunk(&mut self) -> Result<(), Error> {
+        let objects = std::mem::take(&mut self.pending);
         self.size = 0;
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let objects = self.objects.clone();
-        // Memory is bounded: no more packs in progress than processors.
-        if self.packs.len() >= thread::available_parallelism().map_or(1, usize::from) {
-            self.install_packs()?;
-        }
-        self.packs.push(thread::spawn(move || write_pack(memory, &ids, &objects)));
-        Ok(())
+        self.chunks.push_back(thread::spawn(move || pack_objects(objects)));
+        // Memory is bounded: no more chunks in progress than processors.
+        let most = thread::available_parallelism().map_or(1, usize::from);
+        if self.chunks.len() > most { self.add_oldest_chunk() } else { Ok(()) }
     }
 
-    /// Waits for the packs and installs them, so that git sees them.
-    fn install_packs(&mut self) -> Result<(), Error> {
-        for made in std::mem::take(&mut self.packs) {
-            let folder = made.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            move_pack(folder.path(), &self.objects.join("pack")).map_err(write_error(&self.objects))?;
-        }
-        Ok(())
+    fn add_oldest_chunk(&mut self) -> Result<(), Error> {
+        let Some(chunk) = self.chunks.pop_front() else { return Ok(()) };
+        let packed = chunk.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let add = || -> io::Result<()> {
+            let pack = match &mut self.pack {
+                Some(pack) => pack,
+                none => none.insert(PackWriter::new(&self.objects)?),
+            };
+            pack.add(&packed?)
+        };
+        add().map_err(write_error(&self.objects))
     }
-}
 
-fn in_memory_odb() -> Result<git2::Odb<'static>, git2::Error> {
-    let odb = git2::Odb::new()?;
-    odb.add_new_mempack_backend(1)?;
-    Ok(odb)
-}
-
-/// Builds a pack in a new folder.
-fn write_pack(memory: git2::Odb<'_>, ids: &[Oid], objects: &Path) -> Result<TempDir, Error> {
-    // `git gc` removes leftovers of a killed process that start with `tmp_`.
-    let folder =
-        tempfile::Builder::new().prefix("tmp_pillion_").tempdir_in(objects).map_err(write_error(objects))?;
-    let settings = pack_config().map_err(write_error(&std::env::temp_dir()))?;
-    let write = || -> Result<(), git2::Error> {
-        let repository = git2::Repository::from_odb(memory)?;
-        let mut config = git2::Config::new()?;
-        config.add_file(settings.path(), ConfigLevel::App, true)?;
-        repository.set_config(&config)?;
-        let mut pack = repository.packbuilder()?;
-        for id in ids {
-            pack.insert_object(*id, None)?;
+    /// Waits for the chunks and installs the pack, so that git sees it.
+    fn install_pack(&mut self) -> Result<(), Error> {
+        while !self.chunks.is_empty() {
+            self.add_oldest_chunk()?;
         }
-        pack.write(folder.path(), 0)
-    };
-    write().map_err(Error::from_git("writing a pack of objects"))?;
-    Ok(folder)
+        let Some(pack) = self.pack.take() else { return Ok(()) };
+        let install = || move_pack(pack.finish()?.path(), &self.objects.join("pack"));
+        install().map_err(write_error(&self.objects))
+    }
 }
 
 /// Moves a pack into place; the index last, because git looks for that.
@@ -174,13 +161,4 @@ fn move_pack(from: &Path, to: &Path) -> io::Result<()> {
 fn write_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.display().to_string();
     |source| Error::WriteFailed { path, source }
-}
-
-/// Returns a configuration in which every file is too big for delta compression, which would take ten times as long
-/// as all the rest; `git gc` does it later. A pack is one file, so it can be synced to disk.
-fn pack_config() -> io::Result<tempfile::NamedTempFile> {
-    let mut file = tempfile::NamedTempFile::new()?;
-    // libgit2 1.9 pack-objects.c packbuilder_config reads the threshold under the name of the cache.
-    file.write_all(b"[core]\nbigFileThreshold = 1\nfsyncObjectFiles = true\n[pack]\ndeltaCacheSize = 1\n")?;
-    Ok(file)
 }
