@@ -116,6 +116,7 @@ impl<'a> RolloutProgress<'a> {
         today: Option<&str>,
     ) -> Self {
         let mut state = RolloutProgress { may_remove: ledger.allows_removal(), ..RolloutProgress::default() };
+        state.matched.reserve(context.workloads.as_slice().len());
         for (position, workload) in context.workloads.as_slice().iter().enumerate() {
             match evaluate(context, ledger, (position, workload), target, today) {
                 Evaluation::Uncounted => {}

@@ -3,9 +3,9 @@
 
 use super::{ClusterView, DeployBranch, Error, message};
 use crate::diagnostics::Diagnostic;
-use crate::git::{Commit, CommitTime, NewCommit, ObjectId, Signature, Signing, TreeEditor};
+use crate::git::{self, Commit, CommitTime, NewCommit, ObjectId, Signature, Signing, TreeEditor};
 use crate::model::file_list::{self, to_slash};
-use crate::model::ledger::{Ledger, emit};
+use crate::model::ledger::{Ledger, LedgerWriter};
 use crate::model::workload::sidecar_set_key;
 use crate::read::map_in_order;
 use crate::render::{RenderedFile, Renderer};
@@ -91,7 +91,6 @@ pub(crate) fn build_stack(
 /// The tasks of a stack; those of one step follow those of the step before.
 struct StackWork<'a> {
     view: &'a ClusterView,
-    steps: &'a [RolloutStep],
     /// The renderer of each batch.
     renderers: BTreeMap<usize, Renderer>,
     /// The renderers before and after each step that changes no rendered byte.
@@ -117,22 +116,23 @@ enum StackTaskKind {
 }
 
 enum StackTaskOutput {
-    File(RenderedFile),
+    /// The file, and the id of a blob of its text.
+    File(RenderedFile, Result<ObjectId, git::Error>),
     Unchanged,
-    Ledger(String),
+    Ledger,
 }
 
 impl<'a> StackWork<'a> {
     fn of(
         (deploy_branch, view): (&DeployBranch<'_>, &'a ClusterView),
         rollout: &'a RolloutPlan<'_>,
-        steps: &'a [RolloutStep],
+        steps: &[RolloutStep],
     ) -> Self {
         let files = RolloutFiles::of(deploy_branch, view);
         let (renderers, pairs) = (BTreeMap::new(), BTreeMap::new());
         let kruise_key = rollout.context.kruise.as_ref().map(|_| sidecar_set_key(rollout.name()));
         let tasks = Vec::new();
-        let mut work = Self { view, steps, renderers, renderer_pairs: pairs, kruise_key, tasks };
+        let mut work = Self { view, renderers, renderer_pairs: pairs, kruise_key, tasks };
         for (step, taken) in steps.iter().enumerate() {
             let pieces = match taken {
                 RolloutStep::Batch(batch) => {
@@ -179,11 +179,12 @@ impl<'a> StackWork<'a> {
 
     fn run_task(&self, item: &StackTask) -> StackTaskOutput {
         match &item.kind {
-            StackTaskKind::Ledger => {
-                StackTaskOutput::Ledger(self.steps[item.step].ledger().map(emit).unwrap_or_default())
-            }
+            StackTaskKind::Ledger => StackTaskOutput::Ledger,
             StackTaskKind::File { input, .. } => {
-                StackTaskOutput::File(self.view.render_input(*input, &self.renderers[&item.step]))
+                let file = self.view.render_input(*input, &self.renderers[&item.step]);
+                let text = file.text.as_deref().unwrap_or(&self.view.inputs()[*input].1);
+                let id = ObjectId::hash_blob(text.as_bytes());
+                StackTaskOutput::File(file, id)
             }
             StackTaskKind::Unchanged { workload } => {
                 let workload = &self.view.workloads()[*workload];
@@ -246,6 +247,7 @@ struct StackBuilder<'a, 'r> {
     signing: &'a Signing<'a>,
     signed_commits: &'a [Commit],
     ledger_path: String,
+    ledger_writer: LedgerWriter,
     editor: TreeEditor<'r>,
     /// The rendered files after the last step.
     listed_files: BTreeSet<String>,
@@ -269,6 +271,7 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
             signing,
             signed_commits: kept,
             ledger_path: path.ok_or(Error::NoLedgers)?,
+            ledger_writer: LedgerWriter::default(),
             editor: deploy_branch.repository.editor(Some(deploy_branch.head.tree))?,
             listed_files: deploy_branch.listed_files(),
             stack: CommitStack { base: deploy_branch.head.id, commits: Vec::new() },
@@ -278,13 +281,13 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
 
     fn add_output(&mut self, item: &StackTask, made: StackTaskOutput) -> Result<(), Error> {
         match (made, &item.kind) {
-            (StackTaskOutput::File(file), StackTaskKind::File { input, path }) => {
+            (StackTaskOutput::File(file, id), StackTaskKind::File { input, path }) => {
                 self.diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
                 let text = file.text.as_deref().unwrap_or(&self.view.inputs()[*input].1);
                 // A file with nothing but SidecarSets is not part of the output.
                 let name = &self.view.inputs()[*input].0.output_path;
                 match file.is_dropped {
-                    false => self.editor.put(path, text.as_bytes())?,
+                    false => self.editor.put_named(path, text.as_bytes(), id?)?,
                     true if self.listed_files.contains(&to_slash(name)) => {
                         self.editor.remove(path)?;
                     }
@@ -292,8 +295,8 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
                 }
                 self.list_file(&to_slash(name), !file.is_dropped)
             }
-            (StackTaskOutput::Ledger(text), _) => self.commit_step(item.step, &text),
-            (StackTaskOutput::File(_) | StackTaskOutput::Unchanged, _) => Ok(()),
+            (StackTaskOutput::Ledger, _) => self.commit_step(item.step),
+            (StackTaskOutput::File(..) | StackTaskOutput::Unchanged, _) => Ok(()),
         }
     }
 
@@ -313,11 +316,13 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
     }
 
     /// Commits a step.
-    fn commit_step(&mut self, step: usize, ledger: &str) -> Result<(), Error> {
+    fn commit_step(&mut self, step: usize) -> Result<(), Error> {
         if !self.diagnostics.is_empty() {
             return Ok(());
         }
         let taken = &self.steps[step];
+        let ledger = taken.ledger().expect("build_stack takes steps with a ledger only");
+        let ledger = self.ledger_writer.emit(ledger);
         self.editor.put(&self.ledger_path, ledger.as_bytes())?;
         let before = self.rollout.ledger_before(step);
         let message = message::step_message(self.deploy_branch, self.rollout, before, taken);

@@ -1,6 +1,6 @@
 //! Writes the canonical text of a ledger: equal ledgers have equal bytes.
 
-use super::{Ledger, LedgerEntry, Revision, revision_text};
+use super::{Ledger, LedgerEntries, LedgerEntry, Revision, revision_text};
 use crate::model::api::{LOCAL_CONFIG_ANNOTATION, PILLION_API_VERSION};
 use crate::model::sidecar_set::SidecarMode;
 use crate::yaml;
@@ -12,6 +12,49 @@ const HEADER: &str = "# Written by pillion; use `pillion pause|resume|rollback|h
 
 /// Returns the text of a ledger.
 pub fn emit(ledger: &Ledger) -> String {
+    LedgerWriter::default().emit(ledger)
+}
+
+/// Writes one ledger after another. The lines of workloads that stay as they were are not composed again: of the ledgers
+/// of a hundred batches, each differs from the one before in a hundredth of its lines.
+#[derive(Default)]
+pub(crate) struct LedgerWriter {
+    /// What the last ledger had.
+    entries: LedgerEntries,
+    /// The line of each of these entries.
+    lines: Vec<String>,
+}
+
+impl LedgerWriter {
+    /// Returns the text of a ledger.
+    pub(crate) fn emit(&mut self, ledger: &Ledger) -> String {
+        let mut text = emit_head(ledger);
+        self.replace_entries(&ledger.entries);
+        if !self.lines.is_empty() {
+            text.reserve(self.lines.iter().map(String::len).sum::<usize>() + 16);
+            text.push_str("  workloads:\n");
+            self.lines.iter().for_each(|line| text.push_str(line));
+        }
+        text
+    }
+
+    fn replace_entries(&mut self, entries: &LedgerEntries) {
+        let before = std::mem::replace(&mut self.entries, entries.clone());
+        let mut known = before.iter().zip(std::mem::take(&mut self.lines)).peekable();
+        self.lines = Vec::with_capacity(entries.size());
+        for (key, entry) in entries.iter() {
+            let mut line = None;
+            while let Some(((old_key, old), known_line)) = known.next_if(|((old, _), _)| *old <= key) {
+                let is_same = *old_key == *key && (std::ptr::eq(old, entry) || old == entry);
+                line = is_same.then_some(known_line);
+            }
+            self.lines.push(line.unwrap_or_else(|| item_line(&entry_value(key, entry))));
+        }
+    }
+}
+
+/// Returns the text of a ledger without its workloads, which are at its end.
+fn emit_head(ledger: &Ledger) -> String {
     let mut text = HEADER.to_owned();
     text.push_str(&yaml::emit(&json!({
         "apiVersion": PILLION_API_VERSION,
@@ -52,7 +95,6 @@ pub fn emit(ledger: &Ledger) -> String {
     write_items(&mut text, "replicas", sizes);
     let approved = ledger.approvals.iter().map(|a| json!({"batch": a.batch, "plan": a.plan}));
     write_items(&mut text, "approved", approved);
-    write_items(&mut text, "workloads", ledger.entries.iter().map(|(key, entry)| entry_value(key, entry)));
     text
 }
 
@@ -121,11 +163,44 @@ fn write_items(text: &mut String, key: &str, items: impl Iterator<Item = Value>)
         return;
     }
     let _ = writeln!(text, "  {key}:");
-    for item in items {
-        let _ = writeln!(text, "  - {}", yaml::emit_flow(&item));
-    }
+    items.for_each(|item| text.push_str(&item_line(&item)));
+}
+
+fn item_line(item: &Value) -> String {
+    format!("  - {}\n", yaml::emit_flow(item))
 }
 
 fn write_entry(text: &mut String, key: &str, value: &Value) {
     let _ = writeln!(text, "  {key}: {}", yaml::emit_flow(value));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn lines_that_are_kept_are_those_of_each_ledger() {
+        let mut ledger = Ledger::new("log");
+        let mut writer = LedgerWriter::default();
+        let entry =
+            |batch| LedgerEntry { batch: Some(batch), ..LedgerEntry::with_revision(Some("r1".into())) };
+        let mut emit_both = |ledger: &Ledger| {
+            assert_eq!(writer.emit(ledger), emit(ledger));
+            emit(ledger).matches("workload: ").count()
+        };
+        assert_eq!(emit_both(&ledger), 0);
+        for key in ["Deployment.apps/b/b", "Deployment.apps/a/c", "Deployment.apps/c/a"] {
+            ledger.entries.insert_mut(Arc::from(key), entry(1));
+        }
+        assert_eq!(emit_both(&ledger), 3);
+        // One before, one changed, one between, one gone.
+        ledger.entries.insert_mut(Arc::from("Deployment.apps/a/a"), entry(2));
+        ledger.entries.insert_mut(Arc::from("Deployment.apps/b/b"), entry(2));
+        ledger.entries.insert_mut(Arc::from("Deployment.apps/b/c"), entry(2));
+        ledger.entries.remove_mut("Deployment.apps/c/a");
+        assert_eq!(emit_both(&ledger), 4);
+        ledger.entries = LedgerEntries::default();
+        assert_eq!(emit_both(&ledger), 0);
+    }
 }

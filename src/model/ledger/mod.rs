@@ -6,6 +6,7 @@ mod hot_upgrades;
 mod wire;
 
 pub use decode::decode;
+pub(crate) use emit::LedgerWriter;
 pub use emit::emit;
 pub(crate) use hot_upgrades::HotUpgrades;
 pub(crate) use wire::json_schema;
