@@ -69,6 +69,13 @@ pub(in crate::cli) fn run(
         };
         return super::watch::watch_status(&view, global, reporter);
     }
+    #[cfg(feature = "watch")]
+    if args.clusters.are_chosen() {
+        let message = "`--context` and `--namespace` choose the pods that `pillion status --watch` shows";
+        return Err(
+            CommandError::usage(message).hint("add `--watch`; without a terminal, it prints the pods once")
+        );
+    }
     let text = collect_status(args, global, reporter)?;
     match args.output {
         OutputFormat::Text => print_report(&text, ReportKind::Status, global)?,

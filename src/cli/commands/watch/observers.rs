@@ -29,6 +29,13 @@ pub(in crate::cli) struct ClusterArgs {
     list_memory: u32,
 }
 
+impl ClusterArgs {
+    /// Returns whether a person chose a cluster or namespaces.
+    pub(in crate::cli) fn are_chosen(&self) -> bool {
+        self.context.is_some() || !self.namespaces.is_empty()
+    }
+}
+
 /// Starts to observe the clusters that pillion.yaml of the deploy branch names.
 pub(super) fn start_observers(
     context: &RepoContext,
