@@ -162,3 +162,14 @@ fn a_status_says_which_workload_the_other_rollout_keeps() {
     let dry = repo.pillion(&["promote", "log", "--dry-run"]);
     assert!(dry.contains("\nIt would be released by hand, past these gates: health"), "{dry}");
 }
+
+#[cfg(feature = "watch")]
+#[test]
+fn a_status_of_git_does_not_ignore_the_cluster_that_a_person_names() {
+    let test_env = TestEnvironment::new();
+    let repo = released(&test_env, "repo");
+    for args in [["status", "--context", "prod"], ["status", "-n", "shop"]] {
+        let (code, said) = repo.refused(&args);
+        assert!(code == 2 && said.contains("hint: add `--watch`"), "{said}");
+    }
+}

@@ -331,7 +331,7 @@ fn a_folder_without_workloads_is_reported_with_what_to_do() {
     let release = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: web, namespace: shop}\nspec: {chart: {spec: {chart: web, sourceRef: {kind: HelmRepository, name: charts}}}}\n---\napiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\nmetadata: {name: charts}\nspec: {url: https://charts.example}\n";
     repo.put("release.yaml", release);
     let said = String::from_utf8(sh(&repo, "pillion init --yes").stderr).unwrap();
-    let command = "`helm template web web --repo https://charts.example --namespace shop > web.yaml`";
+    let command = "`mkdir -p manifests && helm template web web --repo https://charts.example --namespace shop > manifests/web.yaml`";
     assert!(said.contains("1 HelmRelease in the cluster") && said.contains(command), "{said}");
     std::fs::remove_file(repo.path.join("release.yaml")).unwrap();
     let output = sh(&repo, "pillion init --yes --sources apps");

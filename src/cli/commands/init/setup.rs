@@ -295,7 +295,7 @@ fn describe_unbuilt(survey: &RepositorySurvey, answers: &SetupAnswers) -> Option
     let counts: Vec<String> =
         counts.iter().filter(|(n, _)| *n > 0).map(|(n, noun)| pluralize(*n as u64, noun)).collect();
     Some(format!(
-        "leaves out {}, which a build would render: `--sources {}` takes that instead",
+        "leaves out {}, which need a build; `pillion init --sources {}` takes the first of them instead",
         counts.join(" and "),
         shell_word(&shown_path(first))
     ))
@@ -337,15 +337,11 @@ fn program_hints(answers: &SetupAnswers) -> Vec<String> {
 /// Says how the charts of HelmReleases get into git, with the command for the first one that git says enough of.
 fn helm_release_hint(survey: &RepositorySurvey) -> String {
     let known = survey.helm_releases.iter().find_map(|release| {
-        Some(format!(
-            "`{} > {}`",
-            survey.template_command(release)?,
-            shell_word(&format!("{}.yaml", release.name))
-        ))
+        Some((survey.template_command(release)?, shell_word(&release.name).into_owned()))
     });
-    let command = known.unwrap_or_else(|| "`helm template NAME CHART > NAME.yaml`".to_owned());
+    let (command, name) = known.unwrap_or_else(|| ("helm template NAME CHART".to_owned(), "NAME".to_owned()));
     format!(
-        "Flux renders the charts of {} in the cluster, and pillion reads manifests: write them into a folder with {command} (and `--values FILE` for what is below `values`), commit the folder and let Flux apply it in place of the HelmRelease; then run `pillion init` again",
+        "Flux renders the charts of {} in the cluster, and pillion reads manifests: write them with `mkdir -p manifests && {command} > manifests/{name}.yaml` (add `--values FILE` for what is below `values`), commit them and let Flux apply `rendered/` in place of the HelmRelease; then run `pillion init` again",
         pluralize(survey.helm_releases.len() as u64, "HelmRelease")
     )
 }
