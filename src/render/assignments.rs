@@ -1,6 +1,6 @@
 //! Assigns a revision of each SidecarSet to a workload: from the files, or from ledgers.
 
-use super::deployed_set::DeployedSet;
+use super::deployed_set::{DeployedSet, RevisionContent};
 use super::replacements::{self, Replacements};
 use crate::inject::{LedgerTrace, PreparedSet, SidecarSetStore};
 use crate::model::ledger::{Ledger, LedgerEntry, RevisionName};
@@ -150,8 +150,9 @@ impl RevisionAssignments {
             (known, Some(entry)) => known.cloned().unwrap_or_default().with_entry(entry),
         };
         let content = &self.revisions.get(deployed.revision.as_ref()?)?.set().content;
-        let is_written = self.source_sets.get(name).is_some_and(|source| source.content == *content);
-        Some(deployed.object(written, (!is_written).then_some(content)))
+        let of_file = self.source_sets.get(name).map(|source| &source.content);
+        let other = RevisionContent { deployed: content, written: of_file };
+        Some(deployed.object(written, (of_file != Some(content)).then_some(other)))
     }
 
     /// Returns the names that the containers of a revision have in a pod.
