@@ -112,6 +112,11 @@ fn watch(size: ClusterSize, rounds: usize) {
     for round in 1..=rounds {
         tell(&mut server, "change");
         until(&observer, &woken, |s| has(s, pods, &mark(round)));
+        eprintln!(
+            "round {round} of {rounds}: {:.1} MiB after {:.0} s",
+            resident("VmRSS:"),
+            begun.elapsed().as_secs_f64()
+        );
     }
     let changed = resident("VmRSS:");
     tell(&mut server, "expire");
@@ -153,6 +158,8 @@ fn until(observer: &Observer, woken: &Receiver<()>, is_so: impl Fn(&Snapshot) ->
         }
         drop(look);
         let _ = woken.recv_timeout(Duration::from_millis(200));
+        // One look is for all changes so far.
+        while woken.try_recv().is_ok() {}
     }
 }
 

@@ -26,6 +26,11 @@ impl ClusterSize {
         [self.pods, self.per_deployment, self.replica_sets, self.nodes].map(|number| number.to_string())
     }
 
+    /// The version of the list of pods when every pod has this round.
+    fn version(self, round: usize) -> usize {
+        (round + 1) * self.pods
+    }
+
     pub(super) fn deployments(self) -> usize {
         self.pods.div_ceil(self.per_deployment)
     }
@@ -96,26 +101,26 @@ fn connection(stream: TcpStream, shared: &Shared, size: ClusterSize) -> Option<(
 fn watch(out: &mut TcpStream, path: &str, shared: &Shared, size: ClusterSize) -> Option<()> {
     write!(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
     let version = path.split("resourceVersion=").nth(1)?.split('&').next()?;
-    let (mut seen, expired) = {
-        let state = shared.0.lock().unwrap();
-        (version.parse::<usize>().ok()? - 1, state.expired)
-    };
+    // The changes of pods are numbered from 0; a version is the number of those before it.
+    let mut next: usize = version.parse().ok()?;
+    let expired = shared.0.lock().unwrap().expired;
     loop {
         let mut state = shared.0.lock().unwrap();
-        while !path.contains("/pods") || (state.round == seen && state.expired == expired) {
+        while !path.contains("/pods") || (next >= size.version(state.round) && state.expired == expired) {
             state = shared.1.wait(state).unwrap();
         }
-        let round = state.round;
         if state.expired > expired {
             drop(state);
             chunk(out, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410}}\n")?;
             return write!(out, "0\r\n\r\n").ok();
         }
+        let end = size.version(state.round);
         drop(state);
-        for number in 0..size.pods {
-            chunk(out, &format!("{{\"type\":\"MODIFIED\",\"object\":{}}}\n", pod(size, number, round)))?;
+        for change in next..end {
+            let pod = pod(size, change % size.pods, change / size.pods);
+            chunk(out, &format!("{{\"type\":\"MODIFIED\",\"object\":{pod}}}\n"))?;
         }
-        seen = round;
+        next = end;
     }
 }
 
@@ -141,7 +146,7 @@ fn answer(path: &str, round: usize, size: ClusterSize) -> String {
         let until = from.saturating_add(limit).min(total);
         let next = if until < total { until.to_string() } else { String::new() };
         let items = (from..until).map(one).collect::<Vec<_>>().join(",");
-        let version = round + 1;
+        let version = size.version(round);
         format!(
             "{{\"kind\":\"SomeList\",\"metadata\":{{\"resourceVersion\":\"{version}\",\"continue\":\"{next}\"}},\"items\":[{items}]}}"
         )
@@ -165,16 +170,15 @@ fn answer(path: &str, round: usize, size: ClusterSize) -> String {
     }
 }
 
-fn meta(name: &str, uid: &str, owner: Option<&str>, more: &str, round: usize) -> String {
+fn meta(name: &str, uid: &str, owner: Option<&str>, more: &str, version: usize) -> String {
     let owner = owner.map_or_else(String::new, |owner| {
         format!(",\"ownerReferences\":[{{\"apiVersion\":\"apps/v1\",\"kind\":\"Some\",\"name\":\"some\",\"uid\":\"{owner}\",\"controller\":true,\"blockOwnerDeletion\":true}}]")
     });
     let fields = "\"f:spec\":{\"f:containers\":{\"k:{\\\"name\\\":\\\"app\\\"}\":{\".\":{},\"f:image\":{},\"f:env\":{}}}},".repeat(20);
     format!(
-        "{{\"name\":\"{name}\",\"namespace\":\"shop\",\"uid\":\"{uid}\",\"resourceVersion\":\"{}\",\"generation\":1,\
+        "{{\"name\":\"{name}\",\"namespace\":\"shop\",\"uid\":\"{uid}\",\"resourceVersion\":\"{version}\",\"generation\":1,\
          \"creationTimestamp\":\"2026-11-27T09:00:00Z\"{owner}{more},\"managedFields\":[{{\"manager\":\"kubectl\",\"operation\":\"Update\",\
-         \"time\":\"2026-11-27T09:00:00Z\",\"fieldsV1\":{{{fields}\"f:x\":{{}}}}}}]}}",
-        round + 1
+         \"time\":\"2026-11-27T09:00:00Z\",\"fieldsV1\":{{{fields}\"f:x\":{{}}}}}}]}}"
     )
 }
 
@@ -223,7 +227,13 @@ fn pod(size: ClusterSize, number: usize, round: usize) -> String {
     format!(
         "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{},\"spec\":{},\"status\":{{\"phase\":\"Running\",\"conditions\":[{}],\
          \"containerStatuses\":[{},{},{}]}}}}",
-        meta(&name, &uid(3, number), Some(&uid(2, group * size.replica_sets)), labels, round),
+        meta(
+            &name,
+            &uid(3, number),
+            Some(&uid(2, group * size.replica_sets)),
+            labels,
+            round * size.pods + number + 1
+        ),
         template(number % size.nodes),
         conditions.join(","),
         status("app", 1),
@@ -237,7 +247,7 @@ fn deployment(size: ClusterSize, number: usize) -> String {
         format!(",\"annotations\":{{\"deployment.kubernetes.io/revision\":\"{}\"}}", size.replica_sets);
     format!(
         "{{\"metadata\":{},\"spec\":{{\"replicas\":{},\"template\":{{\"spec\":{}}}}},\"status\":{{\"observedGeneration\":1}}}}",
-        meta(&format!("service-{number}"), &uid(1, number), None, &more, 0),
+        meta(&format!("service-{number}"), &uid(1, number), None, &more, 1),
         size.per_deployment,
         template(0)
     )
@@ -252,7 +262,7 @@ fn replica_set(size: ClusterSize, number: usize) -> String {
     );
     format!(
         "{{\"metadata\":{},\"spec\":{{\"template\":{{\"spec\":{}}}}}}}",
-        meta(&format!("service-{group}-{age}"), &uid(2, number), Some(&uid(1, group)), &more, 0),
+        meta(&format!("service-{group}-{age}"), &uid(2, number), Some(&uid(1, group)), &more, 1),
         template(0)
     )
 }
