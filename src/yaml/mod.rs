@@ -16,6 +16,7 @@ mod shared_value;
 mod source_text;
 mod split;
 mod syntax;
+mod syntax_hints;
 mod tabs;
 mod tree;
 mod value;
