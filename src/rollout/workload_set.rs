@@ -191,7 +191,7 @@ impl PlannedWorkload {
         }
         let (kind, object) = (&self.manifest().kind, self.object());
         let strategy = Arc::new(workload_strategy::strategy_of(&kind.group, &kind.kind, object, pods, how));
-        known.push(((pods, how), Arc::clone(&strategy)));
+        push_exact(&mut known, ((pods, how), Arc::clone(&strategy)));
         strategy
     }
 
@@ -362,7 +362,7 @@ impl<'r> WorkloadSet<'r> {
         }
         let [old, new] = [from, to].map(|revision| LedgerEntry::with_revision(revision.clone()));
         let change = Arc::new(self.change_uncached(workload, &old, &new));
-        lock(&workload.change_cache).push(([from.clone(), to.clone()], Arc::clone(&change)));
+        push_exact(&mut lock(&workload.change_cache), ([from.clone(), to.clone()], Arc::clone(&change)));
         change
     }
 
@@ -491,6 +491,12 @@ fn sort_key(workload: &PlannedWorkload) -> (&str, &str, &str, &str, &Arc<str>, u
         workload.outline.source.file(),
         workload.outline.source.index(),
     )
+}
+
+/// Adds an item without capacity for more: nearly every workload has one or two, and a plan has many workloads.
+fn push_exact<T>(items: &mut Vec<T>, item: T) {
+    items.reserve_exact(1);
+    items.push(item);
 }
 
 /// A thread that panicked has left the list valid.
