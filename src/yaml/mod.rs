@@ -1,6 +1,6 @@
 //! Reads and edits one YAML document: its value as Kubernetes reads it, and the place of every node.
 //!
-//! This module knows nothing of Kubernetes' objects.
+//! This module knows nothing of Kubernetes' objects, but that an edit of a list of them tells them apart by their names.
 
 mod block_reader;
 mod canonical_numbers;

@@ -51,7 +51,7 @@ pub(super) fn align_items(old: &[Value], new: &[Value]) -> Vec<AlignStep> {
     steps
 }
 
-/// What tells an item of a list from the others: its name, or the kind, namespace and name of an object.
+/// What tells an item of a list from the others: its name; of an object of Kubernetes also kind, version and namespace.
 type ItemName<'v> = (&'v str, [Option<&'v str>; 3]);
 
 /// Returns the names of the items, where each has one and no two are the same.
@@ -67,9 +67,8 @@ fn item_name(item: &Value) -> Option<ItemName<'_>> {
         return Some((name.as_str()?, [None; 3]));
     }
     let metadata = item.get("metadata")?;
-    let kind = item.get("kind").and_then(Value::as_str);
-    let group = item.get("apiVersion").and_then(Value::as_str);
-    Some((metadata.get("name")?.as_str()?, [kind, group, metadata.get("namespace").and_then(Value::as_str)]))
+    let place = [item.get("kind"), item.get("apiVersion"), metadata.get("namespace")];
+    Some((metadata.get("name")?.as_str()?, place.map(|value| value.and_then(Value::as_str))))
 }
 
 /// Returns whether two items share at least half of what they have besides a name.
