@@ -131,14 +131,8 @@ fn transform(
     if sink.has_errors() {
         return None;
     }
-    let rendered = match text.map_or_else(|| Ok(Arc::clone(document)), |text| read_output(&text)) {
-        Ok(rendered) => rendered,
-        Err(error) => {
-            sink.add([*error]);
-            return None;
-        }
-    };
-    match rewrite_items(rendered, &spec, added, &incoming) {
+    let rendered = text.map_or_else(|| Ok(Arc::clone(document)), |text| read_output(&text));
+    match rendered.and_then(|rendered| rewrite_items(rendered, &spec, added, &incoming)) {
         Ok((_, 0)) if incoming.count > 0 => {
             sink.add([empty_output(at, is_generator)]);
             None
