@@ -134,3 +134,9 @@ fn to_u32(pods: u64) -> u32 {
 pub(crate) fn saturating_sum(pods: impl Iterator<Item = u32>) -> u32 {
     pods.fold(0, u32::saturating_add)
 }
+
+/// Adds an item without capacity for more: nearly every workload has one or two, and a plan has many workloads.
+fn push_exact<T>(items: &mut Vec<T>, item: T) {
+    items.reserve_exact(1);
+    items.push(item);
+}

@@ -6,7 +6,7 @@ use super::template_diff::TemplateDiff;
 use super::template_summary::{TemplateSummaries, TemplateSummary};
 use super::update_method::{UpdateBehavior, UpdateMethod, update_behavior};
 use super::workload_strategy::{self, WorkloadStrategy};
-use super::{LabelMap, template_labels};
+use super::{LabelMap, push_exact, template_labels};
 use crate::diagnostics::Diagnostic;
 use crate::model::api::KRUISE_GROUP;
 use crate::model::ledger::{HotUpgrades, Ledger, LedgerEntry, RevisionName};
@@ -491,12 +491,6 @@ fn sort_key(workload: &PlannedWorkload) -> (&str, &str, &str, &str, &Arc<str>, u
         workload.outline.source.file(),
         workload.outline.source.index(),
     )
-}
-
-/// Adds an item without capacity for more: nearly every workload has one or two, and a plan has many workloads.
-fn push_exact<T>(items: &mut Vec<T>, item: T) {
-    items.reserve_exact(1);
-    items.push(item);
 }
 
 /// A thread that panicked has left the list valid.
