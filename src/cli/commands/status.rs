@@ -2,8 +2,6 @@
 
 use super::next_step::rejected_hint;
 use crate::cli::error::CommandError;
-use crate::cli::format::costs::{self, ClusterCosts};
-use crate::cli::format::inventory::{self, InventoryRow};
 use crate::cli::format::status::{LedgerStatus, StatusDetails, StatusSummary, to_json};
 use crate::cli::paint::ReportKind;
 use crate::cli::reporter::Reporter;
@@ -93,37 +91,28 @@ fn collect_status(
     let context = repository::open_reporting(&args.repository, global, reporter)?;
     let deploy_branch = context.read_deploy_branch_for_display(reporter)?;
     let (mut all, mut known) = (Vec::new(), SidecarSetNames::default());
-    let (mut costs, mut inventory) = (args.costs.then(Vec::new), args.workloads.then(Vec::new));
+    let mut details =
+        StatusDetails { costs: args.costs.then(Vec::new), inventory: args.workloads.then(Vec::new) };
     for cluster in repository::select_clusters(&deploy_branch, &args.repository)? {
         let (view, diagnostics) = deploy_branch.cluster_view(cluster);
         let is_sound = !diagnostics.iter().any(Diagnostic::is_error);
         // The state says that a SidecarSet is not staged yet.
         reporter.add(diagnostics.into_iter().filter(|d| d.code != Code::NotStagedYet));
         known.add_cluster(&view);
-        let mut cluster_costs = Vec::new();
-        for ledger in view.prepared.ledgers.values() {
-            if args.names.is_empty() || args.names.iter().any(|n| **n == *ledger.name) {
-                let mut status = ledger_status(&deploy_branch, &view, ledger, &args.repository)?;
-                if (args.costs || args.workloads) && is_sound {
-                    let (rollout, _) = view.rollout_context(&ledger.name);
-                    if args.costs {
-                        cluster_costs.extend(view.sidecar_costs(&rollout, [ledger, ledger], ledger));
-                    }
-                    if let Some(inventory) = &mut inventory {
-                        let sidecars = view.sidecar_inventory(&rollout, ledger).into_iter();
-                        inventory.extend(sidecars.map(|sidecars| InventoryRow::new(cluster, sidecars)));
-                    }
-                }
-                if !is_sound {
-                    // A plan of what could not be read would be a guess.
-                    "unknown: the deploy branch has errors".clone_into(&mut status.next);
-                    (status.updated, status.pods) = (0, 0);
-                }
-                all.push(status);
+        let is_selected =
+            |ledger: &&Ledger| args.names.is_empty() || args.names.iter().any(|n| **n == *ledger.name);
+        let selected: Vec<&Ledger> = view.prepared.ledgers.values().filter(is_selected).collect();
+        for ledger in &selected {
+            let mut status = ledger_status(&deploy_branch, &view, ledger, &args.repository)?;
+            if !is_sound {
+                // A plan of what could not be read would be a guess.
+                "unknown: the deploy branch has errors".clone_into(&mut status.next);
+                (status.updated, status.pods) = (0, 0);
             }
+            all.push(status);
         }
-        if let Some(costs) = costs.as_mut().filter(|_| is_sound) {
-            costs.push(ClusterCosts::of(&view, &cluster_costs));
+        if is_sound {
+            details.add_cluster(&view, &selected);
         }
     }
     // Where a ledger cannot be read, its diagnostic explains an unknown name.
@@ -137,12 +126,10 @@ fn collect_status(
             "no SidecarSet has a ledger: `pillion init rollout` writes them\n".to_owned()
         }
         OutputFormat::Text => {
-            let inventory = inventory.as_deref().map(inventory::to_text).unwrap_or_default();
-            let costs = costs::to_text(costs.as_deref().unwrap_or_default(), global.verbose);
-            all.iter().map(LedgerStatus::to_text).chain(stale_render).chain([inventory, costs]).collect()
+            let details = details.to_text(global.verbose);
+            all.iter().map(LedgerStatus::to_text).chain(stale_render).chain([details]).collect()
         }
         OutputFormat::Json | OutputFormat::Yaml => {
-            let details = StatusDetails { costs: costs.as_deref(), inventory: inventory.as_deref() };
             args.output.convert(to_json(deploy_branch.head.id, &all, &details))
         }
     })

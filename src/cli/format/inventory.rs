@@ -20,8 +20,8 @@ const HEAD: [&str; 5] = ["WORKLOAD", "SIDECARSET", "REVISION", "STATE", "SIDECAR
 
 impl InventoryRow {
     /// Returns the row of a workload.
-    pub(in crate::cli) fn new(cluster: Option<&str>, sidecars: WorkloadSidecars) -> Self {
-        Self { cluster: cluster.map(Arc::from), sidecars }
+    pub(in crate::cli) fn new(cluster: Option<&Arc<str>>, sidecars: WorkloadSidecars) -> Self {
+        Self { cluster: cluster.cloned(), sidecars }
     }
 
     fn cells(&self) -> [String; 5] {

@@ -8,8 +8,9 @@ use crate::model::api::PILLION_API_VERSION;
 use crate::model::ledger::{Ledger, RevisionName, revision_text};
 use crate::model::timestamp::format_time;
 use crate::rollout::report::{HeldWorkloadReport, HoldState};
-use crate::rollout::sidecar_costs::CostExtent;
-use crate::rollout::{GateStatus, RolloutState, WorkloadCount};
+use crate::rollout::sidecar_costs::{CostExtent, SidecarCost};
+use crate::rollout::{GateStatus, RolloutContext, RolloutState, WorkloadCount};
+use crate::stage::ClusterView;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -61,27 +62,49 @@ pub(in crate::cli) struct LedgerStatus {
 }
 
 /// What a person asked for besides; None: not asked for.
-pub(in crate::cli) struct StatusDetails<'a> {
+pub(in crate::cli) struct StatusDetails {
     /// What the sidecars request.
-    pub(in crate::cli) costs: Option<&'a [ClusterCosts]>,
+    pub(in crate::cli) costs: Option<Vec<ClusterCosts>>,
     /// What each workload has.
-    pub(in crate::cli) inventory: Option<&'a [InventoryRow]>,
+    pub(in crate::cli) inventory: Option<Vec<InventoryRow>>,
+}
+
+impl StatusDetails {
+    /// Adds those of the SidecarSets of a cluster with some ledgers.
+    pub(in crate::cli) fn add_cluster(&mut self, view: &ClusterView, ledgers: &[&Ledger]) {
+        let contexts = || ledgers.iter().map(|ledger| (view.rollout_context(&ledger.name).0, *ledger));
+        if let Some(costs) = &mut self.costs {
+            let of_set = |(context, ledger): (RolloutContext<'_>, _)| {
+                view.sidecar_costs(&context, [ledger, ledger], ledger)
+            };
+            let of_cluster: Vec<SidecarCost> = contexts().flat_map(of_set).collect();
+            costs.push(ClusterCosts::of(view, &of_cluster));
+        }
+        if let Some(inventory) = &mut self.inventory {
+            for (context, ledger) in contexts() {
+                let sidecars = view.sidecar_inventory(&context, ledger).into_iter();
+                inventory.extend(sidecars.map(|s| InventoryRow::new(view.cluster.as_ref(), s)));
+            }
+        }
+    }
+
+    /// Returns them as text, with an empty line before each table.
+    pub(in crate::cli) fn to_text(&self, is_verbose: bool) -> String {
+        let inventory = self.inventory.as_deref().map(inventory::to_text).unwrap_or_default();
+        inventory + &costs::to_text(self.costs.as_deref().unwrap_or_default(), is_verbose)
+    }
 }
 
 /// Returns the status of rollouts at a commit of the deploy branch as a JSON document.
-pub(in crate::cli) fn to_json(
-    head: ObjectId,
-    statuses: &[LedgerStatus],
-    details: &StatusDetails<'_>,
-) -> String {
+pub(in crate::cli) fn to_json(head: ObjectId, statuses: &[LedgerStatus], details: &StatusDetails) -> String {
     let items: Vec<Value> = statuses.iter().map(LedgerStatus::to_json).collect();
     let mut document = json!({
         "apiVersion": PILLION_API_VERSION, "kind": "Status", "head": head.to_string(), "items": items,
     });
-    if let Some(inventory) = details.inventory {
+    if let Some(inventory) = &details.inventory {
         document["workloads"] = inventory::to_json(inventory);
     }
-    if let Some(costs) = details.costs {
+    if let Some(costs) = &details.costs {
         document["costs"] = costs::to_json(costs, CostExtent::Present);
     }
     format!("{document}\n")
