@@ -100,10 +100,7 @@ impl Workspace {
             add_deployed_sets(&mut manifests, selection, &configuration, &sidecar_sets);
         }
         if selection.namespace.is_none() {
-            give_stdin_namespace(&mut manifests, layout);
-            if !reads_sources {
-                give_namespaces_by_place(&mut manifests, layout);
-            }
+            give_namespaces(&mut manifests, layout, reads_sources);
         }
         let override_files = match reads_sources {
             true => Vec::new(),
@@ -152,6 +149,14 @@ fn add_deployed_sets(
     for cluster in configuration.layout.selected_clusters(selection.cluster.as_deref()) {
         let cluster = cluster.as_ref().map(|cluster| &*cluster.name);
         manifests.extend(deployed_set_inputs(configuration, cluster, sidecar_sets, manifests));
+    }
+}
+
+/// Gives manifests the namespace that pillion.yaml has for them; sources have theirs.
+fn give_namespaces(manifests: &mut [Input], layout: &Layout, are_sources: bool) {
+    give_stdin_namespace(manifests, layout);
+    if !are_sources {
+        give_namespaces_by_place(manifests, layout);
     }
 }
 

@@ -167,15 +167,13 @@ fn ledger_status(
         .transpose()?
         // The oldest commit of a shallow clone seems to have brought every file.
         .filter(|commit| !commit.parents.is_empty() || !deploy_branch.repository.is_shallow());
-    let first = rollout.batches().next();
-    let (pods, before) =
-        first.map_or((0, 0), |b| (b.matched_pods, b.updated_pods.saturating_sub(b.moved_pods())));
+    let (pods, updated) = pods_before_next_batch(&rollout);
     let options = repository::command_options(args, cluster);
     let first_step = rollout.steps.iter().find(|step| !matches!(step, RolloutStep::Resume(_)));
     let settings = view.rollout_settings(&ledger.name).0;
     let started = rollout_start_time(deploy_branch, &rollout.context, ledger)?;
-    let clock = GateClock { started, now: clock::now().seconds };
-    let gates = gates_from_git(&rollout.context, ledger, first_step, &settings, clock);
+    let now = GateClock { started, now: clock::now().seconds };
+    let gates = gates_from_git(&rollout.context, ledger, first_step, &settings, now);
     Ok(LedgerStatus {
         name: ledger.name.to_string(),
         summary: StatusSummary {
@@ -190,7 +188,7 @@ fn ledger_status(
         state: rollout.state(),
         has_expired_hold: ledger.target.is_none() && source == ledger.released,
         batches: rollout.last_batch(),
-        updated: before,
+        updated,
         pods,
         piggybacked: piggybacked_text(&rollout.context, ledger),
         piggyback_counts: [
@@ -208,6 +206,12 @@ fn ledger_status(
         newer_hint: rollout.newer_source().map(|_| rollout.newer_source_hint(&options)).unwrap_or_default(),
         ledger: ledger.clone(),
     })
+}
+
+/// Returns the pods that count in a rollout, and those that have the target; 0 where no batch follows.
+fn pods_before_next_batch(rollout: &RolloutPlan<'_>) -> (u32, u32) {
+    let next = rollout.batches().next();
+    next.map_or((0, 0), |batch| (batch.matched_pods, batch.updated_pods.saturating_sub(batch.moved_pods())))
 }
 
 fn target_text(ledger: &Ledger, target: &RevisionName) -> String {
