@@ -5,9 +5,7 @@
 
 use super::krm::{is_manifest, is_sidecar_set, read_values};
 use crate::diagnostics::{Diagnostic, DiagnosticSink, Span};
-use crate::integrations::{
-    self, IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error, push_document,
-};
+use crate::integrations::{self, IntegrationSession, STREAM_NAME, locate_in_stream, push_document};
 use crate::model::api::LOCAL_CONFIG_ANNOTATION;
 use crate::model::config::function_config::{self, KeepSidecarSets, SidecarsSpec};
 use crate::read::{map_in_order, read_file};
@@ -26,13 +24,7 @@ pub(crate) fn render_resources(config: &Path, text: &str) -> (Option<String>, Ve
     let mut sink = DiagnosticSink::default();
     let output = transform(config, text, &mut sink);
     let mut diagnostics = sink.take();
-    if !diagnostics.is_empty() {
-        let items = StreamObjects::from_stream(text);
-        for diagnostic in &mut diagnostics {
-            explain_patch_error(diagnostic);
-            items.locate(diagnostic);
-        }
-    }
+    locate_in_stream(text, &mut diagnostics);
     (output.filter(|_| !sink.has_errors()), diagnostics)
 }
 
@@ -151,13 +143,8 @@ pub(super) fn dangling_references(text: &str, session: &IntegrationSession) -> V
     let places: Vec<(&Document, FieldPath)> = documents.iter().map(|d| (d, FieldPath::root())).collect();
     let mut found =
         find_dangling_references(&places, &session.renderer, &super::kustomization::name_reference_kinds());
-    if !found.is_empty() {
-        // The output has other lines than the input.
-        let items = StreamObjects::from_stream(text);
-        for diagnostic in &mut found {
-            items.locate(diagnostic);
-        }
-    }
+    // The output has other lines than the input.
+    locate_in_stream(text, &mut found);
     found
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod template_merge;
 pub(crate) mod templates;
 
 use crate::diagnostics::{Code, Diagnostic, Span};
-
+use session::locate_in_stream;
 pub(crate) use session::{IntegrationSession, explain_patch_error};
 pub(crate) use stream_objects::{STREAM_NAME, StreamObjects, is_from_file, is_function_config};
 

@@ -1,6 +1,6 @@
 //! Renders the manifests of an integration: a stream that came in, or the sources of its configuration.
 
-use super::stream_objects::STREAM_NAME;
+use super::stream_objects::{STREAM_NAME, StreamObjects};
 use crate::diagnostics::{Code, Diagnostic, LintLevels, Span};
 use crate::read::{Disk, map_in_order};
 use crate::render::{
@@ -118,6 +118,18 @@ fn override_use(name: &Arc<str>, rendered: &RenderedFile) -> OverrideUse {
         files: BTreeSet::from([Arc::clone(name)]),
         workloads: rendered.workloads.iter().map(|(key, _)| key.as_str().into()).collect(),
         reached: rendered.reached_overrides.iter().cloned().collect(),
+    }
+}
+
+/// Names the objects of a stream in diagnostics, and explains errors that a patch of kustomize causes.
+pub(super) fn locate_in_stream(text: &str, diagnostics: &mut [Diagnostic]) {
+    if diagnostics.is_empty() {
+        return;
+    }
+    let objects = StreamObjects::from_stream(text);
+    for diagnostic in diagnostics {
+        explain_patch_error(diagnostic);
+        objects.locate(diagnostic);
     }
 }
 

@@ -13,9 +13,7 @@ pub(crate) use parameters::parameters_json;
 use super::kustomization;
 use super::kustomize_exec::dangling_references;
 use crate::diagnostics::{Code, Diagnostic, DiagnosticSink, Span};
-use crate::integrations::{
-    IntegrationSession, STREAM_NAME, StreamObjects, explain_patch_error, push_document,
-};
+use crate::integrations::{IntegrationSession, STREAM_NAME, locate_in_stream, push_document};
 use crate::model::config::function_config::FunctionConfig;
 use crate::model::workload::type_meta;
 use crate::read::read_stream;
@@ -63,14 +61,8 @@ pub(crate) fn generate_manifests(
     let mut sink = DiagnosticSink::default();
     let result = generate(path, allow_remote_bases, report_slow, &mut sink);
     let mut diagnostics = sink.take();
-    if let Ok(output) = &result
-        && !diagnostics.is_empty()
-    {
-        let items = output.stream.as_deref().map(StreamObjects::from_stream).unwrap_or_default();
-        for diagnostic in &mut diagnostics {
-            explain_patch_error(diagnostic);
-            items.locate(diagnostic);
-        }
+    if let Ok(output) = &result {
+        locate_in_stream(output.stream.as_deref().unwrap_or_default(), &mut diagnostics);
     }
     let result = result.and_then(|output| match diagnostics.iter().any(Diagnostic::is_error) {
         true => Err(Error::InvalidManifests),
