@@ -98,10 +98,11 @@ impl PromoteRun<'_> {
                 now: clock::now().seconds,
             },
         );
-        let note = passed_gates_note(&gates, number, &rollout.context.settings.soak);
+        let passed = describe_passed_gates(&gates, number, &rollout.context.settings.soak);
         if self.args.ledger.dry_run {
-            return Ok(self.dry_run_text(&rollout, &stack.commits, note.as_deref()));
+            return Ok(self.dry_run_text(&rollout, &stack.commits, passed.as_deref()));
         }
+        let note = passed.map(|passed| format!("Released by hand, {passed}."));
         if self.args.ledger.delivery.pull_request {
             return self.propose_step(deploy_branch, &rollout, &stack.commits, note.as_deref());
         }
@@ -278,15 +279,14 @@ impl PromoteRun<'_> {
         &self,
         rollout: &RolloutPlan<'_>,
         commits: &[StagedCommit],
-        note: Option<&str>,
+        passed_gates: Option<&str>,
     ) -> String {
         let mut text = String::new();
         for commit in commits {
             let _ = writeln!(text, "would release {}", commit.subject());
         }
-        if let Some(note) = note {
-            let _ =
-                writeln!(text, "{}", note.replacen("Released by hand", "It would be released by hand", 1));
+        if let Some(passed) = passed_gates {
+            let _ = writeln!(text, "It would be released by hand, {passed}.");
         }
         let following = self.next_step(rollout, commits.len());
         let _ = writeln!(text, "nothing was released; then {following}");
@@ -322,8 +322,8 @@ impl PromoteRun<'_> {
     }
 }
 
-/// Returns what a release by hand does not wait for: a paragraph of its commits. None: there is nothing to wait for.
-fn passed_gates_note(gates: &[GateStatus], steps: usize, soak: &str) -> Option<String> {
+/// Returns what a release by hand does not wait for, as a part of a sentence. None: there is nothing to wait for.
+fn describe_passed_gates(gates: &[GateStatus], steps: usize, soak: &str) -> Option<String> {
     let mut passed: Vec<String> = gates
         .iter()
         .filter(|gate| gate.state != GateState::Open)
@@ -341,5 +341,5 @@ fn passed_gates_note(gates: &[GateStatus], steps: usize, soak: &str) -> Option<S
         ));
     }
     let passed = passed.join(", ");
-    (!passed.is_empty()).then(|| format!("Released by hand, past these gates: {passed}."))
+    (!passed.is_empty()).then(|| format!("past these gates: {passed}"))
 }
