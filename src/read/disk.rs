@@ -14,6 +14,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf, is_separator};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Threads that list folders: they wait for the disk more than they work.
+const WALK_THREADS: usize = 2;
+
 /// The disk.
 #[derive(Debug, Clone, Copy)]
 pub struct Disk;
@@ -39,8 +42,8 @@ impl FileSource for Disk {
         std::fs::read_link(link).unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    fn find_manifests(&self, folder: &Path, ignore_rules: &IgnoreRules) -> WalkResult {
-        let filter = Arc::new(WalkFilter::new(&Self, folder, ignore_rules));
+    fn find_manifests(&self, folder: &Path, place: &SandboxPath, ignore_rules: &IgnoreRules) -> WalkResult {
+        let filter = Arc::new(WalkFilter::new(&Self, folder, place, ignore_rules));
         let entry_filter = Arc::clone(&filter);
         let walker = WalkBuilder::new(folder)
             .hidden(false)
@@ -54,23 +57,29 @@ impl FileSource for Disk {
             })
             // The parallel walk lists a folder before it asks which ignore files are in it; the other one asks the disk
             // for each of them in each folder.
-            .threads(1)
+            .threads(WALK_THREADS)
             .build_parallel();
-        let walk = Mutex::new(WalkResult::default());
+        let files = Mutex::new(Vec::new());
         walker.run(|| {
             Box::new(|entry| {
-                let mut walk = walk.lock().unwrap_or_else(PoisonError::into_inner);
                 match entry {
                     Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
-                        walk.files.push(filter.manifest_file(entry.path()));
+                        let file = filter.manifest_file(entry.path());
+                        files.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+                    }
+                    Ok(entry)
+                        if entry.path().parent().is_some_and(|above| filter.is_kustomization(above)) =>
+                    {
+                        return WalkState::Skip;
                     }
                     Ok(_) => {}
-                    Err(error) => walk.diagnostics.push(walk_error(&error)),
+                    Err(error) => filter.report(error_path(&error), walk_error(&error)),
                 }
                 WalkState::Continue
             })
         });
-        let mut walk = filter.finish(walk.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut walk = filter.finish(WalkResult { files, ..WalkResult::default() });
         walk.files.sort_unstable_by(|a, b| compare_paths(&a.relative_path, &b.relative_path));
         walk
     }
@@ -203,6 +212,15 @@ fn compare_paths(a: &Path, b: &Path) -> Ordering {
     let in_order = |byte: &u8| if is_separator(char::from(*byte)) { 0 } else { *byte };
     let (a, b) = (a.as_os_str().as_encoded_bytes(), b.as_os_str().as_encoded_bytes());
     a.iter().map(in_order).cmp(b.iter().map(in_order))
+}
+
+/// Returns the file or folder that a walk could not read.
+fn error_path(error: &ignore::Error) -> &Path {
+    match error {
+        ignore::Error::WithPath { path, .. } => path,
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => error_path(err),
+        _ => Path::new(""),
+    }
 }
 
 fn walk_error(error: &ignore::Error) -> Diagnostic {

@@ -20,8 +20,8 @@ pub trait FileSource: Sync {
     /// Returns the target of a link as written: the same on every machine.
     fn link_target(&self, link: &Path) -> String;
 
-    /// Finds the manifests below a folder, sorted by path, component by component.
-    fn find_manifests(&self, folder: &Path, ignore_rules: &IgnoreRules) -> WalkResult;
+    /// Finds the manifests below a folder, which is at a place, sorted by path, component by component.
+    fn find_manifests(&self, folder: &Path, place: &SandboxPath, ignore_rules: &IgnoreRules) -> WalkResult;
 
     /// Returns every file below a folder, ignored ones too, in order; only `.git` is left out, and links are not
     /// followed.

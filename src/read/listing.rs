@@ -167,8 +167,8 @@ impl<Id: Sync> FileSource for CommitListing<'_, Id> {
         }
     }
 
-    fn find_manifests(&self, folder: &Path, ignore_rules: &IgnoreRules) -> WalkResult {
-        let filter = WalkFilter::new(self, folder, ignore_rules);
+    fn find_manifests(&self, folder: &Path, place: &SandboxPath, ignore_rules: &IgnoreRules) -> WalkResult {
+        let filter = WalkFilter::new(self, folder, place, ignore_rules);
         let mut walk = WalkResult::default();
         let Ok(real) = self.resolve(folder) else { return walk };
         // The folder that was admitted last, and the one that was not; both without the way to `folder`.

@@ -6,6 +6,7 @@ use super::types::{
 };
 use crate::diagnostics::{Code, Diagnostic, Span};
 use crate::sandbox::{SandboxPath, check_file_name};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,21 +30,13 @@ pub fn walk_manifests(
     if let Some(diagnostic) = files.check_ignore_file(root, true) {
         return WalkResult { diagnostics: vec![diagnostic], ..WalkResult::default() };
     }
-    let mut walk = walk_folder(files, root, ignore_rules);
-    for found in &mut walk.files {
-        found.sandbox_path = place.join(&found.relative_path);
-    }
-    walk
-}
-
-fn walk_folder(files: &dyn FileSource, root: &Path, ignore_rules: &IgnoreRules) -> WalkResult {
     match find_kustomization(root, files) {
         Some(kustomization) => WalkResult {
             diagnostics: vec![kustomize_folder(root, &kustomization)],
             kustomizations: vec![kustomization],
             ..WalkResult::default()
         },
-        None => files.find_manifests(root, ignore_rules),
+        None => files.find_manifests(root, place, ignore_rules),
     }
 }
 
@@ -53,9 +46,8 @@ fn display_name(path: &Path) -> Arc<str> {
 
 /// Returns whether a walk skips a file or folder.
 fn is_ignored(rules: &IgnoreRules, path: &Path, is_dir: bool, files: &dyn FileSource) -> bool {
-    let path = strip_dot_components(path);
-    (is_dir && rules.folders.iter().any(|folder| is_same_folder(folder, &path, files)))
-        || rules.patterns.matched(&path, is_dir).is_ignore()
+    (is_dir && rules.folders.iter().any(|folder| is_same_folder(folder, path, files)))
+        || rules.patterns.matched(path, is_dir).is_ignore()
 }
 
 /// Returns whether two names mean one folder; the files are read only where the names end alike.
@@ -66,30 +58,53 @@ fn is_same_folder(a: &Path, b: &Path, files: &dyn FileSource) -> bool {
 }
 
 /// Applies the rules to each entry of a walk, and collects diagnostics.
+///
+/// A kustomization is found among the entries of its folder, so that no folder is asked for one. By then the walk may have
+/// seen more of the folder, which [`WalkFilter::finish`] removes.
 pub(crate) struct WalkFilter<'a> {
     files: &'a dyn FileSource,
     root: PathBuf,
+    /// The root as messages have it: without `.` components.
+    shown_root: PathBuf,
+    place: SandboxPath,
     ignore_rules: IgnoreRules,
     findings: Mutex<WalkFindings>,
 }
 
 #[derive(Default)]
 struct WalkFindings {
-    kustomizations: Vec<PathBuf>,
-    diagnostics: Vec<Diagnostic>,
+    /// The folders of kustomizations, and the file that `kustomize build` takes in each.
+    kustomizations: BTreeMap<PathBuf, PathBuf>,
+    /// The diagnostics, with the file or folder that each is about.
+    diagnostics: Vec<(PathBuf, Diagnostic)>,
 }
 
 impl<'a> WalkFilter<'a> {
-    /// Returns the rules for entries below `root`.
-    pub(crate) fn new(files: &'a dyn FileSource, root: &Path, ignore_rules: &IgnoreRules) -> Self {
-        Self { files, root: root.to_owned(), ignore_rules: ignore_rules.clone(), findings: Mutex::default() }
+    /// Returns the rules for entries below `root`, which is at a place.
+    pub(crate) fn new(
+        files: &'a dyn FileSource,
+        root: &Path,
+        place: &SandboxPath,
+        ignore_rules: &IgnoreRules,
+    ) -> Self {
+        Self {
+            files,
+            root: root.to_owned(),
+            shown_root: strip_dot_components(root),
+            place: place.clone(),
+            ignore_rules: ignore_rules.clone(),
+            findings: Mutex::default(),
+        }
     }
 
     /// Returns whether a file is a manifest, or a folder may contain some.
     pub(super) fn admits(&self, path: &Path, entry: EntryKind) -> bool {
         let is_dir = matches!(entry, EntryKind::Folder | EntryKind::Submodule);
+        if !is_dir {
+            self.note_kustomization(path, entry);
+        }
         if path.file_name().is_some_and(|n| n == ".git")
-            || is_ignored(&self.ignore_rules, path, is_dir, self.files)
+            || is_ignored(&self.ignore_rules, &self.shown_path(path), is_dir, self.files)
         {
             return false;
         }
@@ -103,7 +118,7 @@ impl<'a> WalkFilter<'a> {
                 false
             }
             EntryKind::Submodule => {
-                self.report(submodule(path));
+                self.report(path, submodule(path));
                 false
             }
         }
@@ -111,32 +126,69 @@ impl<'a> WalkFilter<'a> {
 
     /// Returns whether the name of a manifest is valid text.
     pub(crate) fn has_usable_name(&self, path: &Path) -> bool {
-        let relative = strip_dot_components(path.strip_prefix(&self.root).unwrap_or(path));
-        check_file_name(&relative).map(|diagnostic| self.report(diagnostic)).is_none()
+        check_file_name(self.relative_path(path)).map(|diagnostic| self.report(path, diagnostic)).is_none()
     }
 
     /// Returns an admitted file.
     pub(crate) fn manifest_file(&self, path: &Path) -> ManifestFile {
-        let relative = path.strip_prefix(&self.root).unwrap_or(path).to_owned();
-        let path = strip_dot_components(path);
+        let relative = self.relative_path(path);
+        let path = self.shown_path(path);
         ManifestFile {
             name: display_name(&path),
             path,
-            sandbox_path: SandboxPath::from_user_path(&self.root).join(&relative),
-            relative_path: relative,
+            sandbox_path: self.place.join(relative),
+            relative_path: relative.to_owned(),
         }
     }
 
-    /// Adds the collected diagnostics to a walk.
+    /// Returns whether a folder is known to be a kustomization, so that nothing below it is a manifest.
+    pub(super) fn is_kustomization(&self, folder: &Path) -> bool {
+        self.lock().kustomizations.contains_key(folder)
+    }
+
+    /// Removes what is below kustomizations from a walk, and adds the diagnostics in order.
     pub(crate) fn finish(&self, mut walk: WalkResult) -> WalkResult {
-        let mut seen = self.lock();
+        let WalkFindings { kustomizations, diagnostics } = std::mem::take(&mut *self.lock());
+        let is_outside = |path: &Path| {
+            kustomizations.is_empty() || !path.ancestors().skip(1).any(|a| kustomizations.contains_key(a))
+        };
+        if !kustomizations.is_empty() {
+            walk.files.retain(|file| is_outside(&self.root.join(&file.relative_path)));
+        }
+        let mut diagnostics: Vec<(PathBuf, Diagnostic)> =
+            diagnostics.into_iter().filter(|(path, _)| is_outside(path)).collect();
+        for (folder, kustomization) in kustomizations.iter().filter(|(folder, _)| is_outside(folder)) {
+            diagnostics.push((kustomization.clone(), kustomize_folder(folder, kustomization)));
+            walk.kustomizations.push(kustomization.clone());
+        }
         // Whatever the order of the walk was: component by component, as the files.
-        seen.kustomizations.sort();
-        let place = |found: &Diagnostic| found.spans.first().map(|span| PathBuf::from(&*span.file));
-        seen.diagnostics.sort_by_cached_key(place);
-        walk.kustomizations.append(&mut seen.kustomizations);
-        walk.diagnostics.append(&mut seen.diagnostics);
+        walk.kustomizations.sort();
+        diagnostics.sort_by(|(a, _), (b, _)| a.cmp(b));
+        walk.diagnostics.extend(diagnostics.into_iter().map(|(_, diagnostic)| diagnostic));
         walk
+    }
+
+    fn note_kustomization(&self, path: &Path, entry: EntryKind) {
+        let Some(rank) = kustomization_rank(path) else { return };
+        if entry != EntryKind::File && self.files.kind(path) != Some(FileKind::File) {
+            return;
+        }
+        let mut seen = self.lock();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let known = seen.kustomizations.get(folder).and_then(|known| kustomization_rank(known));
+        if known.is_none_or(|known| rank < known) {
+            seen.kustomizations.insert(folder.to_owned(), path.to_owned());
+        }
+    }
+
+    /// Returns the path of an entry from the root on.
+    fn relative_path<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
+    }
+
+    /// Returns the path of an entry as messages have it.
+    fn shown_path(&self, path: &Path) -> PathBuf {
+        self.shown_root.join(self.relative_path(path))
     }
 
     /// Links are never followed: a target inside the folder is read there.
@@ -168,28 +220,28 @@ impl<'a> WalkFilter<'a> {
                 broken_symlink(format!("`{link}` is a symbolic link to `{written}`, which cannot be followed: {error}"))
             }
         };
-        self.report(diagnostic.at(Span::whole_file(link)));
+        self.report(path, diagnostic.at(Span::whole_file(link)));
     }
 
     fn admits_folder(&self, path: &Path) -> bool {
         if path.file_name().is_some_and(|n| n == "templates")
             && self.is_file(&path.with_file_name("Chart.yaml"))
         {
-            self.report(skipped_folder(
+            let skipped = skipped_folder(
                 path,
                 "holds templates of a Helm chart",
                 "render the output of `helm template` instead: `helm template … | pillion render -`",
-            ));
+            );
+            self.report(path, skipped);
             return false;
         }
-        if let Some(diagnostic) = self.files.check_ignore_file(path, false) {
-            self.report(diagnostic);
-            return false;
+        match self.files.check_ignore_file(path, false) {
+            Some(diagnostic) => {
+                self.report(path, diagnostic);
+                false
+            }
+            None => true,
         }
-        let Some(kustomization) = find_kustomization(path, self.files) else { return true };
-        self.report(kustomize_folder(path, &kustomization));
-        self.lock().kustomizations.push(kustomization);
-        false
     }
 
     /// `values*.yaml` beside a Chart.yaml is input for templates.
@@ -203,8 +255,9 @@ impl<'a> WalkFilter<'a> {
         self.files.kind(path) == Some(FileKind::File)
     }
 
-    fn report(&self, diagnostic: Diagnostic) {
-        self.lock().diagnostics.push(diagnostic);
+    /// Collects a diagnostic about a file or folder.
+    pub(super) fn report(&self, path: &Path, diagnostic: Diagnostic) {
+        self.lock().diagnostics.push((path.to_owned(), diagnostic));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, WalkFindings> {
@@ -257,6 +310,12 @@ pub(crate) fn is_manifest_name(path: &Path) -> bool {
 /// The names that a kustomization may have (kustomize api/konfig).
 pub(crate) const KUSTOMIZATION_NAMES: [&str; 3] =
     ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// Returns how soon `kustomize build` looks for a file of this name; `None`: it does not.
+fn kustomization_rank(file: &Path) -> Option<usize> {
+    let name = file.file_name()?;
+    KUSTOMIZATION_NAMES.iter().position(|known| name == *known)
+}
 
 fn find_kustomization(folder: &Path, files: &dyn FileSource) -> Option<PathBuf> {
     KUSTOMIZATION_NAMES.iter().map(|n| folder.join(n)).find(|p| files.kind(p) == Some(FileKind::File))

@@ -22,6 +22,12 @@ use std::sync::Arc;
 /// Files below a folder that are listed; the biggest repositories have some hundred thousand.
 const MAX_LISTED_FILES: usize = 1_000_000;
 
+#[cfg(target_os = "linux")]
+thread_local! {
+    /// The base folder that this thread opened last: most files that it reads have the same.
+    static LAST_BASE: std::cell::RefCell<Option<(Arc<Path>, std::os::fd::OwnedFd)>> = const { std::cell::RefCell::new(None) };
+}
+
 /// A file or folder: where the way to it begins, and the way from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxPath {
@@ -97,17 +103,21 @@ impl SandboxPath {
     #[cfg(target_os = "linux")]
     fn open_at_once(&self) -> Option<fs::File> {
         use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
-        path_steps(&self.relative).ok()?;
-        let folder = openat(
-            CWD,
-            or_current_dir(&self.base),
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        );
-        // A pipe must not be waited for, and a terminal must not become that of the process.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        openat2(folder.ok()?, &self.relative, flags, Mode::empty(), resolve).ok().map(fs::File::from)
+        if !self.relative.components().all(|step| matches!(step, Component::Normal(_))) {
+            return None;
+        }
+        LAST_BASE.with_borrow_mut(|last| {
+            if !last.as_ref().is_some_and(|(base, _)| Arc::ptr_eq(base, &self.base)) {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let folder = openat(CWD, or_current_dir(&self.base), flags, Mode::empty()).ok()?;
+                *last = Some((Arc::clone(&self.base), folder));
+            }
+            let (_, folder) = last.as_ref()?;
+            // A pipe must not be waited for, and a terminal must not become that of the process.
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+            openat2(folder, &self.relative, flags, Mode::empty(), resolve).ok().map(fs::File::from)
+        })
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -171,7 +171,8 @@ fn read_files(
     let set_names: BTreeSet<Arc<str>> = set_files.iter().map(|s| Arc::clone(&s.name)).collect();
     let set_names: BTreeSet<&str> = set_names.iter().map(|name| &**name).collect();
     let (texts, collected) = read_inputs(manifests, files, (&set_names, collect_objects), usize::MAX, || ());
-    let texts = texts.into_iter().map(|(input, text)| (input, text.unwrap_or_else(|| "".into()))).collect();
+    let texts =
+        texts.into_iter().map(|(input, text)| (input, text.map_or_else(|| "".into(), Into::into))).collect();
     let further = set_files.into_iter().filter(|s| !known.contains(&s.name)).collect();
     let further = read_inputs(further, files, (&set_names, collect_objects), 0, || ()).1;
     (texts, collected, further)

@@ -60,7 +60,9 @@ fn find_ledgers_in(
     files: &dyn FileSource,
 ) -> WalkResult {
     // The folder of pillion.yaml itself has no name.
-    let filter = WalkFilter::new(files, or_current_dir(root), &IgnoreRules::empty());
+    let root = or_current_dir(root);
+    let place = place.cloned().unwrap_or_else(|| SandboxPath::from_user_path(root));
+    let filter = WalkFilter::new(files, root, &place, &IgnoreRules::empty());
     let mut walk = WalkResult::default();
     let entries = files.list_folder(or_current_dir(folder)).unwrap_or_else(|diagnostic| {
         walk.diagnostics.push(diagnostic);
@@ -75,10 +77,6 @@ fn find_ledgers_in(
             EntryKind::Symlink if is_ledger => filter.check_symlink(&path),
             _ => {}
         }
-    }
-    for found in &mut walk.files {
-        found.sandbox_path =
-            place.map_or_else(|| found.sandbox_path.clone(), |place| place.join(&found.relative_path));
     }
     filter.finish(walk)
 }

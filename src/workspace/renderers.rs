@@ -128,7 +128,7 @@ impl ClusterRenderers {
         options: FileRenderOptions,
         take: impl FnMut(RenderedInput<'a>),
     ) {
-        let render = |(input, kept): &'a (Input, Option<Arc<str>>)| {
+        let render = |(input, kept): &'a (Input, Option<Box<str>>)| {
             let Some(renderer) = self.renderer_for(input) else {
                 return RenderedInput::failed(input, no_cluster_error(input));
             };

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const MAX_RETAINED_BYTES: usize = 64 << 20;
 
 /// Inputs with their texts, as far as these are kept.
-pub(crate) type InputTexts = Vec<(Input, Option<Arc<str>>)>;
+pub(crate) type InputTexts = Vec<(Input, Option<Box<str>>)>;
 
 /// Collects the objects of one file, by its name and text; `true`: it is expected to hold some.
 type CollectObjects = fn(&Arc<str>, &str, bool) -> CollectedObjects;
@@ -76,7 +76,7 @@ pub(super) fn read_inputs(
         let is_expected = input.is_explicit || sidecar_sets.contains(&*input.name);
         let found = collect(&input.name, &text, is_expected).in_folder(input.folder());
         let is_kept = !input.is_rereadable(files) || try_spend(&budget, text.len());
-        Ok((found, is_kept.then(|| text.into())))
+        Ok((found, is_kept.then(|| text.into_boxed_str())))
     };
     map_in_order(&inputs, read, |result: Result<_, Diagnostic>| {
         on_file();

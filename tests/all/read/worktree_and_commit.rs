@@ -211,7 +211,8 @@ fn odd_folders_are_read_alike() {
 fn odd_repository(test_env: &TestEnvironment) -> Repo {
     let repo = test_env.init("repo", &[]);
     let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, repo.path.join(name)).unwrap();
-    repo.put(".gitignore", "junk.yaml\n")
+    repo.put(".gitignore", "junk.yaml\n/apps/a/kustomization.yaml\n")
+        .put("apps/a/kustomization.yaml", "# Made by a tool that runs elsewhere.\n")
         .put("apps/a.b/web.yaml", "kind: Pod\n")
         .put("apps/a/web.yaml", "kind: Pod\n")
         .put("apps/a-b.json", "{}\n")
