@@ -98,7 +98,7 @@ pub struct LivePod {
     /// The reason of the condition `DisruptionTarget`, if it is True: the node ends the pod.
     pub disruption: Option<Arc<str>>,
     /// Containers, native sidecars and plain init containers, in the order of the pod.
-    pub containers: Vec<LiveContainer>,
+    pub containers: Arc<[LiveContainer]>,
 }
 
 impl LivePod {

@@ -424,7 +424,7 @@ fn pod(of: &PodState, spec: &Value) -> Fallible<LivePod> {
         ready,
         scheduled,
         disruption: of.disruption.as_deref().map(Arc::from),
-        containers,
+        containers: containers.into(),
     })
 }
 

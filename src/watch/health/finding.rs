@@ -244,7 +244,7 @@ pub(super) fn readiness_findings(
             let text = "the previous container is still running".to_owned();
             wait("Outdated", text, member.name, FailureCause::Unknown, None);
         }
-        for container in &member.pod.containers {
+        for container in member.pod.containers.iter() {
             let Some((reason, verb)) = pending_reason(container) else { continue };
             let is_sidecar = expected.sidecars.contains(&container.name);
             let is_init = container.role == ContainerRole::Init;

@@ -283,7 +283,7 @@ fn read_pod(
         ready: read_condition(find("Ready"), texts),
         scheduled: read_condition(find("PodScheduled"), texts),
         disruption: disruption.map(|c| texts.intern(c.reason.as_str())),
-        containers: read_containers(&read, &in_place, texts),
+        containers: read_containers(&read, &in_place, texts).into(),
     };
     let namespace = texts.intern(meta.namespace.as_str());
     let name: Arc<str> = Arc::from(meta.name.as_str());

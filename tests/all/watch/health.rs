@@ -131,7 +131,7 @@ fn pod() -> impl Strategy<Value = LivePod> {
                 ready,
                 scheduled,
                 disruption,
-                containers: vec![app, log],
+                containers: [app, log].into(),
             }
         },
     )
@@ -254,7 +254,9 @@ proptest! {
         let first = assess_health(&released, &snapshot, &limits);
         for workload in snapshot.workloads.values_mut() {
             for (i, mut pod) in (0..).zip(more.clone()) {
-                pod.containers[1].image = "log:1".into();
+                let mut containers = pod.containers.to_vec();
+                containers[1].image = "log:1".into();
+                pod.containers = containers.into();
                 workload.pods.insert(format!("z-{i}").into(), pod);
             }
         }
