@@ -6,6 +6,7 @@ use super::ledger_change::{
 use crate::cli::GlobalArgs;
 use crate::cli::error::CommandError;
 use crate::cli::reporter::Reporter;
+use crate::cli::sidecar_set_names::SidecarSetNames;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::model::defaults::REASON;
 use crate::model::ledger::{Ledger, RevisionName};
@@ -56,6 +57,7 @@ pub(in crate::cli) fn run(
             && find_workload(args, &BTreeMap::new(), view).is_ok_and(is_absent(view))
     };
     commit_change_despite(&args.ledger, common, reporter, answers, |context| {
+        SidecarSetNames::from_cluster(context.cluster_view).check(&args.sidecar_set)?;
         let images = parse_images(&args.images)?;
         let (name, key) = find_workload(args, &images, context.cluster_view)?;
         let before = find_ledger(context.cluster_view, &name)?;

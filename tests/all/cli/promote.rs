@@ -167,6 +167,8 @@ fn what_a_person_does_first_is_named() {
     repo.hold(&newer(example())).commit("logtail 1.5.0");
     repo.git(&["branch", "-f", "main", "HEAD"]);
     refused(&repo, &["lgo"], "did you mean `log`?");
+    let (code, stderr) = repo.refused(&["hold", "deployment/web", "--sidecarset", "lgo"]);
+    assert!(code == 2 && stderr.contains("there is no SidecarSet `lgo`: did you mean `log`?"), "{stderr}");
     refused(&repo, &["log"], "no rollout of `log` is in progress: `pillion start log` starts it");
     repo.pillion(&["start", "log"]);
     refused(&repo, &["log", "--to", "9"], "has no batch 9: 4 is the last one; `--full`");
