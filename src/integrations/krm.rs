@@ -10,10 +10,11 @@ use crate::integrations::{
 use crate::model::api::{KRUISE_GROUP, LOCAL_CONFIG_ANNOTATION, PILLION_GROUP};
 use crate::model::config::function_config::{self, FunctionConfig, KeepSidecarSets, SidecarsSpec};
 use crate::model::workload::{api_group, type_meta};
-use crate::render::{CollectedObjects, find_dangling_references};
+use crate::render::{CollectedObjects, DanglingReference, find_dangling_references};
 use crate::workspace::FunctionOptions;
-use crate::yaml::{Document, FieldPath, emit, split_documents};
+use crate::yaml::{Document, FieldPath, ItemChange, ListChange, emit, split_documents};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The group of a ResourceList; its versions (v1alpha1, v1beta1, v1) have the same form.
@@ -21,6 +22,9 @@ pub(crate) const GROUP: &str = "config.kubernetes.io";
 
 /// Its kind.
 pub(crate) const KIND: &str = "ResourceList";
+
+/// The key of its items.
+const ITEMS: &str = "items";
 
 /// Renders a ResourceList and adds the diagnostics to its `results`. Returns no list where there is none to add them to.
 pub(crate) fn render_resource_list(text: &str) -> (Option<String>, Vec<Diagnostic>) {
@@ -31,30 +35,51 @@ pub(crate) fn render_resource_list(text: &str) -> (Option<String>, Vec<Diagnosti
     let mut sink = DiagnosticSink::default();
     let outcome = transform(&document, &mut sink);
     let mut results = Vec::new();
-    let mut diagnostics = sink.take();
-    if !diagnostics.is_empty() {
-        let items = StreamObjects::from_resource_list(&document);
-        for diagnostic in &mut diagnostics {
-            explain_patch_error(diagnostic);
-            let about = items.locate(diagnostic);
-            results.push(krm::to_result(diagnostic, about));
+    let mut diagnostics = Vec::new();
+    report(&document, sink.take(), &mut results, &mut diagnostics);
+    if let Some((mut change, dangling)) = outcome.filter(|_| !sink.has_errors()) {
+        let more = dangling.iter().map(|(d, about)| krm::to_result(d, about.as_ref()));
+        set_results(&mut change, results.iter().cloned().chain(more).collect());
+        match document.rewrite_list(&change) {
+            Ok(text) => {
+                diagnostics.extend(dangling.into_iter().map(|(d, _)| d));
+                return (Some(text), diagnostics);
+            }
+            Err(error) => report(&document, vec![error], &mut results, &mut diagnostics),
         }
     }
-    let output = match outcome {
-        Some((output, dangling)) if !sink.has_errors() => {
-            results.extend(dangling.iter().map(|(d, about)| krm::to_result(d, about.as_ref())));
-            diagnostics.extend(dangling.into_iter().map(|(d, _)| d));
-            output
-        }
-        _ => document,
-    };
-    match with_results(&output, results) {
+    let mut change = ListChange::unchanged(&document, ITEMS);
+    set_results(&mut change, results);
+    match document.rewrite_list(&change) {
         Ok(text) => (Some(text), diagnostics),
         Err(error) => {
-            diagnostics.push(*error);
+            diagnostics.push(error);
             (None, diagnostics)
         }
     }
+}
+
+/// Adds diagnostics to the results of a list, and to those that are returned.
+fn report(
+    list: &Document,
+    new: Vec<Diagnostic>,
+    results: &mut Vec<Value>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    if new.is_empty() {
+        return;
+    }
+    let items = StreamObjects::from_resource_list(list);
+    for mut diagnostic in new {
+        explain_patch_error(&mut diagnostic);
+        let about = items.locate(&mut diagnostic);
+        results.push(krm::to_result(&diagnostic, about));
+        diagnostics.push(diagnostic);
+    }
+}
+
+fn set_results(change: &mut ListChange, results: Vec<Value>) {
+    change.entry = (!results.is_empty()).then(|| ("results", Value::Array(results)));
 }
 
 /// Reads a ResourceList. Aliases are expanded: kustomize splits the items before it reads them.
@@ -88,11 +113,11 @@ fn read_resource_list(text: &str) -> Result<Arc<Document>, Box<Diagnostic>> {
 /// A diagnostic, and its item.
 type ItemDiagnostic = (Diagnostic, Option<krm::ResourceRef>);
 
-/// Returns the rendered list and its dangling references, unless there are errors.
+/// Returns what becomes of the list, and its dangling references then, unless there are errors.
 fn transform(
     document: &Arc<Document>,
     sink: &mut DiagnosticSink,
-) -> Option<(Arc<Document>, Vec<ItemDiagnostic>)> {
+) -> Option<(ListChange, Vec<ItemDiagnostic>)> {
     let (config, diagnostics) = match document.value().get("functionConfig") {
         Some(Value::Object(_)) => function_config::decode(document, &FieldPath::dotted("functionConfig")),
         _ => (Some(FunctionConfig::default()), Vec::new()),
@@ -116,7 +141,7 @@ fn transform(
         // Errors of workloads are reported too, but errors of sets are not repeated.
         sink.suppress_error_locations();
     }
-    let (text, diagnostics) = session.render_document(document);
+    let (changes, diagnostics) = session.render_items(document);
     sink.add(diagnostics);
     let mut added = Vec::new();
     if is_generator {
@@ -131,21 +156,17 @@ fn transform(
     if sink.has_errors() {
         return None;
     }
-    let rendered = text.map_or_else(|| Ok(Arc::clone(document)), |text| read_output(&text));
-    match rendered.and_then(|rendered| rewrite_items(rendered, &spec, added, &incoming)) {
-        Ok((_, 0)) if incoming.count > 0 => {
-            sink.add([empty_output(at, is_generator)]);
-            None
+    let change = match list_change(document, changes, &spec, added, &incoming) {
+        Ok(change) if incoming.count > 0 && change.values(incoming.items).next().is_none() => {
+            Err(Box::new(empty_output(at, is_generator)))
         }
-        Ok((output, _)) => {
-            let dangling = dangling_references(&output, &session);
-            Some((output, dangling))
-        }
-        Err(error) => {
-            sink.add([*error]);
-            None
-        }
-    }
+        change => change,
+    };
+    let found = change.and_then(|change| {
+        let dangling = dangling_references(document, &change, &session)?;
+        Ok((change, dangling))
+    });
+    found.map_err(|error| sink.add([*error])).ok()
 }
 
 /// The incoming items.
@@ -222,39 +243,41 @@ pub(super) fn is_manifest(value: &Value, spec: &SidecarsSpec) -> bool {
     !is_own
 }
 
-/// Takes items out, adds some, and marks SidecarSets as local. Returns the list and the number of items in it.
-fn rewrite_items(
-    rendered: Arc<Document>,
+/// Returns what becomes of the list: items are rendered or taken out, some are added, and SidecarSets are marked as local.
+fn list_change(
+    list: &Document,
+    mut rendered: BTreeMap<usize, ItemChange>,
     spec: &SidecarsSpec,
     added: Vec<Value>,
     incoming: &KrmInput<'_>,
-) -> Result<(Arc<Document>, usize), Box<Diagnostic>> {
-    let at = FieldPath::dotted("items");
-    let mut list = rendered;
-    let dispositions: Vec<ItemDisposition> =
-        items_of(&list).iter().map(|item| item_disposition(item, spec, incoming)).collect();
-    for (i, disposition) in dispositions.iter().enumerate() {
-        if matches!(disposition, ItemDisposition::MarkLocal) {
-            let annotations = at.child(i).join(&FieldPath::dotted("metadata.annotations"));
-            let mark = annotations.child(LOCAL_CONFIG_ANNOTATION);
-            list = read_output(&list.rewrite(&mark, &"true".into())?)?;
-        }
+) -> Result<ListChange, Box<Diagnostic>> {
+    let mut items = Vec::with_capacity(incoming.count);
+    for (i, item) in incoming.items.iter().enumerate() {
+        items.push(match (item_disposition(item, spec, incoming), rendered.remove(&i)) {
+            (ItemDisposition::Remove, _) => ItemChange::Remove,
+            (ItemDisposition::MarkLocal, _) => ItemChange::Change(mark_local(list, i, item)?, None),
+            (ItemDisposition::Keep, change) => change.unwrap_or(ItemChange::Keep),
+        });
     }
-    let kept = dispositions.iter().filter(|d| !matches!(d, ItemDisposition::Remove)).count();
-    let count = kept + added.len();
-    if count == dispositions.len() && added.is_empty() {
-        return Ok((list, count));
+    Ok(ListChange { key: ITEMS, items, added, entry: None })
+}
+
+/// Returns a SidecarSet with the annotation that keeps it out of clusters.
+fn mark_local(list: &Document, index: usize, set: &Value) -> Result<Value, Box<Diagnostic>> {
+    let annotations = FieldPath::dotted("metadata.annotations");
+    let mark = annotations.child(LOCAL_CONFIG_ANNOTATION);
+    if annotations.find(set).is_some_and(|found| !found.is_object() && !found.is_null()) {
+        // There is no place for it: an edit of that place says so.
+        list.rewrite(&FieldPath::root().child(ITEMS).child(index).join(&mark), &"true".into())?;
     }
-    // In a separate step, so that each kept item has an unchanged value and keeps its text.
-    let items = items_of(&list).iter().zip(&dispositions);
-    let kept = items.filter(|(_, d)| !matches!(d, ItemDisposition::Remove)).map(|(item, _)| item.clone());
-    let new: Vec<Value> = kept.chain(added).collect();
-    Ok((read_output(&list.rewrite(&at, &Value::Array(new))?)?, count))
+    let mut marked = set.clone();
+    mark.replace_in(&mut marked, "true".into());
+    Ok(marked)
 }
 
 /// Returns the items of a list.
 fn items_of(list: &Document) -> &[Value] {
-    list.value().get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    list.value().get(ITEMS).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// Reads a list that was made here.
@@ -280,21 +303,27 @@ pub(super) fn read_values(name: &Arc<str>, text: &str) -> (Vec<Value>, Vec<Diagn
     (values, diagnostics)
 }
 
-fn dangling_references(document: &Document, session: &IntegrationSession) -> Vec<ItemDiagnostic> {
-    let items = FieldPath::dotted("items");
-    let places: Vec<(&Document, FieldPath)> =
-        (0..items_of(document).len()).map(|i| (document, items.child(i))).collect();
-    let found =
-        find_dangling_references(&places, &session.renderer, &super::kustomization::name_reference_kinds());
+/// Finds dangling references in the changed list. They are rare, so the list is made and read for them alone.
+fn dangling_references(
+    list: &Document,
+    change: &ListChange,
+    session: &IntegrationSession,
+) -> Result<Vec<ItemDiagnostic>, Box<Diagnostic>> {
+    let values: Vec<&Value> = change.values(items_of(list)).collect();
+    let followed = super::kustomization::name_reference_kinds();
+    let found = find_dangling_references(values.iter().copied(), &session.renderer, &followed);
     if found.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let objects = StreamObjects::from_resource_list(document);
-    let place = |mut diagnostic: Diagnostic| {
+    let output = read_output(&list.rewrite_list(change)?)?;
+    let objects = StreamObjects::from_resource_list(&output);
+    let place = |found: DanglingReference| {
+        let at = FieldPath::root().child(ITEMS).child(found.object);
+        let mut diagnostic = found.into_diagnostic(&output, &at);
         let about = objects.locate(&mut diagnostic).cloned();
         (diagnostic, about)
     };
-    found.into_iter().map(place).collect()
+    Ok(found.into_iter().map(place).collect())
 }
 
 fn empty_output(at: Span, is_generator: bool) -> Diagnostic {
@@ -304,11 +333,4 @@ fn empty_output(at: Span, is_generator: bool) -> Diagnostic {
         false => integrations::empty_output(at, "the resources are SidecarSets only, and these are left out")
             .help("list applications among the resources, or write `keepSidecarSets: keep`"),
     }
-}
-
-fn with_results(list: &Document, results: Vec<Value>) -> Result<String, Box<Diagnostic>> {
-    if results.is_empty() {
-        return Ok(list.text().to_owned());
-    }
-    Ok(list.rewrite(&FieldPath::dotted("results"), &Value::Array(results))?)
 }

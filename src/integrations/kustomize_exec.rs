@@ -9,7 +9,9 @@ use crate::integrations::{self, IntegrationSession, STREAM_NAME, locate_in_strea
 use crate::model::api::LOCAL_CONFIG_ANNOTATION;
 use crate::model::config::function_config::{self, KeepSidecarSets, SidecarsSpec};
 use crate::read::{map_in_order, read_file};
-use crate::render::{collect_objects, find_dangling_references, may_concern_references, scan_type_meta};
+use crate::render::{
+    DanglingReference, collect_objects, find_dangling_references, may_concern_references, scan_type_meta,
+};
 use crate::workspace::FunctionOptions;
 use crate::yaml::{Document, DocumentSlice, FieldPath, emit, split_documents};
 use serde_json::{Value, json};
@@ -140,9 +142,14 @@ pub(super) fn dangling_references(text: &str, session: &IntegrationSession) -> V
     };
     let mut documents = Vec::new();
     map_in_order(&pieces, read, |document| documents.extend(document));
-    let places: Vec<(&Document, FieldPath)> = documents.iter().map(|d| (d, FieldPath::root())).collect();
-    let mut found =
-        find_dangling_references(&places, &session.renderer, &super::kustomization::name_reference_kinds());
+    let objects = documents.iter().map(Document::value);
+    let found =
+        find_dangling_references(objects, &session.renderer, &super::kustomization::name_reference_kinds());
+    let place = |found: DanglingReference| {
+        let document = &documents[found.object];
+        found.into_diagnostic(document, &FieldPath::root())
+    };
+    let mut found: Vec<Diagnostic> = found.into_iter().map(place).collect();
     // The output has other lines than the input.
     locate_in_stream(text, &mut found);
     found

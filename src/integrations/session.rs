@@ -4,12 +4,12 @@ use super::stream_objects::{STREAM_NAME, StreamObjects};
 use crate::diagnostics::{Code, Diagnostic, LintLevels, Span};
 use crate::read::{Disk, map_in_order};
 use crate::render::{
-    CollectedObjects, FileRenderOptions, OverrideUse, RenderedFile, Renderer, SourceFile, render_file,
-    render_read_document,
+    CollectedObjects, FileRenderOptions, ListItems, OverrideUse, RenderedFile, RenderedList, Renderer,
+    SourceFile, render_file,
 };
 use crate::workspace::{FunctionInputs, FunctionOptions, Input, read_input};
-use crate::yaml::Document;
-use std::collections::BTreeSet;
+use crate::yaml::{Document, ItemChange};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// An integration that is ready to render.
@@ -53,13 +53,18 @@ impl IntegrationSession {
         (session, diagnostics)
     }
 
-    /// Renders a document. Returns its new text; None when nothing changed.
-    pub(crate) fn render_document(&self, document: &Document) -> (Option<String>, Vec<Diagnostic>) {
-        let rendered = render_read_document(document, &self.namespace, &self.renderer);
-        let found = override_use(document.file(), &rendered);
-        let RenderedFile { text, is_dropped, mut diagnostics, .. } = rendered;
-        diagnostics.extend(self.findings_of_run(&found, &diagnostics));
-        (if is_dropped { Some(String::new()) } else { text }, diagnostics)
+    /// Renders the items of a list. What happens to them besides is up to the caller.
+    pub(crate) fn render_items(&self, list: &Document) -> (BTreeMap<usize, ItemChange>, Vec<Diagnostic>) {
+        let items = ListItems::find(&self.renderer, list, &self.namespace);
+        let mut rendered = RenderedList::default();
+        let render = |workload| items.render(workload);
+        map_in_order(&items.workloads, render, |item| items.collect(item, &mut rendered));
+        let RenderedList { changes, mut diagnostics, override_use } = rendered;
+        if !changes.is_empty() {
+            diagnostics.extend(list.diagnostics().iter().cloned());
+        }
+        diagnostics.extend(self.findings_of_run(&override_use, &diagnostics));
+        (changes, diagnostics)
     }
 
     /// Renders a text.

@@ -37,14 +37,9 @@ impl StreamObjects {
             match key.as_str() {
                 "items" => {
                     items.add_object(document, &at, EntryPart::Key, STREAM_NAME, None);
-                    for (i, item) in part.as_array().into_iter().flatten().enumerate() {
-                        items.add_object(
-                            document,
-                            &at.child(i),
-                            EntryPart::Value,
-                            &display_name(item),
-                            resource_ref(item),
-                        );
+                    let objects = part.as_array().into_iter().flatten();
+                    for (label, item) in document.item_labels(&at).zip(objects) {
+                        items.add_labelled(&label, &display_name(item), resource_ref(item));
                     }
                 }
                 "functionConfig" => {
@@ -100,7 +95,10 @@ impl StreamObjects {
         shown: &str,
         resource: Option<ResourceRef>,
     ) {
-        let label = document.label(at, part, "");
+        self.add_labelled(&document.label(at, part, ""), shown, resource);
+    }
+
+    fn add_labelled(&mut self, label: &Span, shown: &str, resource: Option<ResourceRef>) {
         self.0.push(StreamObject {
             start: (label.line, label.column),
             display_name: shown.into(),

@@ -2,13 +2,14 @@
 
 use super::collect::{check_foreign, is_foreign_object};
 use super::file::FileRenderOptions;
-use super::find_objects::DocumentObjects;
+use super::find_objects::{DocumentObjects, LocatedWorkload};
 use super::renderer::{Renderer, TextRole};
 use super::scan::scan_object;
 use super::unreadable::unreadable_document;
-use super::workload::{InjectedWorkload, WorkloadEdit};
+use super::workload::{InjectedWorkload, WorkloadEdit, WorkloadRef};
 use super::{DocumentOutput, Manifest, RenderedDocument};
 use crate::diagnostics::Diagnostic;
+use crate::inject::InjectionOutcome;
 use crate::yaml::{Document, FieldPath};
 use serde_json::Value;
 
@@ -66,26 +67,17 @@ impl Renderer {
         }
         let mut rendered = RenderedDocument::default();
         let mut edits = Vec::new();
-        for located in workloads {
-            let workload = match located {
-                Ok(workload) => workload,
-                Err(diagnostic) => {
-                    rendered.diagnostics.extend(diagnostic.map(|d| *d));
-                    continue;
-                }
-            };
-            rendered.diagnostics.extend(self.check_namespace(document, &workload));
-            rendered.reached_overrides.extend(self.reached_overrides(document, &workload));
-            let (edit, outcome) = match workload.path == FieldPath::root() {
-                true => self.inject_into_text(document, &workload),
-                false => {
-                    let InjectedWorkload { change, outcome } = self.inject(document, &workload);
-                    (change.map(|(at, new)| WorkloadEdit::Value(at, new)), outcome)
-                }
-            };
-            rendered.diagnostics.extend(outcome.diagnostics.iter().cloned());
-            rendered.workloads.push((workload.key.to_string(), outcome));
-            edits.extend(edit.map(|edit| (workload.path, edit)));
+        for located in &workloads {
+            edits.extend(self.render_workload(document, located, &mut rendered, |workload| {
+                let (edit, outcome) = match workload.path == FieldPath::root() {
+                    true => self.inject_into_text(document, workload),
+                    false => {
+                        let InjectedWorkload { change, outcome } = self.inject(document, workload);
+                        (change.map(|(at, new)| WorkloadEdit::Value(at, new)), outcome)
+                    }
+                };
+                (edit.map(|edit| (workload.path.clone(), edit)), outcome)
+            }));
         }
         if let Some(edit) = join_edits(document, edits) {
             apply_edit(document, edit, &mut rendered);
@@ -97,6 +89,29 @@ impl Renderer {
             }
         }
         rendered
+    }
+
+    /// Renders a workload that was looked for, and takes note of what is to be said of it. Returns its edit.
+    pub(super) fn render_workload<T>(
+        &self,
+        document: &Document,
+        located: &LocatedWorkload,
+        rendered: &mut RenderedDocument,
+        inject: impl FnOnce(&WorkloadRef) -> (Option<T>, InjectionOutcome),
+    ) -> Option<T> {
+        let workload = match located {
+            Ok(workload) => workload,
+            Err(diagnostic) => {
+                rendered.diagnostics.extend(diagnostic.as_deref().cloned());
+                return None;
+            }
+        };
+        rendered.diagnostics.extend(self.check_namespace(document, workload));
+        rendered.reached_overrides.extend(self.reached_overrides(document, workload));
+        let (edit, outcome) = inject(workload);
+        rendered.diagnostics.extend(outcome.diagnostics.iter().cloned());
+        rendered.workloads.push((workload.key.to_string(), outcome));
+        edit
     }
 }
 

@@ -4,7 +4,7 @@ use super::renderer::Renderer;
 use super::{DocumentOutput, Manifest, OverridePlace, RenderedDocument};
 use crate::diagnostics::Diagnostic;
 use crate::inject::InjectionOutcome;
-use crate::yaml::{Document, split_documents};
+use crate::yaml::split_documents;
 use std::sync::Arc;
 
 /// A file to be rendered.
@@ -91,29 +91,4 @@ pub(crate) fn render_file(
     }
     whole.is_dropped = kept == 0 && !pieces.is_empty();
     whole
-}
-
-/// Renders the only document of a stream, which was read already.
-pub(crate) fn render_read_document(
-    document: &Document,
-    namespace: &str,
-    renderer: &Renderer,
-) -> RenderedFile {
-    let manifest = Manifest {
-        file: document.file(),
-        index: document.index(),
-        first_line: 1,
-        start: 0,
-        text: document.text(),
-        namespace,
-        is_named: true,
-    };
-    let RenderedDocument { output, diagnostics, workloads, reached_overrides } =
-        renderer.render_parsed(document, &manifest);
-    let (text, is_dropped) = match output {
-        DocumentOutput::Unchanged => (None, false),
-        DocumentOutput::Excluded => (None, true),
-        DocumentOutput::Changed(text) => (Some(text), false),
-    };
-    RenderedFile { text, is_dropped, diagnostics, workloads, reached_overrides }
 }

@@ -11,11 +11,14 @@ use crate::yaml::{Document, FieldPath};
 use serde_json::Value;
 use std::sync::Arc;
 
+/// A workload, or what is wrong where it cannot be located.
+pub(crate) type LocatedWorkload = Result<WorkloadRef, Option<Box<Diagnostic>>>;
+
 /// The objects of a document that a render acts on.
 #[derive(Debug, Default)]
 pub(super) struct DocumentObjects {
-    /// Its workloads, and what is wrong with those that cannot be located, in the order of the document.
-    pub(super) workloads: Vec<Result<WorkloadRef, Option<Box<Diagnostic>>>>,
+    /// Its workloads, in the order of the document.
+    pub(super) workloads: Vec<LocatedWorkload>,
     /// The places of objects that are not part of the output.
     pub(super) excluded: Vec<FieldPath>,
 }

@@ -36,38 +36,51 @@ pub(crate) fn may_concern_references(text: &str) -> bool {
     }
 }
 
+/// A reference that leads nowhere, to be located.
+pub(crate) struct DanglingReference {
+    /// The index of its object.
+    pub(crate) object: usize,
+    path: FieldPath,
+    diagnostic: Diagnostic,
+}
+
+impl DanglingReference {
+    /// Returns the warning; its object is at a place of a document.
+    pub(crate) fn into_diagnostic(self, document: &Document, at: &FieldPath) -> Diagnostic {
+        self.diagnostic.at(document.label(&at.join(&self.path), EntryPart::Value, ""))
+    }
+}
+
 /// Warns of references of injected containers that lead nowhere while an object with such a name and a prefix or
 /// hash is there. `followed` are further pairs of kinds (ConfigMap, CloneSet) in which kustomize changes names.
-pub(crate) fn find_dangling_references(
-    objects: &[(&Document, FieldPath)],
+pub(crate) fn find_dangling_references<'v>(
+    objects: impl Iterator<Item = &'v Value> + Clone,
     renderer: &Renderer,
     followed: &BTreeSet<(String, String)>,
-) -> Vec<Diagnostic> {
-    let values = || objects.iter().filter_map(|(d, at)| Some((*d, at, at.find(d.value())?)));
-    let named: Vec<NamedObject<'_>> =
-        values().filter_map(|(_, _, value)| NamedObject::from_value(value)).collect();
+) -> Vec<DanglingReference> {
+    let named: Vec<NamedObject<'_>> = objects.clone().filter_map(NamedObject::from_value).collect();
     if named.is_empty() {
         return Vec::new();
     }
     let mut found = Vec::new();
     // Many workloads refer to few objects.
     let mut known: BTreeMap<_, Option<&NamedObject<'_>>> = BTreeMap::new();
-    for (document, at, value) in values() {
+    for (object, value) in objects.enumerate() {
         let Some(kind) = renderer.kind_of(value) else { continue };
         let Some((_, kind_name)) = type_meta(value) else { continue };
         let namespace = value["metadata"]["namespace"].as_str();
         let is_builtin = is_known_to_kustomize(kind_name);
         for template in &kind.template_paths {
             let Some(pod) = template.find(value) else { continue };
-            for (referred, name, path) in collect_references(pod) {
+            visit_references(pod, |referred, name, path| {
                 let is_followed =
                     is_builtin || followed.contains(&(referred.to_owned(), kind_name.to_owned()));
                 let renamed = known.entry((referred, namespace, name, is_followed)).or_insert_with(|| {
                     let same = named.iter().filter(|n| n.kind == referred && n.namespace == namespace);
                     find_renamed(name, same, is_followed)
                 });
-                let Some(renamed) = *renamed else { continue };
-                let place = at.join(template).join(&path);
+                let Some(renamed) = *renamed else { return };
+                let path = template.join(&path());
                 let help = match renamed.needs_hash || !renamed.previous_names.is_empty() {
                     true => {
                         "put what `pillion print kustomizeconfig` prints into a file and list it in `configurations:` of the kustomization"
@@ -81,16 +94,14 @@ pub(crate) fn find_dangling_references(
                     false => format!("is called `{}` here", renamed.name),
                 };
                 let message = format!("{referred} `{name}`, which a sidecar refers to, {becomes}");
-                found.push(
-                    Diagnostic::warning(Code::DanglingReference, message)
-                        .at(document.label(&place, EntryPart::Value, ""))
-                        .field(template.join(&path).to_string())
-                        .because(format!(
-                            "nothing changes the name in a {kind_name}, so its pods would wait for `{name}`"
-                        ))
-                        .help(help),
-                );
-            }
+                let diagnostic = Diagnostic::warning(Code::DanglingReference, message)
+                    .field(path.to_string())
+                    .because(format!(
+                        "nothing changes the name in a {kind_name}, so its pods would wait for `{name}`"
+                    ))
+                    .help(help);
+                found.push(DanglingReference { object, path, diagnostic });
+            });
         }
     }
     found
@@ -147,10 +158,12 @@ fn is_original_name(name: &str, other: &str) -> bool {
     }
 }
 
-/// The ConfigMaps and Secrets that injected containers of a pod refer to: kind, name, place.
-fn collect_references(pod: &Value) -> Vec<(&'static str, &str, FieldPath)> {
+/// Visits the ConfigMaps and Secrets that injected containers of a pod refer to: kind, name, and how to make the path.
+fn visit_references<'a>(
+    pod: &'a Value,
+    mut visit: impl FnMut(&'static str, &'a str, &dyn Fn() -> FieldPath),
+) {
     let spec = FieldPath::dotted("spec");
-    let mut found = Vec::new();
     let mut mounted = BTreeSet::new();
     for list in ["initContainers", "containers"] {
         for (i, container) in array_at(&pod["spec"], list).enumerate() {
@@ -159,17 +172,17 @@ fn collect_references(pod: &Value) -> Vec<(&'static str, &str, FieldPath)> {
             if !is_injected {
                 continue;
             }
-            let at = spec.child(list).child(i);
+            let at = || spec.child(list).child(i);
             mounted.extend(array_at(container, "volumeMounts").filter_map(|m| m["name"].as_str()));
             for (j, env) in array_at(container, "env").enumerate() {
-                let from = at.child("env").child(j).child("valueFrom");
-                push_reference(&mut found, &env["valueFrom"], &from, "configMapKeyRef", "ConfigMap", "name");
-                push_reference(&mut found, &env["valueFrom"], &from, "secretKeyRef", "Secret", "name");
+                let from = || at().child("env").child(j).child("valueFrom");
+                visit_reference(&mut visit, &env["valueFrom"], &from, ("configMapKeyRef", "name"));
+                visit_reference(&mut visit, &env["valueFrom"], &from, ("secretKeyRef", "name"));
             }
             for (j, from) in array_at(container, "envFrom").enumerate() {
-                let at = at.child("envFrom").child(j);
-                push_reference(&mut found, from, &at, "configMapRef", "ConfigMap", "name");
-                push_reference(&mut found, from, &at, "secretRef", "Secret", "name");
+                let at = || at().child("envFrom").child(j);
+                visit_reference(&mut visit, from, &at, ("configMapRef", "name"));
+                visit_reference(&mut visit, from, &at, ("secretRef", "name"));
             }
         }
     }
@@ -177,31 +190,30 @@ fn collect_references(pod: &Value) -> Vec<(&'static str, &str, FieldPath)> {
         if !volume["name"].as_str().is_some_and(|name| mounted.contains(name)) {
             continue;
         }
-        let at = spec.child("volumes").child(i);
-        push_reference(&mut found, volume, &at, "configMap", "ConfigMap", "name");
-        push_reference(&mut found, volume, &at, "secret", "Secret", "secretName");
+        let at = || spec.child("volumes").child(i);
+        visit_reference(&mut visit, volume, &at, ("configMap", "name"));
+        visit_reference(&mut visit, volume, &at, ("secret", "secretName"));
         for (j, source) in array_at(&volume["projected"], "sources").enumerate() {
-            let at = at.child("projected").child("sources").child(j);
-            push_reference(&mut found, source, &at, "configMap", "ConfigMap", "name");
-            push_reference(&mut found, source, &at, "secret", "Secret", "name");
+            let at = || at().child("projected").child("sources").child(j);
+            visit_reference(&mut visit, source, &at, ("configMap", "name"));
+            visit_reference(&mut visit, source, &at, ("secret", "name"));
         }
     }
-    found
 }
 
-fn push_reference<'a>(
-    found: &mut Vec<(&'static str, &'a str, FieldPath)>,
+/// Visits the reference below a key, with its name below another one.
+fn visit_reference<'a>(
+    visit: &mut impl FnMut(&'static str, &'a str, &dyn Fn() -> FieldPath),
     value: &'a Value,
-    at: &FieldPath,
-    key: &'static str,
-    kind: &'static str,
-    name: &'static str,
+    at: &dyn Fn() -> FieldPath,
+    (key, name): (&'static str, &'static str),
 ) {
+    let kind = if key.starts_with("secret") { "Secret" } else { "ConfigMap" };
     // What is optional may be missing.
     if let Some(reference) = value.get(key).filter(|r| r["optional"] != true)
         && let Some(text) = reference[name].as_str()
     {
-        found.push((kind, text, at.child(key).child(name)));
+        visit(kind, text, &|| at().child(key).child(name));
     }
 }
 

@@ -9,7 +9,7 @@ use crate::inject::{self, InjectionOutcome, LedgerTrace, NamespaceLabels, PodTem
 use crate::model::ledger::LedgerEntry;
 use crate::model::sidecar_override::{OverrideHold, ResolvedOverrides, SidecarOverride};
 use crate::model::workload::{self, NO_NAMESPACE, WorkloadKind};
-use crate::yaml::{Document, EntryPart, FieldPath};
+use crate::yaml::{Document, EntryPart, FieldPath, ItemSplices, PartChange};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,12 +166,10 @@ impl Renderer {
         if self.is_kruise_runtime() {
             return self.deploy(document, workload, None);
         }
-        let assignment = workload.with_source(document, |source| self.assignments.for_workload(source));
-        let mut injected = self.inject_assigned(document, workload, assignment);
-        if self.options.trace {
-            injected.outcome.trace.ledgers = self.ledger_traces(document, workload);
-        }
-        injected
+        let (change, outcome) = self.inject_by_ledgers(document, workload, |change, partition| {
+            whole_change(document, workload, change, partition)
+        });
+        InjectedWorkload { change, outcome }
     }
 
     /// Renders a workload as if its line in the ledger of a SidecarSet were this one.
@@ -293,8 +291,7 @@ impl Renderer {
             let InjectedWorkload { change, outcome } = self.deploy(document, workload, None);
             return (change.map(|(at, new)| WorkloadEdit::Value(at, new)), outcome);
         }
-        let assignment = workload.with_source(document, |source| self.assignments.for_workload(source));
-        let (edit, mut outcome) = self.inject_with(document, workload, assignment, |change, partition| {
+        self.inject_by_ledgers(document, workload, |change, partition| {
             let parts = change.as_ref().map(PodTemplateChange::parts).filter(|_| partition.is_none());
             let text = parts.and_then(|parts| document.rewrite_parts(&workload.template_path, parts));
             let whole = || whole_change(document, workload, change, partition);
@@ -308,7 +305,37 @@ impl Renderer {
                 }
                 None => whole().map(|(at, new)| WorkloadEdit::Value(at, new)),
             }
-        });
+        })
+    }
+
+    /// Renders a workload that is in an item of a list. Returns the place that changes with its new value, and the
+    /// splices of `splice`, which gets the parts of the pod template that change.
+    pub(super) fn inject_into_item(
+        &self,
+        document: &Document,
+        workload: &WorkloadRef,
+        splice: impl FnOnce(&[PartChange<'_>]) -> Option<ItemSplices>,
+    ) -> (Option<(FieldPath, Value, Option<ItemSplices>)>, InjectionOutcome) {
+        if self.is_kruise_runtime() {
+            let InjectedWorkload { change, outcome } = self.deploy(document, workload, None);
+            return (change.map(|(at, new)| (at, new, None)), outcome);
+        }
+        self.inject_by_ledgers(document, workload, |change, partition| {
+            let parts = change.as_ref().map(PodTemplateChange::parts).filter(|_| partition.is_none());
+            let splices = parts.and_then(splice);
+            whole_change(document, workload, change, partition).map(|(at, new)| (at, new, splices))
+        })
+    }
+
+    /// Injects as the ledgers say, or the files where there are none, and hands on what changes.
+    fn inject_by_ledgers<T>(
+        &self,
+        document: &Document,
+        workload: &WorkloadRef,
+        write: impl FnOnce(Option<PodTemplateChange<'_>>, Option<NewPartition<'_>>) -> Option<T>,
+    ) -> (Option<T>, InjectionOutcome) {
+        let assignment = workload.with_source(document, |source| self.assignments.for_workload(source));
+        let (edit, mut outcome) = self.inject_with(document, workload, assignment, write);
         if self.options.trace {
             outcome.trace.ledgers = self.ledger_traces(document, workload);
         }

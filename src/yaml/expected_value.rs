@@ -59,6 +59,11 @@ impl<'a> ExpectedValue<'a> {
         Self { value: old, change: ExpectedChange::Parts(at, parts) }
     }
 
+    /// Returns the mapping `old` with entries of its own.
+    pub(super) fn with_entries(old: &'a Value, entries: &'a [PartChange<'a>]) -> Self {
+        Self { value: old, change: ExpectedChange::Own(entries) }
+    }
+
     /// Returns a value that stays as it is.
     pub(super) fn unchanged(value: &'a Value) -> Self {
         Self { value, change: ExpectedChange::None }

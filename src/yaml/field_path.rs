@@ -96,6 +96,28 @@ impl FieldPath {
         *place = new;
     }
 
+    /// Returns a copy of a value with another one at the path, which is there.
+    pub(crate) fn copy_with(&self, whole: &Value, new: Value) -> Value {
+        fn copy(whole: &Value, steps: &[PathSegment], new: Value) -> Value {
+            let Some((step, below)) = steps.split_first() else { return new };
+            let mut new = Some(new);
+            let mut part = |is_changed: bool, old: &Value| match new.take_if(|_| is_changed) {
+                Some(new) => copy(old, below, new),
+                None => old.clone(),
+            };
+            match (whole, step) {
+                (Value::Object(map), PathSegment::Key(key)) => {
+                    map.iter().map(|(k, old)| (k.clone(), part(k == key, old))).collect()
+                }
+                (Value::Array(items), PathSegment::Index(index)) => {
+                    items.iter().enumerate().map(|(i, old)| part(i == *index, old)).collect()
+                }
+                _ => whole.clone(),
+            }
+        }
+        copy(whole, &self.0, new)
+    }
+
     /// Returns the steps.
     pub fn segments(&self) -> &[PathSegment] {
         &self.0

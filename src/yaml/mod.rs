@@ -25,6 +25,7 @@ mod verify_walk;
 
 pub use differential::{compare_block_reader, compare_verify_walk};
 pub use document_source::DocumentSource;
+pub(crate) use edit::{ItemChange, ItemSplices, ListChange, ListEditor};
 pub use emit::{emit, emit_flow};
 pub(crate) use expected_value::{PartChange, PartContent};
 pub use fast_check::is_certainly_readable;
@@ -128,6 +129,16 @@ impl Document {
     /// Returns a label at a path; where the path leads nowhere, at its longest part that exists.
     pub fn label(&self, path: &FieldPath, part: EntryPart, text: impl Into<String>) -> Span {
         self.source().label(self.range(path, part), text)
+    }
+
+    /// Returns the labels of all items of the list at a path.
+    pub(crate) fn item_labels(&self, list: &FieldPath) -> impl Iterator<Item = Span> + use<'_> {
+        let source = self.source();
+        let below = |node, segment| self.find_child(node, segment).map(|(_, value)| value);
+        let found = self.tree.root().and_then(|root| list.segments().iter().try_fold(root, below));
+        let found = found.filter(|&list| self.tree.node(list).kind.is_sequence());
+        let items = found.into_iter().flat_map(|list| self.tree.children(list));
+        items.map(move |item| source.label(self.tree.span(item), ""))
     }
 
     fn source(&self) -> SourceText<'_> {

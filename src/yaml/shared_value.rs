@@ -54,7 +54,7 @@ impl SharedValue {
 /// An item of a new list.
 #[derive(Debug, Clone)]
 pub(crate) enum ListItem<'a> {
-    /// An item of the old list, by reference.
+    /// A value by reference, nearly always an item of the old list.
     Kept(&'a Value),
     /// A new one that other documents get too.
     Shared(Arc<SharedValue>),

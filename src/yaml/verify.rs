@@ -53,6 +53,15 @@ pub(super) fn certainly_has_parts(
         )
 }
 
+/// Returns whether a text is certainly the mapping `old` with entries of its own: the last key of each part.
+pub(super) fn certainly_has_entries(text: &str, old: &Value, entries: &[PartChange<'_>]) -> bool {
+    old.is_object()
+        && certainly_says(
+            &text[tree::skipped_prefix_length(text)..],
+            ExpectedValue::with_entries(old, entries),
+        )
+}
+
 /// Compares the events of yaml-rust2 with the value expected. `unterminated`: the last line, where the text had no line
 /// end.
 fn verify_by_parser(

@@ -360,13 +360,15 @@ impl NodeEditor<'_> {
 
     /// Returns whether a line is right below a block scalar that keeps the blank lines at its end.
     fn keeps_blank_lines(&self, line: usize) -> bool {
-        let ends = self.kept_blank_lines.get_or_init(|| {
+        let ends = self.layout.kept_blank_lines.get_or_init(|| {
             let ids = 0..NodeId::try_from(self.tree.len()).unwrap_or(NodeId::MAX);
             let keeps = |id: &NodeId| {
-                let start = self.tree.span(*id).start;
-                let header = &self.text[start..line_end(self.text, start)];
-                self.tree.node(*id).kind.is_block_scalar()
-                    && header.split('#').next().is_some_and(|h| h.contains('+'))
+                let node = self.tree.node(*id);
+                node.kind.is_block_scalar() && {
+                    let start = node.start as usize;
+                    let header = &self.text[start..line_end(self.text, start)];
+                    header.split('#').next().is_some_and(|h| h.contains('+'))
+                }
             };
             ids.filter(keeps).map(|id| next_line(self.text, self.tree.span(id).end)).collect()
         });

@@ -7,6 +7,7 @@ mod align;
 mod block;
 mod flow;
 mod lines;
+mod list;
 mod parts;
 mod replace;
 mod style;
@@ -19,9 +20,11 @@ use super::syntax::Error;
 use super::tree::{NodeId, NodeKind, SyntaxTree};
 use super::{Document, FieldPath, PathSegment, syntax, value, verify};
 use crate::diagnostics::{Code, Diagnostic};
+pub(crate) use list::{ItemChange, ItemSplices, ListChange, ListEditor};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 /// Why an edit is refused, or that it is done.
 type EditResult = Result<(), Box<Error>>;
@@ -121,7 +124,7 @@ enum SlotContext {
 }
 
 /// A range of the text, and what is there instead.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Splice {
     range: Range<usize>,
     text: String,
@@ -135,11 +138,17 @@ struct NodeEditor<'a> {
     /// Anchored nodes with the aliases that refer to them, in order.
     aliases: Vec<(NodeId, NodeId)>,
     line_end: &'static str,
-    /// The document's block style, computed on demand.
-    observed_style: std::cell::OnceCell<style::ObservedStyle>,
-    /// The lines below block scalars that keep their blank lines, computed on demand.
-    kept_blank_lines: std::cell::OnceCell<Vec<usize>>,
+    layout: Arc<DocumentLayout>,
     splices: Vec<Splice>,
+}
+
+/// What edits ask of a whole document, computed on demand.
+#[derive(Debug, Default)]
+struct DocumentLayout {
+    /// Its block style.
+    style: OnceLock<style::ObservedStyle>,
+    /// The lines below block scalars that keep their blank lines.
+    kept_blank_lines: OnceLock<Vec<usize>>,
 }
 
 impl<'a> NodeEditor<'a> {
@@ -155,8 +164,7 @@ impl<'a> NodeEditor<'a> {
             root: &document.value,
             aliases,
             line_end: eol,
-            observed_style: std::cell::OnceCell::new(),
-            kept_blank_lines: std::cell::OnceCell::new(),
+            layout: Arc::default(),
             splices: Vec::new(),
         }
     }
@@ -184,7 +192,8 @@ impl<'a> NodeEditor<'a> {
 
     /// Returns the block style at a node.
     fn style(&self, near: NodeId) -> BlockStyle {
-        self.observed_style
+        self.layout
+            .style
             .get_or_init(|| style::ObservedStyle::from_document(self.text, self.tree))
             .at_node(self.text, self.tree, near)
     }

@@ -33,28 +33,47 @@ impl Document {
     /// collections, or where the edited text is not certainly the intended one: then [`Document::rewrite`] decides.
     pub(crate) fn rewrite_parts(&self, at: &FieldPath, parts: &[PartChange<'_>]) -> Option<String> {
         let mut editor = NodeEditor::new(self);
-        let is_plain = editor.aliases.is_empty()
-            && self.text.ends_with('\n')
-            && memchr::memchr(b'\r', self.text.as_bytes()).is_none();
-        if !is_plain || parts.iter().any(|p| p.content.is_empty() || p.content.has_noncanonical_number()) {
+        if !editor.is_plain() {
             return None;
         }
-        let mut root = (self.tree.root()?, &self.value, editor.root_slot());
-        for step in at.segments() {
-            root = editor.find_own_child(root.0, root.1, step, &root.2)?;
-        }
-        for of_parent in parts.chunk_by(|a, b| a.keys[0] == b.keys[0]) {
-            let parent = editor.find_own_child(root.0, root.1, &of_parent[0].keys[0].into(), &root.2)?;
-            editor.add_parts(parent, of_parent)?;
-        }
+        let root = (self.tree.root()?, &self.value, editor.root_slot());
+        editor.change_parts(root, at, parts)?;
         let text = editor.apply_splices();
         verify::certainly_has_parts(&text, &self.value, at.segments(), parts).then_some(text)
     }
 }
 
 impl<'a> NodeEditor<'a> {
+    /// Returns whether the document has neither aliases nor carriage returns, and ends with a line end.
+    pub(super) fn is_plain(&self) -> bool {
+        self.aliases.is_empty()
+            && self.text.ends_with('\n')
+            && memchr::memchr(b'\r', self.text.as_bytes()).is_none()
+    }
+
+    /// Makes the changes below the node at a path from another node.
+    pub(super) fn change_parts(
+        &mut self,
+        from: (NodeId, &'a Value, NodeSlot),
+        at: &FieldPath,
+        parts: &[PartChange<'_>],
+    ) -> Option<()> {
+        if parts.iter().any(|p| p.content.is_empty() || p.content.has_noncanonical_number()) {
+            return None;
+        }
+        let mut node = from;
+        for step in at.segments() {
+            node = self.find_own_child(node.0, node.1, step, &node.2)?;
+        }
+        for of_parent in parts.chunk_by(|a, b| a.keys[0] == b.keys[0]) {
+            let parent = self.find_own_child(node.0, node.1, &of_parent[0].keys[0].into(), &node.2)?;
+            self.add_parts(parent, of_parent)?;
+        }
+        Some(())
+    }
+
     /// Makes the changes below one mapping.
-    fn add_parts(
+    pub(super) fn add_parts(
         &mut self,
         (map, old, slot): (NodeId, &'a Value, NodeSlot),
         parts: &[PartChange<'_>],
