@@ -113,6 +113,17 @@ impl CollectedObjects {
         found
     }
 
+    /// Returns whether nothing was found.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { sidecar_sets, ledgers, overrides, namespaces, diagnostics, unreadable } = self;
+        sidecar_sets.is_empty()
+            && ledgers.is_empty()
+            && overrides.is_empty()
+            && namespaces.is_empty()
+            && diagnostics.is_empty()
+            && unreadable.is_empty()
+    }
+
     /// Adds what was found elsewhere.
     pub(crate) fn merge(&mut self, other: Self) {
         self.sidecar_sets.extend(other.sidecar_sets);

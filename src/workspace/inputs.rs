@@ -172,7 +172,7 @@ pub fn select_inputs(files: &dyn FileSource, paths: &[PathBuf], choice: &InputOp
     for (found, is_named) in found {
         if !is_named && patches.contains(&found.path) {
             chosen.diagnostics.push(skipped_patch(&found));
-        } else if seen.insert(found.path.clone().into_os_string()) {
+        } else if paths.len() == 1 || seen.insert(found.path.clone().into_os_string()) {
             chosen.inputs.push(input_from_file(found, is_named, &choice.namespaces));
         }
     }

@@ -105,6 +105,11 @@ impl ClusterRenderers {
         }
     }
 
+    /// Returns whether there are SidecarOverrides in any of the clusters.
+    pub(crate) fn has_overrides(&self) -> bool {
+        self.by_cluster.iter().any(|(_, renderer)| !renderer.overrides.is_empty())
+    }
+
     /// Reports SidecarOverrides that had no effect in a run, in any of the clusters.
     pub(crate) fn unused_overrides(&self, found: &OverrideUse) -> Vec<Diagnostic> {
         let injecting = self.by_cluster.iter().filter(|(_, renderer)| !renderer.is_kruise_runtime());

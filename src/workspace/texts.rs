@@ -83,7 +83,7 @@ pub(super) fn read_inputs(
         let (found, text) = result.unwrap_or_else(|error| {
             (CollectedObjects { diagnostics: vec![error], ..CollectedObjects::default() }, Some("".into()))
         });
-        if names.next().is_some_and(|name| seen.insert(name)) {
+        if names.next().is_some_and(|name| !found.is_empty() && seen.insert(name)) {
             collected.merge(found);
         }
         texts.push(text);

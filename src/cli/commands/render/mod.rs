@@ -342,13 +342,16 @@ fn write_outputs<'a>(
 ) -> Result<RenderCounts, Error> {
     let mut tally = RenderCounts::default();
     let mut failure = None;
+    let has_overrides = renderers.has_overrides();
     let progress = Progress::new("Rendering", "files", texts.len(), common);
     renderers.render_inputs(texts, options, |mut done| {
         progress.step();
         reporter.add(std::mem::take(&mut done.rendered.diagnostics));
         tally.files += 1;
         tally.workloads += done.rendered.workloads.len();
-        tally.note_overrides(&mut done);
+        if has_overrides {
+            tally.note_overrides(&mut done);
+        }
         if !matches!(done.input.source, InputSource::File(_)) {
             tally
                 .workload_keys
