@@ -19,11 +19,18 @@ fn is_safe_component(step: Component<'_>) -> bool {
 }
 
 /// Returns the text of a list.
-pub fn emit(names: &BTreeSet<String>) -> String {
-    names.iter().map(|name| format!("{name}\n")).collect()
+pub fn emit(names: &BTreeSet<impl AsRef<str>>) -> String {
+    names.iter().map(|name| format!("{}\n", name.as_ref())).collect()
 }
 
 /// Returns a path with `/` on every system, as lists and trees hold it.
 pub(crate) fn to_slash(path: &Path) -> String {
-    path.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+    let mut text = String::with_capacity(path.as_os_str().len());
+    for (i, step) in path.components().enumerate() {
+        if i > 0 {
+            text.push('/');
+        }
+        text.push_str(&step.as_os_str().to_string_lossy());
+    }
+    text
 }

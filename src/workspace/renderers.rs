@@ -126,12 +126,13 @@ impl ClusterRenderers {
         self.by_cluster.iter().find(|(cluster, _)| has(cluster)).map(|(_, renderer)| renderer)
     }
 
-    /// Renders every file in parallel, and passes the results on in order.
-    pub(crate) fn render_inputs<'a>(
+    /// Renders every file in parallel, as far as `finish` too, and passes the results on in order.
+    pub(crate) fn render_inputs<'a, R: Send>(
         &self,
         texts: &'a InputTexts,
         options: FileRenderOptions,
-        take: impl FnMut(RenderedInput<'a>),
+        finish: impl Fn(RenderedInput<'a>) -> R + Sync,
+        take: impl FnMut(R),
     ) {
         let render = |(input, kept): &'a (Input, Option<Box<str>>)| {
             let Some(renderer) = self.renderer_for(input) else {
@@ -146,7 +147,7 @@ impl ClusterRenderers {
                 Err(error) => RenderedInput::failed(input, error),
             }
         };
-        map_in_order(texts, render, take);
+        map_in_order(texts, |input| finish(render(input)), take);
     }
 }
 

@@ -23,10 +23,10 @@ pub(crate) struct OutputFolder {
     root: SandboxPath,
     /// What pillion wrote earlier.
     previous_files: BTreeSet<String>,
-    /// What there will be.
-    new_files: BTreeSet<String>,
-    /// The input that each of these files is made from.
+    /// What there will be, and the input that each of these files is made from.
     input_by_file: BTreeMap<String, Arc<str>>,
+    /// Those of them that are there already, and that pillion did not write.
+    foreign_matches: BTreeSet<String>,
     /// The new files, and how many.
     transaction: FileTransaction,
     written_count: usize,
@@ -47,8 +47,8 @@ impl OutputFolder {
             name: name.to_owned(),
             root: place,
             previous_files: file_list::parse(&list),
-            new_files: BTreeSet::new(),
             input_by_file: BTreeMap::new(),
+            foreign_matches: BTreeSet::new(),
             transaction: FileTransaction::default(),
             written_count: 0,
         })
@@ -62,23 +62,33 @@ impl OutputFolder {
         read_text(&self.root, &self.name, relative, MAX_RENDERED_BYTES)
     }
 
-    /// Takes note that a file belongs to the new state, without writing it.
+    /// Returns a reader for the files that are there now.
+    pub(crate) fn reader(&self) -> FolderReader {
+        FolderReader(self.root.clone())
+    }
+
+    /// Takes note that a file belongs to the new state, without writing it. Returns whether pillion wrote it earlier.
     ///
     /// # Errors
     /// When another input has the same place, or its name cannot be in a list.
-    pub(crate) fn register_file(&mut self, relative: &Path, input: &Arc<str>) -> Result<(), Box<Diagnostic>> {
+    pub(crate) fn register_file(
+        &mut self,
+        relative: &Path,
+        input: &Arc<str>,
+    ) -> Result<bool, Box<Diagnostic>> {
         if let Some(diagnostics) = check_file_name(relative) {
             return Err(Box::new(diagnostics));
         }
         let name = to_slash(relative);
-        if let Some(first) = self.input_by_file.insert(name.clone(), Arc::clone(input)) {
-            return Err(Box::new(output_collision(&self.name.join(relative), &first, input)));
+        let is_known = self.previous_files.contains(&name);
+        match self.input_by_file.insert(name, Arc::clone(input)) {
+            Some(first) => Err(Box::new(output_collision(&self.name.join(relative), &first, input))),
+            None => Ok(is_known),
         }
-        self.new_files.insert(name);
-        Ok(())
     }
 
-    /// Takes the new text of a file, made from `input`. Nothing is visible until [`OutputFolder::commit`].
+    /// Takes the new text of a file, made from `input`, and what its place has now. Nothing is visible until
+    /// [`OutputFolder::commit`].
     ///
     /// # Errors
     /// The outer one when the file system fails; the inner one when something is in the way.
@@ -87,37 +97,50 @@ impl OutputFolder {
         relative: &Path,
         input: &Arc<str>,
         text: &str,
+        present: PresentFile,
     ) -> Result<Result<(), Box<Diagnostic>>, Error> {
-        if let Err(diagnostics) = self.register_file(relative, input) {
-            return Ok(Err(diagnostics));
-        }
-        let name = to_slash(relative);
-        let is_known = self.previous_files.contains(&name);
-        let shown = self.name.join(relative);
-        match self.root.join(relative).read_if_exists(MAX_RENDERED_BYTES) {
-            Ok(Some(present)) if present == text.as_bytes() => {
+        let is_known = match self.register_file(relative, input) {
+            Ok(is_known) => is_known,
+            Err(diagnostics) => return Ok(Err(diagnostics)),
+        };
+        match present {
+            PresentFile::Same => {
                 if !is_known {
                     // It happens to be right, and stays another program's: it is not to be removed one day.
-                    self.new_files.remove(&name);
+                    self.foreign_matches.insert(to_slash(relative));
                 }
                 return Ok(Ok(()));
             }
-            Ok(Some(_)) if !is_known => return Ok(Err(Box::new(unmanaged_file(&shown)))),
+            PresentFile::Different if !is_known => {
+                return Ok(Err(Box::new(unmanaged_file(&self.name.join(relative)))));
+            }
             // A link in the place of a file that pillion wrote is replaced, and what it leads to stays.
-            Err(AccessError::Symlink(link)) if is_known && link == self.root.join(relative).path() => {}
-            Err(refused) if !matches!(refused, AccessError::TooLarge(_)) || !is_known => {
+            PresentFile::Refused(AccessError::Symlink(link))
+                if is_known && link == self.root.join(relative).path() => {}
+            PresentFile::Refused(refused) if !matches!(refused, AccessError::TooLarge(_)) || !is_known => {
+                let shown = self.name.join(relative);
                 return Ok(Err(Box::new(refused.to_diagnostic(&shown.to_string_lossy()))));
             }
-            _ => {}
+            PresentFile::Different | PresentFile::Missing | PresentFile::Refused(_) => {}
         }
         self.written_count += 1;
         let put = self.transaction.put(&self.root.join(relative), &self.root, text.as_bytes());
         separate_access_error(put, &self.name.join(relative))
     }
 
+    /// Returns whether a file is part of the new state that the list names.
+    fn is_new(&self, name: &str) -> bool {
+        self.input_by_file.contains_key(name) && !self.foreign_matches.contains(name)
+    }
+
+    /// Returns the files of the new state that the list names.
+    fn new_files(&self) -> impl Iterator<Item = &str> {
+        self.input_by_file.keys().map(String::as_str).filter(|name| !self.foreign_matches.contains(*name))
+    }
+
     /// Returns what pillion wrote earlier and makes no longer.
     pub(crate) fn stale_files(&self) -> impl Iterator<Item = &str> {
-        self.previous_files.difference(&self.new_files).map(String::as_str)
+        self.previous_files.iter().filter(|name| !self.is_new(name)).map(String::as_str)
     }
 
     /// Returns what is in the folder and belongs neither to the new state nor to what pillion wrote earlier; a link or a
@@ -130,9 +153,7 @@ impl OutputFolder {
         let below = below.map_err(|refused| Box::new(refused.to_diagnostic(&self.name.to_string_lossy())))?;
         let is_known = |path: &Path| {
             let name = to_slash(path);
-            name == file_list::FILE_NAME
-                || self.new_files.contains(&name)
-                || self.previous_files.contains(&name)
+            name == file_list::FILE_NAME || self.is_new(&name) || self.previous_files.contains(&name)
         };
         let foreign = below.into_iter().filter(|(path, _)| !is_known(path));
         Ok(foreign
@@ -145,7 +166,7 @@ impl OutputFolder {
 
     /// Returns the files of the new state that are there, and that the list does not name.
     pub(crate) fn unlisted_files(&self) -> impl Iterator<Item = &str> {
-        let unlisted = self.new_files.difference(&self.previous_files).map(String::as_str);
+        let unlisted = self.new_files().filter(|name| !self.previous_files.contains(*name));
         unlisted.filter(|name| matches!(self.read_current(Path::new(name)), Ok(Some(_))))
     }
 
@@ -154,32 +175,33 @@ impl OutputFolder {
     ///
     /// # Errors
     /// The outer one when the file system fails; the inner one when something is in the way.
-    pub(crate) fn commit(self) -> Result<Result<(usize, usize), Box<Diagnostic>>, Error> {
-        let stale: Vec<String> = self.stale_files().map(str::to_owned).collect();
+    pub(crate) fn commit(mut self) -> Result<Result<(usize, usize), Box<Diagnostic>>, Error> {
+        let written = std::mem::take(&mut self.transaction);
+        let stale: Vec<&str> = self.stale_files().collect();
         let mut changes = FileTransaction::default();
+        let previous_files: BTreeSet<&str> = self.previous_files.iter().map(String::as_str).collect();
+        let new_files: BTreeSet<&str> = self.new_files().collect();
         // A run that is killed on the way must not disown what it has written.
-        let both: BTreeSet<String> = self.previous_files.union(&self.new_files).cloned().collect();
+        let both: BTreeSet<&str> = previous_files.union(&new_files).copied().collect();
         let list = self.root.join(Path::new(file_list::FILE_NAME));
         let shown = self.name.join(file_list::FILE_NAME);
-        let put_list = |changes: &mut FileTransaction,
-                        names: &BTreeSet<String>,
-                        present: &BTreeSet<String>| {
+        let put_list = |changes: &mut FileTransaction, names: &BTreeSet<&str>, present: &BTreeSet<&str>| {
             if names == present {
                 return Ok(Ok(()));
             }
             separate_access_error(changes.put(&list, &self.root, file_list::emit(names).as_bytes()), &shown)
         };
-        if let Err(diagnostics) = put_list(&mut changes, &both, &self.previous_files)? {
+        if let Err(diagnostics) = put_list(&mut changes, &both, &previous_files)? {
             return Ok(Err(diagnostics));
         }
-        changes.append(self.transaction);
+        changes.append(written);
         for name in &stale {
             let removed = changes.remove(&self.root.join(Path::new(name)), &self.root);
             if let Err(diagnostics) = separate_access_error(removed, &self.name.join(name))? {
                 return Ok(Err(diagnostics));
             }
         }
-        if let Err(diagnostics) = put_list(&mut changes, &self.new_files, &both)? {
+        if let Err(diagnostics) = put_list(&mut changes, &new_files, &both)? {
             return Ok(Err(diagnostics));
         }
         if let Err(diagnostics) = separate_access_error(changes.commit(), &self.name)? {
@@ -191,6 +213,35 @@ impl OutputFolder {
         self.root.remove_stale_files();
         SandboxPath::from_user_path(&self.root.base).remove_stale_files();
         Ok(Ok((self.written_count, stale.len())))
+    }
+}
+
+/// Reads the files of a folder, on any thread.
+#[derive(Debug, Clone)]
+pub(crate) struct FolderReader(SandboxPath);
+
+/// What is in the place of a file.
+#[derive(Debug)]
+pub(crate) enum PresentFile {
+    /// A file with the same text.
+    Same,
+    /// A file with another text.
+    Different,
+    /// Nothing.
+    Missing,
+    /// Something that is not read.
+    Refused(AccessError),
+}
+
+impl FolderReader {
+    /// Compares a file with its new text.
+    pub(crate) fn compare(&self, relative: &Path, text: &str) -> PresentFile {
+        match self.0.join(relative).read_if_exists(MAX_RENDERED_BYTES) {
+            Ok(Some(present)) if present == text.as_bytes() => PresentFile::Same,
+            Ok(Some(_)) => PresentFile::Different,
+            Ok(None) => PresentFile::Missing,
+            Err(refused) => PresentFile::Refused(refused),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ mod folder;
 mod stream;
 
 pub use diff::unified_diff;
-pub(crate) use folder::{OutputFolder, replace_files};
+pub(crate) use folder::{FolderReader, OutputFolder, PresentFile, replace_files};
 pub(crate) use stream::OutputStream;
 
 /// What went wrong outside the user's manifests.

@@ -76,7 +76,7 @@ fn explain_named_workload(
     let (mut found, mut known, today) = (Vec::new(), Vec::new(), clock::today());
     let progress = Progress::new("Rendering", "files", inputs.texts.len(), common);
     let how = FileRenderOptions { explains: true, ..FileRenderOptions::default() };
-    renderers.render_inputs(&inputs.texts, how, |done| {
+    renderers.render_inputs(&inputs.texts, how, std::convert::identity, |done| {
         progress.step();
         let is_wanted = done.rendered.workloads.iter().any(|(key, _)| wanted.matches(key));
         if is_wanted {

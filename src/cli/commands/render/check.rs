@@ -55,7 +55,7 @@ impl RenderCheck {
             (Some(_), _) if done.rendered.is_dropped => return None,
             (Some(folder), Some(root)) => {
                 let expected = folder.register_file(&done.input.output_path, &done.input.name);
-                let present = match expected.and_then(|()| folder.read_current(&done.input.output_path)) {
+                let present = match expected.and_then(|_| folder.read_current(&done.input.output_path)) {
                     Ok(present) => present,
                     Err(diagnostic) => return Some(*diagnostic),
                 };

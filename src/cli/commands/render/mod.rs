@@ -20,7 +20,7 @@ use crate::workspace::InputSource;
 use crate::workspace::{
     ClusterRenderers, Configuration, InputTexts, RenderedInput, Workspace, WorkspaceRenderOptions,
 };
-use crate::write::{Error, OutputFolder, OutputStream, replace_files};
+use crate::write::{Error, FolderReader, OutputFolder, OutputStream, PresentFile, replace_files};
 use branch::Options;
 use check::RenderCheck;
 use clap::{Args, Parser as _};
@@ -344,7 +344,17 @@ fn write_outputs<'a>(
     let mut failure = None;
     let has_overrides = renderers.has_overrides();
     let progress = Progress::new("Rendering", "files", texts.len(), common);
-    renderers.render_inputs(texts, options, |mut done| {
+    let folder = target.folder_reader();
+    let compare = |mut done: RenderedInput<'a>| {
+        let folder = folder.as_ref().filter(|_| !done.rendered.is_dropped);
+        let present = folder.map(|folder| folder.compare(&done.input.output_path, done.text()));
+        if matches!(present, Some(PresentFile::Same)) {
+            // Nothing asks for the text of a file that stays: its memory is for the next one of this thread.
+            done.rendered.text = None;
+        }
+        (done, present)
+    };
+    renderers.render_inputs(texts, options, compare, |(mut done, present)| {
         progress.step();
         reporter.add(std::mem::take(&mut done.rendered.diagnostics));
         tally.files += 1;
@@ -359,7 +369,7 @@ fn write_outputs<'a>(
         }
         tally.injected += done.rendered.workloads.iter().filter(|(_, o)| !o.injected_sets.is_empty()).count();
         if failure.is_none() && !reporter.has_errors() {
-            match target.write_input(done) {
+            match target.write_input(done, present) {
                 Ok(diagnostics) => reporter.add(diagnostics),
                 Err(error) => failure = Some(error),
             }
@@ -378,14 +388,29 @@ impl<'a> RenderTarget<'a> {
         }
     }
 
-    fn write_input(&mut self, done: RenderedInput<'a>) -> Result<Option<Diagnostic>, Error> {
+    /// Returns the reader of the folder that files are written to.
+    fn folder_reader(&self) -> Option<FolderReader> {
+        match self {
+            Self::Folder(folder) => Some(folder.reader()),
+            Self::Stdout(_) | Self::InPlace(_) | Self::Comparison(_) => None,
+        }
+    }
+
+    /// Takes a rendered input; `present` is what its place in the folder has, where it has one.
+    fn write_input(
+        &mut self,
+        done: RenderedInput<'a>,
+        present: Option<PresentFile>,
+    ) -> Result<Option<Diagnostic>, Error> {
         match self {
             Self::Stdout(_) | Self::Folder(_) if done.rendered.is_dropped => Ok(None),
             Self::Stdout(stream) => stream.add(done.into_text()).map(|()| None),
-            Self::Folder(folder) => Ok(folder
-                .write_file(&done.input.output_path, &done.input.name, done.text())?
-                .err()
-                .map(|d| *d)),
+            Self::Folder(folder) => {
+                let Some(present) = present else { return Ok(None) };
+                let written =
+                    folder.write_file(&done.input.output_path, &done.input.name, done.text(), present)?;
+                Ok(written.err().map(|d| *d))
+            }
             Self::InPlace(changed) => {
                 if let (Some(new), InputSource::File(_)) = (done.rendered.text, &done.input.source) {
                     changed.push((done.input.sandbox_path.clone(), new));
