@@ -2,9 +2,13 @@
 
 use super::source_text::SourceText;
 use crate::diagnostics::{Code, Diagnostic};
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr_iter};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+static SEPARATOR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n---"));
+static DOCUMENT_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n..."));
 
 /// The part of a file that makes one document: its `---` line, where it has one, and all up to the next one.
 ///
@@ -43,7 +47,7 @@ pub fn split_documents(file: &Arc<str>, text: &str) -> (Vec<DocumentSlice>, Vec<
 fn find_separators(bytes: &[u8]) -> Vec<usize> {
     // Kubernetes compares before the byte order mark is taken off: a separator after one is content.
     let first = bytes.starts_with(b"---").then_some(0);
-    first.into_iter().chain(memmem::find_iter(bytes, b"\n---").map(|i| i + 1)).collect()
+    first.into_iter().chain(SEPARATOR.find_iter(bytes).map(|i| i + 1)).collect()
 }
 
 // apimachinery pkg/util/yaml YAMLReader.Read: only blanks and a comment may follow the dashes.
@@ -70,7 +74,7 @@ fn check_separator(place: &SourceText<'_>, at: usize) -> Option<Diagnostic> {
 fn find_dropped_text(place: &SourceText<'_>, separators: &[usize]) -> Vec<Diagnostic> {
     let bytes = place.text.as_bytes();
     let first = bytes.starts_with(b"...").then_some(0);
-    let ends = first.into_iter().chain(memmem::find_iter(bytes, b"\n...").map(|i| i + 1));
+    let ends = first.into_iter().chain(DOCUMENT_END.find_iter(bytes).map(|i| i + 1));
     let mut diagnostics = Vec::new();
     let mut checked_to = 0;
     for end in ends.filter(|&e| matches!(bytes.get(e + 3), None | Some(b' ' | b'\t' | b'\r' | b'\n'))) {
