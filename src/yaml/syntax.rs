@@ -241,10 +241,11 @@ pub(super) fn check_characters(text: &str) -> Result<Characters, Box<Error>> {
     }
     // One cheap look at every byte, without a branch so that it compiles to vector instructions, and a closer one only
     // at bytes with which such a character may start.
+    let is_usual = |b: u8| matches!(b, b' '..=b'~' | b'\n');
     let is_suspect = |b: u8| (b < 0x20 && b != b'\n') || matches!(b, 0x7f | 0xc2 | 0xe2 | 0xef);
     let mut found = Characters::Ordinary;
     for (i, chunk) in text.as_bytes().chunks(256).enumerate() {
-        if !chunk.iter().fold(false, |found, &b| found | is_suspect(b)) {
+        if chunk.iter().fold(true, |usual, &b| usual & is_usual(b)) {
             continue;
         }
         for at in (i * 256..).zip(chunk).filter(|&(_, &b)| is_suspect(b)).map(|(at, _)| at) {
