@@ -4,7 +4,7 @@
 //! "No" means that [`super::Document::read`] decides.
 
 use super::block_reader::read_block_form;
-use super::scalar::{self, ScalarMeaning};
+use super::scalar;
 use super::syntax::{Characters, check_characters};
 use super::tree::{NodeId, NodeKind, SyntaxTree};
 use std::borrow::Cow;
@@ -46,17 +46,13 @@ fn is_plain_node<'t>(text: &'t str, tree: &'t SyntaxTree, id: NodeId, keys: &mut
             tree.entries(id).all(|(key, _)| {
                 let written = tree.text(key, text);
                 let is_text = tree.node(key).kind != NodeKind::Plain
-                    || (scalar::resolve_plain(written) == ScalarMeaning::Text && written != "<<");
+                    || (scalar::is_plain_text(written) && written != "<<");
                 let is_new = keys.len() < MAX_KEYS && !keys.contains(&written);
                 keys.push(written);
                 is_text && is_new
             })
         }
-        NodeKind::Plain => {
-            let written = tree.text(id, text);
-            let may_be_number = matches!(written.as_bytes().first(), Some(b'0'..=b'9' | b'+' | b'-' | b'.'));
-            !may_be_number || scalar::to_json(scalar::resolve_plain(written), written).is_some()
-        }
+        NodeKind::Plain => scalar::is_plain_json(tree.text(id, text)),
         _ => true,
     }
 }

@@ -58,9 +58,51 @@ pub(super) enum ScalarMeaning {
     Bytes(Vec<u8>),
 }
 
+/// The most bytes of a plain scalar that is not a string, by its first byte: 0 where all are strings.
+static MAX_BYTES_WITH_MEANING: [u32; 256] = max_bytes_with_meaning();
+
+const fn max_bytes_with_meaning() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0_u8;
+    while byte < u8::MAX {
+        table[byte as usize] = match byte {
+            b'~' => 1,
+            b'y' | b'Y' | b'o' | b'O' => 3,
+            b'n' | b'N' | b't' | b'T' => 4,
+            b'f' | b'F' => 5,
+            b'.' | b'+' | b'-' | b'0'..=b'9' => u32::MAX,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+}
+
 /// Returns what a plain scalar without a tag means.
-// go-yaml v2.4.2 resolve.go resolve.
 pub(super) fn resolve_plain(text: &str) -> ScalarMeaning {
+    if is_certainly_text(text) { ScalarMeaning::Text } else { resolve_by_first_byte(text) }
+}
+
+/// Returns whether a plain scalar without a tag is a string.
+pub(super) fn is_plain_text(text: &str) -> bool {
+    is_certainly_text(text) || matches!(resolve_by_first_byte(text), ScalarMeaning::Text)
+}
+
+/// Returns whether JSON has what a plain scalar without a tag means: all but infinities and not-a-number.
+pub(super) fn is_plain_json(text: &str) -> bool {
+    !matches!(text.as_bytes(), [b'.' | b'+' | b'-', ..]) || parse_special_float(text).is_none()
+}
+
+/// Returns whether a plain scalar is a string by its first byte and its length, as nearly all strings are.
+fn is_certainly_text(text: &str) -> bool {
+    match text.as_bytes() {
+        [first, ..] => text.len() > MAX_BYTES_WITH_MEANING[usize::from(*first)] as usize,
+        [] => false,
+    }
+}
+
+// go-yaml v2.4.2 resolve.go resolve.
+fn resolve_by_first_byte(text: &str) -> ScalarMeaning {
     let Some(&first) = text.as_bytes().first() else { return ScalarMeaning::Null };
     match first {
         b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~' => resolve_word(text),
@@ -99,8 +141,6 @@ pub(super) fn resolve_tagged(tag: ScalarTag, text: &str) -> Result<ScalarMeaning
 
 fn resolve_word(text: &str) -> ScalarMeaning {
     match text {
-        // The longest one is `false`.
-        _ if text.len() > 5 => ScalarMeaning::Text,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
             ScalarMeaning::Bool(true)
         }
@@ -129,6 +169,10 @@ fn resolve_number(text: &str) -> ScalarMeaning {
     // The common case: a few digits and nothing else.
     if text.len() < 18 && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().map_or(ScalarMeaning::Text, ScalarMeaning::Int);
+    }
+    // Quantities and durations end with a letter that ends no number.
+    if !text.ends_with(|last: char| last.is_ascii_hexdigit() || matches!(last, '.' | '_')) {
+        return ScalarMeaning::Text;
     }
     if let Some(f) = parse_special_float(text) {
         return ScalarMeaning::Float(f);
@@ -441,6 +485,44 @@ mod tests {
             ("inf", "\"inf\""),
         ] {
             assert_eq!(json(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_quick_tests_agree_with_the_resolver() {
+        let words = [
+            "y", "yes", "true", "on", "n", "no", "false", "off", "null", "~", "<<", "", "name", "yesno",
+            "nulls",
+        ];
+        let cases =
+            |word: &str| [word.to_lowercase(), word.to_uppercase(), word.replacen(|_: char| true, "T", 1)];
+        let words = words.into_iter().flat_map(cases);
+        let numbers = [
+            ".inf",
+            ".Inf",
+            "+.INF",
+            "-.inf",
+            ".nan",
+            ".NaN",
+            "1_.inf",
+            "0x1",
+            "1e9",
+            "-1",
+            "+1",
+            ".5",
+            "--",
+            "2001-12-14",
+            "1e400",
+            "-.infx",
+            "+.nan",
+        ];
+        let all_bytes = (0..128_u8).map(|b| char::from(b).to_string());
+        for text in words.chain(numbers.map(str::to_owned)).chain(all_bytes) {
+            let meaning = resolve_by_first_byte(&text);
+            // Not-a-number equals nothing.
+            assert_eq!(format!("{:?}", resolve_plain(&text)), format!("{meaning:?}"), "{text}");
+            assert_eq!(is_plain_text(&text), meaning == ScalarMeaning::Text, "{text}");
+            assert_eq!(is_plain_json(&text), to_json(meaning, &text).is_some(), "{text}");
         }
     }
 
