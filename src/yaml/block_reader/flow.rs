@@ -68,7 +68,7 @@ impl BlockReader<'_> {
                 _ => return None,
             }
         }
-        let end = at + self.text[at..stop].trim_end_matches(' ').len();
+        let end = self.before_spaces(at, stop);
         self.push(NodeKind::Plain, at, end);
         Some((end, false))
     }

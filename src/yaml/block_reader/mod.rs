@@ -105,11 +105,28 @@ impl BlockReader<'_> {
         self.bytes.get(at).copied().unwrap_or(b'\n')
     }
 
+    /// Returns the first byte from one on that is not a space.
     fn skip_spaces(&self, mut at: usize) -> usize {
+        // Eight at a time: the first other byte tells how many there are.
+        while let Some(bytes) = self.bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            let others = u64::from_le_bytes(*bytes) ^ u64::from_le_bytes(*b"        ");
+            if others != 0 {
+                return at + (others.trailing_zeros() / 8) as usize;
+            }
+            at += 8;
+        }
         while self.byte(at) == b' ' {
             at += 1;
         }
         at
+    }
+
+    /// Returns the end of some bytes without the spaces there.
+    fn before_spaces(&self, start: usize, mut end: usize) -> usize {
+        while end > start && self.bytes[end - 1] == b' ' {
+            end -= 1;
+        }
+        end
     }
 
     /// Returns where the line of a byte ends, before its LF.

@@ -176,7 +176,7 @@ impl BlockReader<'_> {
                 _ => stop += 1,
             }
         };
-        Some((at + self.text[at..stop].trim_end_matches(' ').len(), next_line))
+        Some((self.before_spaces(at, stop), next_line))
     }
 
     /// Reads a block scalar from its `|` or `>`.
@@ -192,38 +192,46 @@ impl BlockReader<'_> {
         if first >= self.bytes.len() || self.byte(first) == b'\n' || indent <= owner {
             return None;
         }
-        let (mut content, mut end) = (String::new(), header_end);
-        // Line ends since the last line with content; they count once another one comes.
-        let mut line_ends = 0;
+        let content = self.tree.decoded_mut();
+        // Enough for all texts that are decoded from here on.
+        content.reserve(self.bytes.len() - header_end);
+        let from = content.len();
+        let mut end = header_end;
+        // Blank lines since the last line with content; they count once another one comes.
+        let mut blank_lines = 0;
         while line < self.bytes.len() {
-            let line_end = self.line_end(line);
             let visible = self.skip_spaces(line);
-            if visible >= line_end {
+            let line_end = self.line_end(visible);
+            if visible == line_end {
                 // Blanks beyond the indentation are content.
                 if line_end - line > indent {
                     return None;
                 }
-                line_ends += 1;
+                blank_lines += 1;
             } else if visible - line < indent {
                 break;
             } else {
-                match (folds, line_ends) {
+                let content = self.tree.decoded_mut();
+                match (folds && content.len() > from, blank_lines) {
                     // Deeper lines are not folded.
-                    (true, _) if visible - line > indent => return None,
-                    (true, 1) => content.push(' '),
-                    (true, ends) => (1..ends).for_each(|_| content.push('\n')),
-                    (false, ends) => (0..ends).for_each(|_| content.push('\n')),
+                    _ if folds && visible - line > indent => return None,
+                    (true, 0) => {
+                        content.pop();
+                        content.push(' ');
+                    }
+                    (true, blank_lines) => (1..blank_lines).for_each(|_| content.push('\n')),
+                    (false, blank_lines) => (0..blank_lines).for_each(|_| content.push('\n')),
                 }
-                content.push_str(&self.text[line + indent..line_end]);
-                (end, line_ends) = (line_end, 1);
+                content.push_str(&self.text[line + indent..=line_end]);
+                (end, blank_lines) = (line_end, 0);
             }
             line = line_end + 1;
         }
-        if !strips {
-            content.push('\n');
+        if strips {
+            self.tree.decoded_mut().pop();
         }
         let id = self.push(if folds { NodeKind::Folded } else { NodeKind::Literal }, at, end);
-        self.tree.set_decoded(id, &content);
-        Some(line.min(self.bytes.len()))
+        self.tree.set_decoded_from(id, from);
+        Some(line)
     }
 }

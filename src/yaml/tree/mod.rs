@@ -115,9 +115,19 @@ impl SyntaxTree {
 
     /// Sets the text of a scalar that is written in another way.
     pub(super) fn set_decoded(&mut self, id: NodeId, text: &str) {
-        let from = to_offset(self.decoded.len());
+        let from = self.decoded.len();
         self.decoded.push_str(text);
-        self.ranges.push(from..to_offset(self.decoded.len()));
+        self.set_decoded_from(id, from);
+    }
+
+    /// Returns the texts of the scalars that are written in another way, so that the next one is decoded behind them.
+    pub(super) fn decoded_mut(&mut self) -> &mut String {
+        &mut self.decoded
+    }
+
+    /// Sets the text of a scalar to what was decoded from a byte on.
+    pub(super) fn set_decoded_from(&mut self, id: NodeId, from: usize) {
+        self.ranges.push(to_offset(from)..to_offset(self.decoded.len()));
         self.nodes[id as usize].text = to_offset(self.ranges.len()) + 1;
     }
 
