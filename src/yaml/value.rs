@@ -46,7 +46,7 @@ pub(super) fn key_text<'a>(text: &'a str, tree: &'a SyntaxTree, id: NodeId) -> O
         return None;
     }
     let written = tree.text(id, text);
-    match scalar::to_key(scalar_meaning(text, tree, id).ok()?)? {
+    match scalar::to_key(scalar_meaning(written, tree, id).ok()?)? {
         ScalarKey::AsWritten => Some(Cow::Borrowed(written)),
         ScalarKey::Converted(made) => Some(Cow::Owned(made)),
     }
@@ -72,9 +72,8 @@ pub(super) fn merged_mappings(tree: &SyntaxTree, id: NodeId) -> Vec<NodeId> {
     if tree.node(id).kind.is_sequence() { tree.children(id).map(one).collect() } else { vec![one(id)] }
 }
 
-/// Returns what a scalar means, or why its tag does not fit.
-fn scalar_meaning(text: &str, tree: &SyntaxTree, id: NodeId) -> Result<ScalarMeaning, String> {
-    let written = tree.text(id, text);
+/// Returns what a scalar with a text means, or why its tag does not fit.
+fn scalar_meaning(written: &str, tree: &SyntaxTree, id: NodeId) -> Result<ScalarMeaning, String> {
     match tree.tag(id) {
         Some(tag) => scalar::resolve_tagged(tag, written),
         None if tree.node(id).kind == NodeKind::Plain => Ok(scalar::resolve_plain(written)),
@@ -113,7 +112,10 @@ impl<'a> ValueReader<'a> {
                 self.read_mapping(id, depth, &mut map)?;
                 Ok(Value::Object(map))
             }
-            _ => self.read_scalar(id),
+            _ => match self.plain_string(id) {
+                Some(text) => Ok(Value::String(text.to_owned())),
+                None => self.read_scalar(id),
+            },
         }
     }
 
@@ -128,41 +130,37 @@ impl<'a> ValueReader<'a> {
         let tree = self.tree;
         let mut merges = !into.is_empty();
         for (key, value) in tree.entries(id) {
-            let name = match self.simple_key(key) {
-                Some(name) => {
+            let name = match self.plain_string(key) {
+                Some(name) if name != "<<" => {
                     self.count_node(key, depth + 1)?;
-                    Cow::Borrowed(name)
+                    name.to_owned()
                 }
-                None if is_merge(self.text, tree, key) => {
+                _ if is_merge(self.text, tree, key) => {
                     merges = true;
                     self.read_merge(value, depth, into)?;
                     continue;
                 }
-                None => self.read_key(key, depth + 1)?,
+                _ => self.read_key(key, depth + 1)?.into_owned(),
             };
             let read = self.read_node(value, depth + 1)?;
-            let doubled = into.insert(name.clone().into_owned(), read).is_some();
+            let doubled = into.insert(name, read).is_some();
             if doubled && self.alias_depth == 0 && self.duplicates.len() < MAX_DUPLICATES {
-                self.record_duplicate(id, key, &name, merges);
+                self.record_duplicate(id, key, merges);
             }
         }
         Ok(())
     }
 
-    /// Returns the key of an entry where it is a plain word of one line without a tag, as nearly all keys are.
-    fn simple_key(&self, id: NodeId) -> Option<&'a str> {
-        let is_simple = self.tree.node(id).kind == NodeKind::Plain
-            && self.tree.properties(id).is_none()
-            && self.tree.is_as_written(id);
-        let written = is_simple.then(|| self.tree.text(id, self.text))?;
-        (written != "<<" && scalar::resolve_plain(written) == ScalarMeaning::Text).then_some(written)
+    /// Returns the text of a plain scalar that is a string, of one line and without anchor and tag.
+    fn plain_string(&self, id: NodeId) -> Option<&'a str> {
+        self.tree.plain_word(id, self.text).filter(|word| scalar::is_plain_text(word))
     }
 
-    fn record_duplicate(&mut self, map: NodeId, second: NodeId, name: &str, merges: bool) {
+    fn record_duplicate(&mut self, map: NodeId, second: NodeId, merges: bool) {
         let tree = self.tree;
-        let first = tree.entries(map).map(|(k, _)| k).take_while(|&k| k != second).find(|&k| {
-            !is_merge(self.text, tree, k) && key_text(self.text, tree, k).as_deref() == Some(name)
-        });
+        let name = key_text(self.text, tree, second);
+        let mut before = tree.entries(map).map(|(k, _)| k).take_while(|&k| k != second);
+        let first = before.find(|&k| !is_merge(self.text, tree, k) && key_text(self.text, tree, k) == name);
         match first {
             Some(first) => self.duplicates.push((first, second)),
             None => debug_assert!(merges, "only a merged key can be there without a first place"),
@@ -197,7 +195,7 @@ impl<'a> ValueReader<'a> {
         let found = key_text(self.text, self.tree, id);
         found.ok_or_else(|| {
             let text = self.tree.text(target.unwrap_or(id), self.text);
-            match scalar_meaning(self.text, self.tree, target.unwrap_or(id)) {
+            match scalar_meaning(text, self.tree, target.unwrap_or(id)) {
                 Err(why) => {
                     Error::new(Code::InvalidYaml, why, at.clone()).help("remove the tag, or correct the text")
                 }
@@ -271,14 +269,16 @@ impl<'a> ValueReader<'a> {
     }
 
     /// Counts one node, and stops what grows out of hand.
-    // go-yaml v2.4.2 decode.go unmarshal and allowedAliasRatio.
+    #[inline]
     fn count_node(&mut self, id: NodeId, depth: usize) -> Result<(), Box<Error>> {
         self.nodes += 1;
+        if depth <= MAX_DEPTH && self.alias_depth == 0 { Ok(()) } else { self.check_limits(id, depth) }
+    }
+
+    // go-yaml v2.4.2 decode.go unmarshal and allowedAliasRatio.
+    fn check_limits(&mut self, id: NodeId, depth: usize) -> Result<(), Box<Error>> {
         if depth > MAX_DEPTH {
             return Err(Error::too_deep(self.tree.span(id).start));
-        }
-        if self.alias_depth == 0 {
-            return Ok(());
         }
         self.through_aliases += 1;
         let is_leaf = self.tree.node(id).next == id + 1;
@@ -302,7 +302,7 @@ impl<'a> ValueReader<'a> {
     fn read_scalar(&self, id: NodeId) -> Result<Value, Box<Error>> {
         let written = self.tree.text(id, self.text);
         let at = || self.tree.span(id);
-        let meaning = scalar_meaning(self.text, self.tree, id).map_err(|why| {
+        let meaning = scalar_meaning(written, self.tree, id).map_err(|why| {
             Error::new(Code::InvalidYaml, why, at()).help("remove the tag, or correct the text")
         })?;
         scalar::to_json(meaning, written).ok_or_else(|| {

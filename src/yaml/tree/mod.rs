@@ -167,11 +167,11 @@ impl SyntaxTree {
 
     /// Returns the nodes right below one: items, or keys and values in turn.
     pub(super) fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        let end = self.node(id).next;
-        let first = id + 1;
-        std::iter::successors((first < end).then_some(first), move |&c| {
-            let next = self.node(c).next;
-            (next < end).then_some(next)
+        let (mut next, end) = (id + 1, self.node(id).next);
+        std::iter::from_fn(move || {
+            let child = Some(next).filter(|&child| child < end)?;
+            next = self.node(child).next;
+            Some(child)
         })
     }
 
@@ -217,6 +217,13 @@ impl SyntaxTree {
     /// Returns whether a scalar's text is in the document as it is.
     pub(super) fn is_as_written(&self, id: NodeId) -> bool {
         matches!(self.node(id).text, AS_WRITTEN | INSIDE_QUOTES)
+    }
+
+    /// Returns the text of a plain scalar of one line without anchor and tag, as nearly all scalars are.
+    pub(super) fn plain_word<'a>(&self, id: NodeId, source: &'a str) -> Option<&'a str> {
+        let node = self.node(id);
+        let is_simple = node.kind == NodeKind::Plain && node.extra == 0 && node.text == AS_WRITTEN;
+        is_simple.then(|| &source[self.span(id)])
     }
 
     /// Returns the text of a scalar, escapes and folds resolved.
