@@ -70,7 +70,15 @@ impl<'a> ExpectedValue<'a> {
     }
 
     /// Returns what is wanted of a value one step below this one.
+    #[inline]
     pub(super) fn below(self, value: &'a Value, step: ValueStep<'_>) -> Self {
+        match self.change {
+            ExpectedChange::None => Self::unchanged(value),
+            _ => self.changed_below(value, step),
+        }
+    }
+
+    fn changed_below(self, value: &'a Value, step: ValueStep<'_>) -> Self {
         let change = match self.change {
             ExpectedChange::At([first, rest @ ..], new) if step.is(first) => ExpectedChange::At(rest, new),
             ExpectedChange::Parts([first, rest @ ..], parts) if step.is(first) => {

@@ -29,7 +29,7 @@
 mod scalars;
 
 use super::expected_value::{ExpectedValue, PartContent, ValueStep};
-use super::scalar::{self, ScalarMeaning};
+use super::scalar;
 use serde_json::{Map, Value};
 
 /// Collections in one another that are walked here.
@@ -68,10 +68,11 @@ pub(super) fn certainly_says(text: &str, want: ExpectedValue<'_>) -> bool {
 
 /// Returns whether the bytes of a text from one on have no character that readers of YAML treat alone.
 fn is_ordinary(text: &[u8], start: usize, chunk: &[u8]) -> bool {
-    let may_be_excluded = |b: u8| (b < b' ' && b != b'\n') || matches!(b, 0x7f | 0xc2 | 0xe2 | 0xef);
-    if !chunk.iter().fold(false, |found, &b| found | may_be_excluded(b)) {
+    // Nearly every byte is visible ASCII; without a branch, this compiles to vector instructions.
+    if chunk.iter().fold(true, |visible, &b| visible & matches!(b, b' '..=b'~' | b'\n')) {
         return true;
     }
+    let may_be_excluded = |b: u8| (b < b' ' && b != b'\n') || matches!(b, 0x7f | 0xc2 | 0xe2 | 0xef);
     chunk.iter().zip(start..).filter(|(b, _)| may_be_excluded(**b)).all(|(_, at)| match text[at..] {
         // NEL, other control characters and NBSP; the line and paragraph separators; the byte order mark, U+FFFE, U+FFFF.
         [0xc2, second, ..] => second > 0xa0,
@@ -118,7 +119,16 @@ impl<'t> TextWalk<'t> {
         matches!(self.byte(at), b' ' | b'\n')
     }
 
+    /// Returns the first byte from one on that is not a space.
     fn after_spaces(&self, mut at: usize) -> usize {
+        // Eight at a time: the first byte of another value tells how many there are.
+        while let Some(bytes) = self.bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            let others = u64::from_le_bytes(*bytes) ^ u64::from_le_bytes(*b"        ");
+            if others != 0 {
+                return at + (others.trailing_zeros() / 8) as usize;
+            }
+            at += 8;
+        }
         while self.byte(at) == b' ' {
             at += 1;
         }
@@ -149,6 +159,10 @@ impl<'t> TextWalk<'t> {
 
     /// Goes to the next line; on this one only blanks, and behind a blank a comment, may follow.
     fn end_line(&mut self, from: usize) -> Option<()> {
+        if self.byte(from) == b'\n' {
+            self.go_to_line(from + 1);
+            return Some(());
+        }
         let at = self.after_spaces(from);
         match self.byte(at) {
             b'\n' => self.go_to_line(at + 1),
@@ -240,26 +254,33 @@ impl<'t> TextWalk<'t> {
 
     /// Returns where the `:` behind a key is, if that key is here, plain or in quotes without escapes.
     fn colon_of(&self, key: &str) -> Option<usize> {
-        let quote = Some(self.byte(self.at)).filter(|b| matches!(b, b'"' | b'\''));
-        let start = self.at + usize::from(quote.is_some());
-        let end = start + key.len();
-        if self.bytes.get(start..end) != Some(key.as_bytes()) || key.len() > MAX_KEY_BYTES {
-            return None;
+        let end = self.at + key.len();
+        // Another plain key has its `:` elsewhere, nearly always.
+        if !self.is_colon(end) || key.len() > MAX_KEY_BYTES {
+            return self.colon_of_quoted(key);
         }
-        let (colon, is_key) = match quote {
-            Some(quote) => {
-                let is_simple = key.bytes().all(|b| b != quote && !matches!(b, b'\\' | b'\n'));
-                (end + 1, self.byte(end) == quote && is_simple)
-            }
-            None => {
-                let is_word = key.bytes().all(|b| WORD_BYTES[usize::from(b)]);
-                let is_text = !key.is_empty()
-                    && !key.starts_with('-')
-                    && scalar::resolve_plain(key) == ScalarMeaning::Text;
-                (end, is_word && is_text)
-            }
-        };
-        (is_key && self.byte(colon) == b':' && self.is_blank(colon + 1)).then_some(colon)
+        let mut bytes = self.bytes.get(self.at..end)?.iter().zip(key.as_bytes());
+        let is_key = bytes.all(|(here, wanted)| here == wanted && WORD_BYTES[usize::from(*here)])
+            && !key.starts_with('-')
+            && scalar::is_plain_text(key);
+        is_key.then_some(end)
+    }
+
+    fn colon_of_quoted(&self, key: &str) -> Option<usize> {
+        let quote = Some(self.byte(self.at)).filter(|b| matches!(b, b'"' | b'\''))?;
+        let start = self.at + 1;
+        let end = start + key.len();
+        let is_key = self.bytes.get(start..end) == Some(key.as_bytes())
+            && key.len() <= MAX_KEY_BYTES
+            && self.byte(end) == quote
+            && self.is_colon(end + 1)
+            && key.bytes().all(|b| b != quote && !matches!(b, b'\\' | b'\n'));
+        is_key.then_some(end + 1)
+    }
+
+    /// Returns whether a byte is a `:` that ends a key.
+    fn is_colon(&self, at: usize) -> bool {
+        self.byte(at) == b':' && self.is_blank(at + 1)
     }
 
     /// Walks the items of a list with its dashes in a column.

@@ -14,25 +14,28 @@ impl TextWalk<'_> {
             b'-' | b'?' | b':' if self.is_blank(self.at + 1) => return None,
             _ => {}
         }
-        let line = self.line_from(self.at);
-        let mut end = 0;
-        for (i, &byte) in line.iter().enumerate() {
-            match byte {
-                b' ' if line.get(i + 1) == Some(&b'#') => break,
-                b' ' => {}
-                b':' if line.get(i + 1).is_none_or(|&next| next == b' ') => return None,
-                _ => end = i + 1,
+        let (mut at, mut end) = (self.at, self.at);
+        loop {
+            let rest = self.bytes.get(at..)?;
+            let stop = at + rest.iter().position(|byte| matches!(byte, b' ' | b':' | b'\n'))?;
+            if stop > at {
+                end = stop;
             }
+            match (self.byte(stop), self.byte(stop + 1)) {
+                (b'\n', _) | (b' ', b'#') => return Some(end),
+                (b':', b' ' | b'\n') => return None,
+                (b':', _) => end = stop + 1,
+                _ => {}
+            }
+            at = stop + 1;
         }
-        Some(self.at + end)
     }
 
     /// Returns whether plain text means a value.
     pub(super) fn has_meaning(&self, start: usize, end: usize, value: &Value) -> Option<()> {
         let bytes = &self.bytes[start..end];
         if let Value::String(text) = value {
-            let is_meant = text.as_bytes() == bytes && scalar::resolve_plain(text) == ScalarMeaning::Text;
-            return is_meant.then_some(());
+            return (text.as_bytes() == bytes && scalar::is_plain_text(text)).then_some(());
         }
         let text = std::str::from_utf8(bytes).ok()?;
         let is_meant = match (scalar::resolve_plain(text), value) {
