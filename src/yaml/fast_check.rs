@@ -52,7 +52,7 @@ fn is_plain_node<'t>(text: &'t str, tree: &'t SyntaxTree, id: NodeId, keys: &mut
                 is_text && is_new
             })
         }
-        NodeKind::Plain => scalar::is_plain_json(tree.text(id, text)),
+        NodeKind::Plain => scalar::is_plain_json(&text[tree.span(id)]),
         _ => true,
     }
 }
