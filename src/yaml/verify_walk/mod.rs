@@ -201,8 +201,8 @@ impl<'t> TextWalk<'t> {
     ) -> Option<()> {
         self.deeper()?;
         let added = || want.own_parts().filter(|(key, _)| !map.contains_key(*key));
-        let count = map.len() + added().count();
-        if count > MAX_KEYS {
+        let mut missing = map.len() + added().count();
+        if missing > MAX_KEYS {
             return None;
         }
         let mut found = 0_u128;
@@ -230,6 +230,7 @@ impl<'t> TextWalk<'t> {
                 return None;
             }
             found |= bit;
+            missing -= 1;
             match (want.own_parts().find(|(own, _)| *own == key), value) {
                 (Some((_, PartContent::Items(items))), _) => {
                     self.end_line(colon + 1)?;
@@ -249,7 +250,7 @@ impl<'t> TextWalk<'t> {
         }
         let is_over = self.column.is_none_or(|next| next < column);
         self.depth -= 1;
-        (is_over && found.count_ones() as usize == count).then_some(())
+        (is_over && missing == 0).then_some(())
     }
 
     /// Returns where the `:` behind a key is, if that key is here, plain or in quotes without escapes.
