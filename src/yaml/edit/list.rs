@@ -1,5 +1,4 @@
-//! Edits of a list of objects in one step: of items each by itself and on any thread, of what is in the list, and of an
-//! entry beside it.
+//! Edits of a list of objects in one step: of items each by itself, of what is in the list, and of an entry beside it.
 
 use super::align::AlignStep;
 use super::{DocumentLayout, NodeEditor, NodeSlot, SlotContext, Splice};
@@ -64,7 +63,7 @@ impl ListChange {
     }
 }
 
-/// The list below a key of a document, for changes of its items that are made in any order and on any thread.
+/// The list below a key of a document, for changes of its items that are made one by one.
 pub(crate) struct ListEditor<'d> {
     document: &'d Document,
     root: (NodeId, NodeSlot),
@@ -169,12 +168,13 @@ impl Document {
     /// # Errors
     /// As [`Document::rewrite`].
     pub(crate) fn rewrite_list(&self, change: &ListChange) -> Result<String, Diagnostic> {
-        let new = change.added.iter().chain(change.entry.iter().map(|(_, value)| value));
-        let changed = change.items.iter().filter_map(|change| match change {
-            ItemChange::Change(new, _) => Some(new),
-            ItemChange::Keep | ItemChange::Remove => None,
+        // Splices are made of canonical numbers only, and new items are left to the steps.
+        let values = change.items.iter().filter_map(|change| match change {
+            ItemChange::Change(new, None) => Some(new),
+            ItemChange::Change(_, Some(_)) | ItemChange::Keep | ItemChange::Remove => None,
         });
-        let is_canonical = !new.chain(changed).any(has_noncanonical_number);
+        let is_canonical =
+            !values.chain(change.entry.as_ref().map(|(_, value)| value)).any(has_noncanonical_number);
         let editor = is_canonical.then(|| ListEditor::new(self, change.key)).flatten();
         match editor.and_then(|editor| editor.rewrite(change)) {
             Some(text) => {
