@@ -78,7 +78,7 @@ impl IntegrationSession {
     fn render_one_file(&self, file: &SourceFile<'_>) -> RenderedText {
         let rendered = render_file(file, &self.renderer, FileRenderOptions::default());
         let found = override_use(file.name, &rendered);
-        let text = rendered.text.unwrap_or_else(|| file.text.to_owned());
+        let text = rendered.text(file.text).into_owned();
         (if rendered.is_dropped { String::new() } else { text }, rendered.diagnostics, found)
     }
 

@@ -10,7 +10,7 @@ use super::workload::{InjectedWorkload, WorkloadEdit, WorkloadRef};
 use super::{DocumentOutput, Manifest, RenderedDocument};
 use crate::diagnostics::Diagnostic;
 use crate::inject::InjectionOutcome;
-use crate::yaml::{Document, FieldPath};
+use crate::yaml::{Document, FieldPath, TextEdits};
 use serde_json::Value;
 
 impl Renderer {
@@ -137,13 +137,20 @@ fn remove_items(
     excluded: &[FieldPath],
     so_far: &DocumentOutput,
 ) -> Result<DocumentOutput, Box<Diagnostic>> {
+    let length = document.text().len();
     let edited = match so_far {
-        DocumentOutput::Changed(text) => Some(Document::read(document.file(), document.index(), 1, text)?),
+        DocumentOutput::Changed(edits) => {
+            let text = edits.apply(document.text());
+            Some(Document::read(document.file(), document.index(), 1, &text)?)
+        }
         DocumentOutput::Unchanged | DocumentOutput::Excluded => None,
     };
     let document = edited.as_ref().unwrap_or(document);
     match remaining_items(document.value(), &FieldPath::root(), excluded) {
-        Some(items) => Ok(DocumentOutput::Changed(document.rewrite(&FieldPath::dotted("items"), &items)?)),
+        Some(items) => {
+            let text = document.rewrite(&FieldPath::dotted("items"), &items)?;
+            Ok(DocumentOutput::Changed(TextEdits::replace_all(length, text)))
+        }
         None => Ok(DocumentOutput::Excluded),
     }
 }
@@ -174,12 +181,14 @@ fn apply_edit(document: &Document, edit: WorkloadEdit, rendered: &mut RenderedDo
     if rendered.diagnostics.iter().any(Diagnostic::is_error) {
         return;
     }
-    let text = match edit {
-        WorkloadEdit::Text(text) => Ok(text),
-        WorkloadEdit::Value(at, new) => document.rewrite(&at, &new),
+    let edits = match edit {
+        WorkloadEdit::Edits(edits) => Ok(edits),
+        WorkloadEdit::Value(at, new) => {
+            document.rewrite(&at, &new).map(|text| TextEdits::replace_all(document.text().len(), text))
+        }
     };
-    match text {
-        Ok(text) => rendered.output = DocumentOutput::Changed(text),
+    match edits {
+        Ok(edits) => rendered.output = DocumentOutput::Changed(edits),
         Err(error) => rendered.diagnostics.push(error),
     }
 }

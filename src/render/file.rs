@@ -4,7 +4,8 @@ use super::renderer::Renderer;
 use super::{DocumentOutput, Manifest, OverridePlace, RenderedDocument};
 use crate::diagnostics::Diagnostic;
 use crate::inject::InjectionOutcome;
-use crate::yaml::split_documents;
+use crate::yaml::{TextEdits, split_documents};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A file to be rendered.
@@ -32,8 +33,8 @@ pub(crate) struct FileRenderOptions {
 /// A file after rendering.
 #[derive(Debug, Default)]
 pub struct RenderedFile {
-    /// Its new text; None when nothing changed.
-    pub text: Option<String>,
+    /// The edits of its text.
+    pub(crate) edits: TextEdits,
     /// Nothing of it belongs to the output.
     pub(crate) is_dropped: bool,
     /// What is wrong or worth knowing.
@@ -42,6 +43,18 @@ pub struct RenderedFile {
     pub(crate) workloads: Vec<(String, InjectionOutcome)>,
     /// The SidecarOverrides that are for one of them.
     pub(crate) reached_overrides: Vec<OverridePlace>,
+}
+
+impl RenderedFile {
+    /// Returns its new text; None when nothing changed.
+    pub(crate) fn new_text(&self, original: &str) -> Option<String> {
+        (!self.edits.is_empty()).then(|| self.edits.apply(original))
+    }
+
+    /// Returns its text, rendered or unchanged.
+    pub fn text<'t>(&self, original: &'t str) -> Cow<'t, str> {
+        self.new_text(original).map_or(Cow::Borrowed(original), Cow::Owned)
+    }
 }
 
 /// Renders the documents of a file one by one.
@@ -69,25 +82,18 @@ pub(crate) fn render_file(
         whole.diagnostics.extend(diagnostics);
         whole.workloads.extend(workloads);
         whole.reached_overrides.extend(reached_overrides);
-        let replacement = match output {
-            DocumentOutput::Unchanged => None,
-            DocumentOutput::Excluded => Some(String::new()),
-            DocumentOutput::Changed(text) => Some(text),
-        };
-        kept += usize::from(replacement.as_ref().is_none_or(|r| !r.is_empty()));
-        match (&mut whole.text, replacement) {
-            (None, None) => {}
-            (Some(new), None) => new.push_str(text),
-            (None, Some(replacement)) => {
-                let unchanged = &file.text[..piece.span.start];
-                whole.text = Some(if unchanged.is_empty() {
-                    replacement
-                } else {
-                    [unchanged, &*replacement].concat()
-                });
+        kept += usize::from(match output {
+            DocumentOutput::Unchanged => true,
+            DocumentOutput::Excluded => {
+                whole.edits.push(piece.span.clone(), "");
+                false
             }
-            (Some(new), Some(replacement)) => new.push_str(&replacement),
-        }
+            DocumentOutput::Changed(edits) => {
+                let is_kept = !edits.removes_all(text.len());
+                whole.edits.extend_at(piece.span.start, edits);
+                is_kept
+            }
+        });
     }
     whole.is_dropped = kept == 0 && !pieces.is_empty();
     whole

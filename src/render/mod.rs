@@ -46,7 +46,7 @@ pub use workload_outline::WorkloadOutline;
 
 use crate::diagnostics::Diagnostic;
 use crate::inject::InjectionOutcome;
-use crate::yaml::Document;
+use crate::yaml::{Document, TextEdits};
 use std::sync::Arc;
 
 /// The text of one document and its origin.
@@ -77,8 +77,8 @@ pub(crate) enum DocumentOutput {
     /// It stays as it is, byte for byte.
     #[default]
     Unchanged,
-    /// Its new text.
-    Changed(String),
+    /// Its text is edited.
+    Changed(TextEdits),
     /// It is not part of the output: a SidecarSet, a Kustomization or a document of pillion's own.
     Excluded,
 }

@@ -9,7 +9,7 @@ use crate::inject::{self, InjectionOutcome, LedgerTrace, NamespaceLabels, PodTem
 use crate::model::ledger::LedgerEntry;
 use crate::model::sidecar_override::{OverrideHold, ResolvedOverrides, SidecarOverride};
 use crate::model::workload::{self, NO_NAMESPACE, WorkloadKind};
-use crate::yaml::{Document, EntryPart, FieldPath, ItemSplices, PartChange};
+use crate::yaml::{Document, EntryPart, FieldPath, ItemSplices, PartChange, TextEdits};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,8 +48,8 @@ pub(crate) struct InjectedWorkload {
 /// What becomes of the document of a workload.
 #[derive(Debug)]
 pub(super) enum WorkloadEdit {
-    /// Its new text.
-    Text(String),
+    /// Its text is edited.
+    Edits(TextEdits),
     /// A place of it has another value.
     Value(FieldPath, Value),
 }
@@ -293,15 +293,15 @@ impl Renderer {
         }
         self.inject_by_ledgers(document, workload, |change, partition| {
             let parts = change.as_ref().map(PodTemplateChange::parts).filter(|_| partition.is_none());
-            let text = parts.and_then(|parts| document.rewrite_parts(&workload.template_path, parts));
+            let edits = parts.and_then(|parts| document.edit_parts(&workload.template_path, parts));
             let whole = || whole_change(document, workload, change, partition);
-            match text {
-                Some(text) => {
+            match edits {
+                Some(edits) => {
                     debug_assert_eq!(
                         whole().map(|(at, new)| document.rewrite(&at, &new)),
-                        Some(Ok(text.clone()))
+                        Some(Ok(edits.apply(document.text())))
                     );
-                    Some(WorkloadEdit::Text(text))
+                    Some(WorkloadEdit::Edits(edits))
                 }
                 None => whole().map(|(at, new)| WorkloadEdit::Value(at, new)),
             }

@@ -264,11 +264,11 @@ impl<'r> RenderedTree<'r> {
     fn render(&mut self, view: &ClusterView, diagnostics: &mut Vec<Diagnostic>) -> Result<(), Error> {
         let mut failure = None;
         view.render_all(&view.prepared.renderer, |input, text, rendered| {
+            let text = rendered.text(text);
             diagnostics.extend(rendered.diagnostics);
             let place = self.configuration.rendered_path(view.cluster.as_deref(), input);
             let Some(place) = place.filter(|_| !rendered.is_dropped) else { return };
-            let text = rendered.text.as_deref().unwrap_or(text);
-            match self.put_file(&to_slash(&input.output_path), &place, &input.name, text) {
+            match self.put_file(&to_slash(&input.output_path), &place, &input.name, &text) {
                 Ok(problems) => diagnostics.extend(problems),
                 Err(problems) => failure = Some(problems),
             }

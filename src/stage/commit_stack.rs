@@ -182,7 +182,7 @@ impl<'a> StackWork<'a> {
             StackTaskKind::Ledger => StackTaskOutput::Ledger,
             StackTaskKind::File { input, .. } => {
                 let file = self.view.render_input(*input, &self.renderers[&item.step]);
-                let text = file.text.as_deref().unwrap_or(&self.view.inputs()[*input].1);
+                let text = &file.text(&self.view.inputs()[*input].1);
                 let id = ObjectId::hash_blob(text.as_bytes());
                 StackTaskOutput::File(file, id)
             }
@@ -282,8 +282,8 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
     fn add_output(&mut self, item: &StackTask, made: StackTaskOutput) -> Result<(), Error> {
         match (made, &item.kind) {
             (StackTaskOutput::File(file, id), StackTaskKind::File { input, path }) => {
+                let text = file.text(&self.view.inputs()[*input].1);
                 self.diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
-                let text = file.text.as_deref().unwrap_or(&self.view.inputs()[*input].1);
                 // A file with nothing but SidecarSets is not part of the output.
                 let name = &self.view.inputs()[*input].0.output_path;
                 match file.is_dropped {

@@ -64,10 +64,10 @@ fn compare_files(
         let path =
             configuration.rendered_path(view.cluster.as_deref(), input).filter(|_| !rendered.is_dropped);
         let Some(path) = path else { return Ok((rendered.diagnostics, None, RenderComparison::Same)) };
-        let new = rendered.text.as_deref().unwrap_or(text);
+        let new = rendered.text(text);
         let is_same = files.file_id(Path::new(&path)) == Some(&ObjectId::hash_blob(new.as_bytes())?);
         let compared =
-            if is_same { RenderComparison::Same } else { RenderComparison::Differs(new.to_owned()) };
+            if is_same { RenderComparison::Same } else { RenderComparison::Differs(new.into_owned()) };
         Ok((rendered.diagnostics, Some(path), compared))
     };
     map_in_order(&numbers, compare, |result: Result<_, Error>| {

@@ -116,7 +116,7 @@ pub(crate) fn init_ledgers(
             }
             listed.insert(to_slash(&input.output_path));
             if evidence == RevisionEvidence::Sources {
-                files.insert(path, file.text.unwrap_or_else(|| text.to_string()));
+                files.insert(path, file.text(text).into_owned());
             }
         }
     }
@@ -294,7 +294,7 @@ fn count_differing_lines(
     let count = |number: &usize| -> Result<usize, Error> {
         let (input, text) = &view.inputs()[*number];
         let rendered = view.render_input(*number, &view.prepared.renderer);
-        let new = rendered.text.as_deref().unwrap_or(text);
+        let new = &rendered.text(text);
         if rendered.is_dropped {
             return Ok(0);
         }
@@ -349,7 +349,10 @@ fn render_errors(view: &ClusterView) -> Vec<Diagnostic> {
 fn altered_manifests(view: &ClusterView) -> Vec<Diagnostic> {
     let mut found = render_errors(view);
     view.render_all(&view.prepared.renderer, |input, text, file| {
-        let Some(new) = file.text.filter(|new| !file.is_dropped && **new != **text) else { return };
+        let new = file.text(text);
+        if file.is_dropped || *new == **text {
+            return;
+        }
         let message = format!("`{}` has some containers of SidecarSets, and would change", input.name);
         let error = Diagnostic::error(Code::DeployBranchNotRendered, message)
             .at(drift_span(&input.name, text, &new))

@@ -44,11 +44,11 @@ pub(crate) fn commit_ledger(
     for (input, path) in changed_files(deploy_branch, view, &before, change.after) {
         let text = &view.inputs()[input].1;
         let file = view.render_input(input, &renderer);
-        diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
         // A SidecarSet that is not deployed has no file.
         if !file.is_dropped {
-            editor.put(&path, file.text.as_deref().unwrap_or(text).as_bytes())?;
+            editor.put(&path, file.text(text).as_bytes())?;
         }
+        diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
     }
     if !diagnostics.is_empty() {
         return Ok((None, diagnostics));

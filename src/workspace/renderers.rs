@@ -178,13 +178,8 @@ impl<'a> RenderedInput<'a> {
     }
 
     /// Returns its text, rendered or unchanged.
-    pub(crate) fn text(&self) -> &str {
-        self.rendered.text.as_deref().unwrap_or(&self.original)
-    }
-
-    /// Returns its text, rendered or unchanged.
-    pub(crate) fn into_text(self) -> Cow<'a, str> {
-        self.rendered.text.map_or(self.original, Cow::Owned)
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        self.rendered.text(&self.original)
     }
 }
 

@@ -18,6 +18,7 @@ mod split;
 mod syntax;
 mod syntax_hints;
 mod tabs;
+mod text_edits;
 mod tree;
 mod value;
 mod verify;
@@ -32,6 +33,7 @@ pub use fast_check::is_certainly_readable;
 pub use field_path::{FieldPath, PathSegment};
 pub(crate) use shared_value::{ListItem, SharedValue};
 pub use split::{DocumentSlice, split_documents};
+pub(crate) use text_edits::{TextEdits, TextPart};
 
 use crate::diagnostics::{Code, Diagnostic, Span};
 use serde_json::Value;

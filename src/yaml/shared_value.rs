@@ -95,10 +95,10 @@ impl ListItem<'_> {
     }
 
     /// Returns its lines, each with a line break before it.
-    pub(super) fn lines(&self, column: usize, style: BlockStyle) -> String {
+    pub(super) fn lines(&self, column: usize, style: BlockStyle) -> Arc<str> {
         match self {
-            Self::Shared(shared) => shared.item_lines(column, style).to_string(),
-            Self::Kept(_) | Self::New(_) => emit::item_lines(self, column, style),
+            Self::Shared(shared) => shared.item_lines(column, style),
+            Self::Kept(_) | Self::New(_) => emit::item_lines(self, column, style).into(),
         }
     }
 
@@ -128,9 +128,9 @@ impl<'v> NewItems<'v> {
     }
 
     /// Returns the lines of an item, each with a line break before it.
-    pub(super) fn lines(self, index: usize, column: usize, style: BlockStyle) -> String {
+    pub(super) fn lines(self, index: usize, column: usize, style: BlockStyle) -> Arc<str> {
         match self {
-            Self::Values(values) => emit::item_lines(&values[index], column, style),
+            Self::Values(values) => emit::item_lines(&values[index], column, style).into(),
             Self::Items(items) => items[index].lines(column, style),
         }
     }

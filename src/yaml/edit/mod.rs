@@ -17,6 +17,7 @@ mod tests;
 use super::canonical_numbers::canonical_numbers;
 use super::emit::{BlockStyle, FlowStyle, ValueContext};
 use super::syntax::Error;
+use super::text_edits::TextEdits;
 use super::tree::{NodeId, NodeKind, SyntaxTree};
 use super::{Document, FieldPath, PathSegment, syntax, value, verify};
 use crate::diagnostics::{Code, Diagnostic};
@@ -127,7 +128,7 @@ enum SlotContext {
 #[derive(Debug, Clone)]
 struct Splice {
     range: Range<usize>,
-    text: String,
+    text: Arc<str>,
 }
 
 /// Collects the splices of one edit.
@@ -339,14 +340,14 @@ impl<'a> NodeEditor<'a> {
             .help("this is a bug in pillion: please report it with this document")
     }
 
-    fn splice(&mut self, range: Range<usize>, text: impl Into<String>) {
+    fn splice(&mut self, range: Range<usize>, text: impl Into<Arc<str>>) {
         let text = text.into();
         if !(range.is_empty() && text.is_empty()) {
             self.splices.push(Splice { range, text });
         }
     }
 
-    fn insert(&mut self, at: usize, text: impl Into<String>) {
+    fn insert(&mut self, at: usize, text: impl Into<Arc<str>>) {
         self.splice(at..at, text);
     }
 
@@ -380,25 +381,27 @@ impl<'a> NodeEditor<'a> {
     }
 
     /// Returns the text with all splices made.
-    fn apply_splices(mut self) -> String {
+    fn apply_splices(self) -> String {
+        let text = self.text;
+        self.into_edits().apply(text)
+    }
+
+    /// Returns all splices in order, each without what another one has replaced already.
+    fn into_edits(mut self) -> TextEdits {
         // Stable: what was found first stays first at the same place, and deeper nodes are found first.
         self.splices.sort_by_key(|s| s.range.start);
-        let more: usize = self.splices.iter().map(|s| s.text.len()).sum();
-        let mut out = String::with_capacity(self.text.len() + more + more / 8);
+        let mut edits = TextEdits::default();
         let mut at = 0;
-        for splice in &self.splices {
+        for Splice { range, text } in self.splices {
             // What is in a range that is gone already is gone with it.
-            let start = splice.range.start.max(at);
-            out.push_str(&self.text[at..start]);
-            if self.line_end == "\n" {
-                out.push_str(&splice.text)
-            } else {
-                out.push_str(&splice.text.replace('\n', self.line_end))
+            let start = range.start.max(at);
+            at = range.end.max(start);
+            match self.line_end {
+                "\n" => edits.push(start..at, text),
+                line_end => edits.push(start..at, text.replace('\n', line_end)),
             }
-            at = splice.range.end.max(start);
         }
-        out.push_str(&self.text[at..]);
-        out
+        edits
     }
 }
 

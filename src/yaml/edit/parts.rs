@@ -6,9 +6,16 @@ use super::{NodeEditor, NodeSlot};
 use crate::yaml::canonical_numbers::has_noncanonical_number;
 use crate::yaml::expected_value::{PartChange, PartContent};
 use crate::yaml::shared_value::{ListItem, NewItems};
+use crate::yaml::text_edits::TextEdits;
 use crate::yaml::tree::{NodeId, NodeKind};
 use crate::yaml::{Document, FieldPath, emit, verify};
 use serde_json::Value;
+use std::cell::RefCell;
+
+thread_local! {
+    /// The text that is checked: one after the other in the same memory.
+    static EDITED_TEXT: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 impl PartContent<'_> {
     /// Returns whether it is a list or mapping without content.
@@ -29,17 +36,23 @@ impl PartContent<'_> {
 }
 
 impl Document {
-    /// Returns the text with the changes below a node; `None` where they do more than adding items and entries to block
-    /// collections, or where the edited text is not certainly the intended one: then [`Document::rewrite`] decides.
-    pub(crate) fn rewrite_parts(&self, at: &FieldPath, parts: &[PartChange<'_>]) -> Option<String> {
+    /// Returns the edits of the text that make the changes below a node; `None` where they do more than adding items and
+    /// entries to block collections, or where the edited text is not certainly the intended one: then
+    /// [`Document::rewrite`] decides.
+    pub(crate) fn edit_parts(&self, at: &FieldPath, parts: &[PartChange<'_>]) -> Option<TextEdits> {
         let mut editor = NodeEditor::new(self);
         if !editor.is_plain() {
             return None;
         }
         let root = (self.tree.root()?, &self.value, editor.root_slot());
         editor.change_parts(root, at, parts)?;
-        let text = editor.apply_splices();
-        verify::certainly_has_parts(&text, &self.value, at.segments(), parts).then_some(text)
+        let edits = editor.into_edits();
+        let is_certain = EDITED_TEXT.with_borrow_mut(|text| {
+            text.clear();
+            edits.append_to(text, &self.text);
+            verify::certainly_has_parts(text, &self.value, at.segments(), parts)
+        });
+        is_certain.then_some(edits)
     }
 }
 

@@ -36,7 +36,7 @@ fn rendered_of(view: &ClusterView) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     view.render_all(&view.prepared.renderer, |input, text, file| {
         assert!(!file.diagnostics.iter().any(|d| d.is_error()), "{:?}", file.diagnostics);
-        files.insert(input.name.to_string(), file.text.unwrap_or_else(|| text.to_string()));
+        files.insert(input.name.to_string(), file.text(text).into_owned());
     });
     files
 }

@@ -63,7 +63,7 @@ impl RenderCheck {
             }
             _ => (PathBuf::from(&*done.input.name), Some(done.original.to_string())),
         };
-        self.compare_text(&name, present.as_deref(), done.text())
+        self.compare_text(&name, present.as_deref(), &done.text())
     }
 
     fn compare_text(&mut self, name: &Path, present: Option<&str>, text: &str) -> Option<Diagnostic> {

@@ -345,13 +345,9 @@ fn write_outputs<'a>(
     let has_overrides = renderers.has_overrides();
     let progress = Progress::new("Rendering", "files", texts.len(), common);
     let folder = target.folder_reader();
-    let compare = |mut done: RenderedInput<'a>| {
+    let compare = |done: RenderedInput<'a>| {
         let folder = folder.as_ref().filter(|_| !done.rendered.is_dropped);
-        let present = folder.map(|folder| folder.compare(&done.input.output_path, done.text()));
-        if matches!(present, Some(PresentFile::Same)) {
-            // Nothing asks for the text of a file that stays: its memory is for the next one of this thread.
-            done.rendered.text = None;
-        }
+        let present = folder.map(|folder| folder.compare(&done.input.output_path, &done.text()));
         (done, present)
     };
     renderers.render_inputs(texts, options, compare, |(mut done, present)| {
@@ -404,15 +400,16 @@ impl<'a> RenderTarget<'a> {
     ) -> Result<Option<Diagnostic>, Error> {
         match self {
             Self::Stdout(_) | Self::Folder(_) if done.rendered.is_dropped => Ok(None),
-            Self::Stdout(stream) => stream.add(done.into_text()).map(|()| None),
+            Self::Stdout(stream) => stream.add_edited(done.original, done.rendered.edits).map(|()| None),
             Self::Folder(folder) => {
                 let Some(present) = present else { return Ok(None) };
                 let written =
-                    folder.write_file(&done.input.output_path, &done.input.name, done.text(), present)?;
+                    folder.write_file(&done.input.output_path, &done.input.name, &done.text(), present)?;
                 Ok(written.err().map(|d| *d))
             }
             Self::InPlace(changed) => {
-                if let (Some(new), InputSource::File(_)) = (done.rendered.text, &done.input.source) {
+                let new = done.rendered.new_text(&done.original);
+                if let (Some(new), InputSource::File(_)) = (new, &done.input.source) {
                     changed.push((done.input.sandbox_path.clone(), new));
                 }
                 Ok(None)

@@ -182,7 +182,7 @@ impl Schedule<'_> {
             let (view, _) = ahead.unwrap().0.unwrap().cluster_view(None);
             view.render_all(&view.prepared.renderer, |input, text, file| {
                 if &*input.name == path {
-                    let text = file.text.unwrap_or_else(|| text.to_string());
+                    let text = file.text(text).into_owned();
                     files.push((path.replacen("apps", "rendered", 1), Some(text)));
                 }
             });

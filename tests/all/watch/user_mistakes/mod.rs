@@ -267,7 +267,7 @@ impl Schedule<'_> {
         } else {
             let view = self.view().ok()?;
             view.render_all(&view.prepared.renderer, |input, text, file| {
-                texts.push((input.namespace.to_string(), file.text.unwrap_or_else(|| text.to_string())));
+                texts.push((input.namespace.to_string(), file.text(text).into_owned()));
             });
         }
         let mut found = Vec::new();
@@ -398,7 +398,7 @@ fn templates(view: &ClusterView) -> BTreeMap<String, Value> {
         .map(|u| (format!("{}/{}", u.manifest().kind.kind, u.manifest().name), u.key().to_string()))
         .collect();
     view.render_all(&view.prepared.renderer, |_, text, file| {
-        let text = file.text.unwrap_or_else(|| text.to_string());
+        let text = file.text(text).into_owned();
         let name: Arc<str> = "rendered.yaml".into();
         for (i, piece) in split_documents(&name, &text).0.into_iter().enumerate() {
             let document = Document::read(&name, i, piece.first_line, &text[piece.span]).unwrap();
