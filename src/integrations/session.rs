@@ -4,8 +4,8 @@ use super::stream_objects::{STREAM_NAME, StreamObjects};
 use crate::diagnostics::{Code, Diagnostic, LintLevels, Span};
 use crate::read::{Disk, map_in_order};
 use crate::render::{
-    CollectedObjects, FileRenderOptions, ListItems, OverrideUse, RenderedFile, RenderedList, Renderer,
-    SourceFile, render_file,
+    CollectedObjects, FileRenderOptions, OverrideUse, RenderedFile, RenderedList, Renderer, SourceFile,
+    render_file, render_items,
 };
 use crate::workspace::{FunctionInputs, FunctionOptions, Input, read_input};
 use crate::yaml::{Document, ItemChange};
@@ -55,11 +55,8 @@ impl IntegrationSession {
 
     /// Renders the items of a list. What happens to them besides is up to the caller.
     pub(crate) fn render_items(&self, list: &Document) -> (BTreeMap<usize, ItemChange>, Vec<Diagnostic>) {
-        let items = ListItems::find(&self.renderer, list, &self.namespace);
-        let mut rendered = RenderedList::default();
-        let render = |workload| items.render(workload);
-        map_in_order(&items.workloads, render, |item| items.collect(item, &mut rendered));
-        let RenderedList { changes, mut diagnostics, override_use } = rendered;
+        let RenderedList { changes, mut diagnostics, override_use } =
+            render_items(list, &self.namespace, &self.renderer);
         if !changes.is_empty() {
             diagnostics.extend(list.diagnostics().iter().cloned());
         }

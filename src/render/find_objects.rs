@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// A workload, or what is wrong where it cannot be located.
-pub(crate) type LocatedWorkload = Result<WorkloadRef, Option<Box<Diagnostic>>>;
+pub(super) type LocatedWorkload = Result<WorkloadRef, Option<Box<Diagnostic>>>;
 
 /// The objects of a document that a render acts on.
 #[derive(Debug, Default)]

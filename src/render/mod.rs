@@ -30,7 +30,7 @@ pub(crate) use collect::collect_own_objects;
 pub use collect::{CollectedObjects, collect_objects};
 pub(crate) use file::{FileRenderOptions, RenderedFile, SourceFile, render_file};
 pub(crate) use kruise::unsupported_by_kruise;
-pub(crate) use list_items::{ListItems, RenderedList};
+pub(crate) use list_items::{RenderedList, render_items};
 pub(crate) use namespaces::NamespaceIndex;
 pub(crate) use override_rules::OverrideRules;
 pub(crate) use overrides::{KnownSets, OverrideIndex, OverridePlace, OverrideUse};
