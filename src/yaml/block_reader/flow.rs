@@ -69,6 +69,10 @@ impl BlockReader<'_> {
             }
         }
         let end = self.before_spaces(at, stop);
+        // yaml-rust2 takes the dash for the start of another scalar.
+        if self.bytes[at..end].ends_with(b" -") {
+            return None;
+        }
         self.push(NodeKind::Plain, at, end);
         Some((end, false))
     }

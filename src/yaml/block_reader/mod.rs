@@ -18,7 +18,7 @@
 //!           or "-" before another byte than a blank; further lines deeper than the key or dash, up to a comment
 //! quoted    '...' or "...", on one line; as escapes only '' and \n \r \t \" \\
 //! flow      "{" or "[" to its bracket, on one line; entries "key: value", no empty entry, no comment, no "?", quotes
-//!           without an escape
+//!           without an escape, no plain scalar that ends with " -"
 //! block     "|" | "|-" | ">" | ">-" without a digit or comment; its first line has content; behind ">" no line is
 //!           indented deeper than the first; not in a text without a final LF
 //! rest      blanks, and after a blank a comment

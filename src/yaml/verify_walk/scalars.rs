@@ -206,7 +206,9 @@ impl TextWalk<'_> {
         let mut end = 0;
         for (i, &byte) in line.iter().enumerate() {
             match byte {
-                b',' | b']' | b'}' => return Some(self.at + end),
+                // yaml-rust2 takes a dash before the bracket for the start of another scalar.
+                b',' | b']' | b'}' if !line[..end].ends_with(b" -") => return Some(self.at + end),
+                b',' | b']' | b'}' => return None,
                 b' ' => {}
                 // `?` ends a plain scalar for libyaml.
                 b'[' | b'{' | b'#' | b'"' | b'\'' | b'?' => return None,
