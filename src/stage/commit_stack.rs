@@ -10,6 +10,7 @@ use crate::model::workload::sidecar_set_key;
 use crate::read::map_in_order;
 use crate::render::{RenderedFile, Renderer};
 use crate::rollout::{RolloutPlan, RolloutStep};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -115,9 +116,9 @@ enum StackTaskKind {
     Ledger,
 }
 
-enum StackTaskOutput {
-    /// The file, and the id of a blob of its text.
-    File(RenderedFile, Result<ObjectId, git::Error>),
+enum StackTaskOutput<'a> {
+    /// The file, its text, and the id of a blob of that.
+    File(Box<RenderedFile>, Cow<'a, str>, Result<ObjectId, git::Error>),
     Unchanged,
     Ledger,
 }
@@ -177,14 +178,14 @@ impl<'a> StackWork<'a> {
         inputs.into_iter().map(|(input, path)| StackTaskKind::File { input, path }).collect()
     }
 
-    fn run_task(&self, item: &StackTask) -> StackTaskOutput {
+    fn run_task(&self, item: &StackTask) -> StackTaskOutput<'a> {
         match &item.kind {
             StackTaskKind::Ledger => StackTaskOutput::Ledger,
             StackTaskKind::File { input, .. } => {
                 let file = self.view.render_input(*input, &self.renderers[&item.step]);
-                let text = &file.text(&self.view.inputs()[*input].1);
+                let text = file.text(&self.view.inputs()[*input].1);
                 let id = ObjectId::hash_blob(text.as_bytes());
-                StackTaskOutput::File(file, id)
+                StackTaskOutput::File(Box::new(file), text, id)
             }
             StackTaskKind::Unchanged { workload } => {
                 let workload = &self.view.workloads()[*workload];
@@ -279,21 +280,21 @@ impl<'a, 'r> StackBuilder<'a, 'r> {
         })
     }
 
-    fn add_output(&mut self, item: &StackTask, made: StackTaskOutput) -> Result<(), Error> {
+    fn add_output(&mut self, item: &StackTask, made: StackTaskOutput<'_>) -> Result<(), Error> {
         match (made, &item.kind) {
-            (StackTaskOutput::File(file, id), StackTaskKind::File { input, path }) => {
-                let text = file.text(&self.view.inputs()[*input].1);
-                self.diagnostics.extend(file.diagnostics.into_iter().filter(Diagnostic::is_error));
+            (StackTaskOutput::File(file, text, id), StackTaskKind::File { input, path }) => {
+                let RenderedFile { diagnostics, is_dropped, .. } = *file;
+                self.diagnostics.extend(diagnostics.into_iter().filter(Diagnostic::is_error));
                 // A file with nothing but SidecarSets is not part of the output.
                 let name = &self.view.inputs()[*input].0.output_path;
-                match file.is_dropped {
+                match is_dropped {
                     false => self.editor.put_named(path, text.as_bytes(), id?)?,
                     true if self.listed_files.contains(&to_slash(name)) => {
                         self.editor.remove(path)?;
                     }
                     true => {}
                 }
-                self.list_file(&to_slash(name), !file.is_dropped)
+                self.list_file(&to_slash(name), !is_dropped)
             }
             (StackTaskOutput::Ledger, _) => self.commit_step(item.step),
             (StackTaskOutput::File(..) | StackTaskOutput::Unchanged, _) => Ok(()),
